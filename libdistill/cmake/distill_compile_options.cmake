@@ -1,0 +1,16 @@
+# Warnings, visibility and sanitizers for one target; nothing global.
+function(distill_compile_options target)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON
+                                             CXX_VISIBILITY_PRESET default)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
+                                           -Woverloaded-virtual -Wno-unused-parameter)
+  if(DISTILL_WARNINGS_AS_ERRORS)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  if(DISTILL_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${DISTILL_SANITIZE} -fno-omit-frame-pointer
+                                             -fno-sanitize-recover=all)
+    target_link_options(${target} PRIVATE -fsanitize=${DISTILL_SANITIZE})
+  endif()
+endfunction()

@@ -1,0 +1,25 @@
+# Finds what the library links. Torch comes from CMAKE_PREFIX_PATH / Torch_DIR, else from the
+# project's own .venv (scripts/setup makes it).
+if(NOT Torch_DIR AND NOT DEFINED ENV{Torch_DIR})
+  file(GLOB distill_venv_torch "${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch/share/cmake")
+  list(APPEND CMAKE_PREFIX_PATH ${distill_venv_torch})
+endif()
+
+find_program(DISTILL_CCACHE ccache)
+if(DISTILL_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${DISTILL_CCACHE})
+endif()
+
+# Torch's own file warns about an optional static library that CPU wheels do not ship.
+set(distill_suppress_saved ${CMAKE_MESSAGE_LOG_LEVEL})
+set(CMAKE_MESSAGE_LOG_LEVEL ERROR)
+find_package(Torch REQUIRED)
+set(CMAKE_MESSAGE_LOG_LEVEL ${distill_suppress_saved})
+
+find_package(Threads REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(CLI11 REQUIRED)
+find_library(DISTILL_UTF8PROC utf8proc REQUIRED)
+find_library(DISTILL_XXHASH xxhash REQUIRED)

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <distill/core/log.h>
+
+namespace distill::io {
+
+/// Folders that appear whole or not at all, with checksums: `step_00000200`, each with
+/// `checksums.json` listing every other file's size and XXH3-128. See docs/formats/checkpoint.md.
+class CheckpointStore {
+ public:
+  /// `root` is RUN/checkpoints; made when missing. Leftovers of interrupted saves are removed.
+  explicit CheckpointStore(std::filesystem::path root);
+
+  /// Calls `write` with a temporary folder, adds checksums, fsyncs all, renames it to its name, then
+  /// deletes the oldest beyond `keep` (never before the new one is in place). On any error the
+  /// temporary folder is removed and the older checkpoints stay.
+  void save(std::int64_t step, std::int64_t keep,
+            const std::function<void(const std::filesystem::path&)>& write);
+
+  struct Found {
+    std::int64_t step = 0;
+    std::filesystem::path folder;
+  };
+  /// The newest checkpoint whose checksums hold; damaged ones are skipped with a warning that names
+  /// the file.
+  std::optional<Found> newest(core::Logger& log) const;
+
+ private:
+  std::filesystem::path root_;
+};
+
+}  // namespace distill::io

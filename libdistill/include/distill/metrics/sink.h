@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace distill::metrics {
+
+using Value = std::variant<std::int64_t, double, std::string>;
+using Values = std::vector<std::pair<std::string, Value>>;
+
+/// Receives what a run measures. Called on the main rank only.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  /// One optimizer step: step, tokens, loss, every term by name, lr, grad_norm, tokens_per_second, seconds.
+  virtual void step(const Values& values) = 0;
+  /// Anything else: an evaluation, a skipped step, a resume. `event` names it.
+  virtual void event(const std::string& event, const Values& values) = 0;
+};
+
+/// metrics.jsonl: one object a line, events carry `event`. Appends; `truncate_after_step` drops
+/// lines of later steps first (a resumed run repeats them).
+std::unique_ptr<Sink> make_jsonl_sink(const std::filesystem::path& path, std::int64_t truncate_after_step);
+
+struct ConsoleOptions {
+  bool terminal = false;        ///< progress bar and colours; otherwise plain lines
+  std::int64_t total_steps = 0;
+  std::int64_t first_step = 0;      ///< where a resumed run starts
+  std::int64_t plain_every = 20;    ///< steps between plain lines
+  std::int64_t width = 80;          ///< columns of the terminal
+};
+/// Progress for people on stderr: steps, loss, tokens/s, ETA.
+std::unique_ptr<Sink> make_console_sink(const ConsoleOptions& options);
+
+}  // namespace distill::metrics

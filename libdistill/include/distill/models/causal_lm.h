@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include <distill/types/model_input.h>
+#include <distill/types/model_output.h>
+
+namespace distill::nn {
+class KvCache;
+}
+
+namespace distill::models {
+
+/// A parameter under its Hugging Face name.
+struct NamedParameter {
+  std::string name;
+  at::Tensor tensor;
+};
+
+/// Shape facts the rest of the library needs of any model.
+struct ModelShape {
+  std::int64_t vocab_size = 0;
+  std::int64_t hidden_size = 0;
+  std::int64_t num_layers = 0;
+  std::int64_t max_positions = 0;
+  std::int64_t num_parameters = 0;  ///< tied weights once
+};
+
+/// A decoder-only language model of any family.
+class CausalLm {
+ public:
+  virtual ~CausalLm() = default;
+
+  /// Hidden states after the final norm for every position, and the head. Records a graph when
+  /// gradients are enabled and a parameter wants one.
+  virtual types::ModelOutput forward(const types::ModelInput& input) = 0;
+
+  /// The same for the next tokens of one sequence; keys and values are read from and added to `cache`.
+  virtual types::ModelOutput forward_cached(const at::Tensor& ids, nn::KvCache& cache) = 0;
+  virtual std::unique_ptr<nn::KvCache> make_cache() const = 0;
+
+  /// Every parameter once, in a fixed order, under its Hugging Face name (a tied head is not
+  /// listed beside the embedding). The tensors are the model's own: writing to them changes it.
+  virtual std::vector<NamedParameter> parameters() const = 0;
+  virtual const ModelShape& shape() const = 0;
+};
+
+}  // namespace distill::models

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <c10/core/ScalarType.h>
+
+#include <distill/core/log.h>
+#include <distill/models/causal_lm.h>
+
+namespace distill::models {
+
+struct LoadOptions {
+  c10::ScalarType dtype = c10::ScalarType::Float;  ///< of the parameters in memory (fp32 or bf16)
+  bool check_finite = true;                        ///< refuse NaN and Inf weights, naming the tensor
+  /// Build the model from these layers of the folder only, in this order (a student made by
+  /// dropping layers). Empty: all.
+  std::vector<std::int64_t> keep_layers;
+};
+
+/// Opens a Hugging Face folder: config.json and (sharded) safetensors. The family is chosen by
+/// `model_type` / `architectures`. Every tensor must be there, in shape, and used; weights in the
+/// right dtype alias the mapped file (copy on write), so a frozen model costs no memory twice.
+/// Throws InputError and its children, naming file and tensor.
+std::shared_ptr<CausalLm> load_causal_lm(const std::filesystem::path& folder, const LoadOptions& options);
+
+/// `count` of `num_layers`, evenly spaced, first and last kept:
+/// round(i * (num_layers - 1) / (count - 1)), halves to even.
+/// Throws ConfigError unless 1 <= count <= num_layers.
+std::vector<std::int64_t> evenly_spaced_layers(std::int64_t num_layers, std::int64_t count);
+
+}  // namespace distill::models

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace distill::text {
+
+using TokenIds = std::vector<std::int64_t>;
+
+/// Text to ids and back, exactly as the model's own tokenizer does. Safe to use from several
+/// threads at once.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  /// Ids of `text`. Special tokens written out in the text are recognised when `parse_special`.
+  /// With `add_special` the post-processor's BOS/EOS are added, if the model has any.
+  /// Throws InputError when the text is not UTF-8.
+  virtual TokenIds encode(std::string_view text, bool add_special, bool parse_special = true) const = 0;
+
+  /// The bytes of the ids, malformed UTF-8 replaced by U+FFFD. Throws InputError for an id out of range.
+  virtual std::string decode(const TokenIds& ids, bool skip_special = true) const = 0;
+
+  /// The raw bytes of one id, for streaming (StreamDecoder puts characters back together).
+  virtual std::string token_bytes(std::int64_t id) const = 0;
+
+  virtual bool is_special(std::int64_t id) const = 0;
+  /// The id of a token by its text (`<|im_end|>`), or -1.
+  virtual std::int64_t id_of(std::string_view token) const = 0;
+  /// Number of ids the tokenizer can produce; models may have more rows.
+  virtual std::int64_t vocab_size() const = 0;
+  /// From tokenizer_config.json / generation_config.json / config.json; -1 when there is none.
+  virtual std::int64_t bos_id() const = 0;
+  virtual std::int64_t eos_id() const = 0;
+  virtual std::int64_t pad_id() const = 0;
+  /// A hash of what it computes (vocabulary, merges, special tokens, splitting): two tokenizers
+  /// with the same value give the same ids.
+  virtual std::string fingerprint() const = 0;
+};
+
+/// Opens the tokenizer of a Hugging Face folder. Throws InputError / FormatError / UnsupportedError
+/// naming what is missing, malformed or not supported: never a tokenizer that gives wrong ids.
+std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& folder);
+
+/// Puts streamed token bytes together into whole UTF-8 characters.
+class StreamDecoder {
+ public:
+  /// The characters completed by these bytes; an unfinished one is kept back.
+  std::string push(std::string_view bytes);
+  /// What is left at the end, replaced by U+FFFD when it is no whole character.
+  std::string finish();
+
+ private:
+  std::string pending_;
+};
+
+}  // namespace distill::text

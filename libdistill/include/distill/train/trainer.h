@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <distill/core/log.h>
+#include <distill/core/stop_flag.h>
+#include <distill/data/batch_source.h>
+#include <distill/dist/communicator.h>
+#include <distill/io/checkpoint.h>
+#include <distill/losses/loss.h>
+#include <distill/metrics/sink.h>
+#include <distill/models/causal_lm.h>
+#include <distill/teachers/teacher.h>
+#include <distill/train/optimizer.h>
+#include <distill/train/options.h>
+
+namespace distill::train {
+
+struct TrainerOptions {
+  std::int64_t steps = 0;
+  std::int64_t batch_size = 8;        ///< rows per optimizer step over all ranks
+  std::int64_t micro_batch_size = 1;  ///< rows per forward and backward pass
+  ScheduleOptions schedule;
+  double gradient_clip = 1.0;  ///< largest global norm; 0: off
+  CheckpointOptions checkpoint;
+  std::int64_t max_skipped_in_a_row = 10;  ///< non-finite steps before the run fails
+};
+
+/// What a trainer works with; all outlive it.
+struct TrainerParts {
+  models::CausalLm& student;
+  std::vector<models::NamedParameter> trainable;  ///< those the optimizer was built on
+  teachers::Teacher* teacher = nullptr;
+  const losses::Loss& loss;
+  Optimizer& optimizer;
+  data::BatchStream& batches;
+  dist::Communicator& ranks;
+  io::CheckpointStore* checkpoints = nullptr;
+  std::vector<metrics::Sink*> sinks;
+  const core::StopFlag* stop = nullptr;
+  core::Logger& log;
+  /// Called after each step (1-based) for evaluations at an interval. May be empty.
+  std::function<void(std::int64_t step)> after_step;
+};
+
+struct TrainResult {
+  std::int64_t steps = 0;          ///< done in all, earlier runs included
+  std::int64_t tokens = 0;         ///< input tokens consumed in all
+  double seconds = 0;              ///< training time in all, earlier runs included
+  std::int64_t skipped_steps = 0;
+  int stopped_by = 0;              ///< the stop flag's reason when it ended early; a checkpoint is written
+};
+
+/// The loop: whole-step token counts first, micro-batches, clipping, update, checkpoint.
+class Trainer {
+ public:
+  Trainer(const TrainerOptions& options, TrainerParts parts);
+  /// Continues from the newest whole checkpoint when there is one. Returns its step, or 0.
+  std::int64_t restore();
+  TrainResult run();
+
+ private:
+  struct State {
+    std::int64_t step = 0;
+    std::int64_t tokens = 0;
+    double seconds = 0;
+    std::int64_t skipped = 0;
+    std::int64_t skipped_in_a_row = 0;
+  };
+  void save_checkpoint();
+  TrainerOptions options_;
+  TrainerParts parts_;
+  State state_;
+};
+
+}  // namespace distill::train

@@ -1,0 +1,170 @@
+#include <distill/core/files.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <distill/core/error.h>
+
+namespace distill::core {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string system_message(int code) { return std::generic_category().message(code); }
+
+[[noreturn]] void fail_io(const fs::path& path, std::string_view doing, int code) {
+  fail<IoError>(path.string(), ": could not ", doing, ": ", system_message(code));
+}
+
+/// Closes on every way out.
+class Descriptor {
+ public:
+  explicit Descriptor(int value) : value_(value) {}
+  ~Descriptor() {
+    if (value_ >= 0) ::close(value_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return value_; }
+
+ private:
+  int value_;
+};
+
+void require_regular(const fs::path& path, const Descriptor& file, struct stat& status) {
+  if (file.get() < 0) {
+    const int code = errno;
+    if (code == ENOENT || code == ENOTDIR) fail<InputError>(path.string(), ": no such file");
+    if (code == EACCES) fail<InputError>(path.string(), ": no permission to read it");
+    fail_io(path, "open it", code);
+  }
+  if (::fstat(file.get(), &status) != 0) fail_io(path, "look at it", errno);
+  if (!S_ISREG(status.st_mode)) {
+    fail<InputError>(path.string(), ": not a regular file", S_ISDIR(status.st_mode) ? " (a folder)" : "");
+  }
+}
+
+int open_for_reading(const fs::path& path) {
+  // O_NONBLOCK: opening a FIFO must not wait for a writer. It changes nothing for regular files.
+  return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
+void write_all(int descriptor, const fs::path& path, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      fail_io(path, "write it", errno);
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+}
+
+}  // namespace
+
+MappedFile MappedFile::open(const fs::path& path) {
+  const Descriptor file(open_for_reading(path));
+  struct stat status {};
+  require_regular(path, file, status);
+  MappedFile mapped;
+  mapped.path_ = path;
+  mapped.size_ = static_cast<std::size_t>(status.st_size);
+  if (mapped.size_ == 0) return mapped;
+  void* address = ::mmap(nullptr, mapped.size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (address == MAP_FAILED) fail_io(path, "map it", errno);
+  const std::size_t size = mapped.size_;
+  mapped.data_ = std::shared_ptr<const std::byte>(
+      static_cast<const std::byte*>(address),
+      [size](const std::byte* p) { ::munmap(const_cast<std::byte*>(p), size); });
+  return mapped;
+}
+
+std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
+  const MappedFile file = MappedFile::open(path);
+  if (file.bytes().size() > max_bytes) {
+    fail<InputError>(path.string(), ": ", file.bytes().size(), " bytes, expected at most ", max_bytes);
+  }
+  return std::string(file.text());
+}
+
+AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
+  temporary_ = path_;
+  temporary_ += concat(".tmp-", ::getpid());
+  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) fail_io(path_, "create it", errno);
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) { write_all(descriptor_, path_, bytes); }
+
+void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+
+void AtomicFile::commit() {
+  if (::fsync(descriptor_) != 0) fail_io(path_, "flush it to disk", errno);
+  const int closed = ::close(descriptor_);
+  descriptor_ = -1;
+  if (closed != 0) fail_io(path_, "close it", errno);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_io(path_, "rename it into place", errno);
+  temporary_.clear();
+  sync_folder(path_.has_parent_path() ? path_.parent_path() : fs::path("."));
+}
+
+void write_file_atomically(const fs::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
+void sync_folder(const fs::path& folder) {
+  const Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.get() < 0) fail_io(folder, "open the folder", errno);
+  if (::fsync(directory.get()) != 0) fail_io(folder, "flush the folder to disk", errno);
+}
+
+void rename_durably(const fs::path& from, const fs::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) {
+    fail_io(to, concat("rename ", from.string(), " to it"), errno);
+  }
+  sync_folder(to.has_parent_path() ? to.parent_path() : fs::path("."));
+}
+
+AppendFile::AppendFile(const fs::path& path) : path_(path) {
+  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) fail_io(path, "open it for appending", errno);
+}
+
+AppendFile::~AppendFile() { ::close(descriptor_); }
+
+void AppendFile::append(std::string_view text) {
+  write_all(descriptor_, path_, std::as_bytes(std::span(text.data(), text.size())));
+}
+
+FolderLock::FolderLock(const fs::path& folder) {
+  const fs::path path = folder / ".lock";
+  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) fail_io(path, "open it", errno);
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    const int code = errno;
+    ::close(descriptor_);
+    if (code == EWOULDBLOCK) {
+      fail<InputError>(folder.string(), ": another process is using this folder; wait for it to end");
+    }
+    fail_io(path, "lock it", code);
+  }
+}
+
+FolderLock::~FolderLock() { ::close(descriptor_); }
+
+}  // namespace distill::core

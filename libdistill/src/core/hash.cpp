@@ -1,0 +1,55 @@
+#include <distill/core/hash.h>
+
+#include <array>
+#include <cstdio>
+
+#include <xxhash.h>
+
+#include <distill/core/error.h>
+#include <distill/core/files.h>
+
+namespace distill::core {
+
+struct Hasher::State {
+  XXH3_state_t* xxh = XXH3_createState();
+  State() {
+    if (xxh == nullptr) throw std::bad_alloc();
+    XXH3_128bits_reset(xxh);
+  }
+  ~State() { XXH3_freeState(xxh); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+};
+
+Hasher::Hasher() : state_(std::make_unique<State>()) {}
+Hasher::~Hasher() = default;
+Hasher::Hasher(Hasher&&) noexcept = default;
+Hasher& Hasher::operator=(Hasher&&) noexcept = default;
+
+void Hasher::add(std::span<const std::byte> bytes) {
+  XXH3_128bits_update(state_->xxh, bytes.data(), bytes.size());
+}
+
+void Hasher::add(std::string_view text) { add(std::as_bytes(std::span(text.data(), text.size()))); }
+
+std::string Hasher::hex() const {
+  const XXH128_hash_t hash = XXH3_128bits_digest(state_->xxh);
+  std::array<char, 33> text{};
+  std::snprintf(text.data(), text.size(), "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
+                static_cast<unsigned long long>(hash.low64));
+  return text.data();
+}
+
+std::string hash_text(std::string_view text) {
+  Hasher hasher;
+  hasher.add(text);
+  return hasher.hex();
+}
+
+std::string hash_file(const std::filesystem::path& path) {
+  Hasher hasher;
+  hasher.add(MappedFile::open(path).bytes());
+  return hasher.hex();
+}
+
+}  // namespace distill::core

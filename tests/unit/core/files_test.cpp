@@ -1,0 +1,91 @@
+#include <distill/core/files.h>
+
+#include <fstream>
+#include <optional>
+
+#include <sys/stat.h>
+
+#include <gtest/gtest.h>
+
+#include <distill/core/error.h>
+
+#include "support/temp_folder.h"
+
+namespace distill::core {
+namespace {
+
+using testing::message_of;
+using testing::TempFolder;
+namespace fs = std::filesystem;
+
+std::size_t count_files(const fs::path& folder) {
+  return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+}
+
+TEST(MappedFile, ShowsContentAndOutlivesTheName) {
+  const TempFolder folder;
+  write_file_atomically(folder / "f", "abc");
+  const MappedFile file = MappedFile::open(folder / "f");
+  fs::remove(folder / "f");
+  EXPECT_EQ(file.text(), "abc");
+}
+
+TEST(MappedFile, EmptyFile) {
+  const TempFolder folder;
+  write_file_atomically(folder / "f", "");
+  EXPECT_EQ(MappedFile::open(folder / "f").text(), "");
+}
+
+TEST(MappedFile, RefusesWhatIsNoRegularFile) {
+  const TempFolder folder;
+  EXPECT_NE(message_of<InputError>([&] { MappedFile::open(folder / "missing"); }).find("no such file"),
+            std::string::npos);
+  EXPECT_NE(message_of<InputError>([&] { MappedFile::open(folder.path()); }).find("a folder"), std::string::npos);
+  message_of<InputError>([] { MappedFile::open("/dev/zero"); });
+  // A FIFO without a writer must not block.
+  ASSERT_EQ(::mkfifo((folder / "fifo").c_str(), 0600), 0);
+  message_of<InputError>([&] { MappedFile::open(folder / "fifo"); });
+}
+
+TEST(ReadFile, RefusesLargerThanAsked) {
+  const TempFolder folder;
+  write_file_atomically(folder / "f", "0123456789");
+  EXPECT_EQ(read_file(folder / "f", 10), "0123456789");
+  message_of<InputError>([&] { read_file(folder / "f", 9); });
+}
+
+TEST(AtomicFile, NothingChangesWithoutCommit) {
+  const TempFolder folder;
+  write_file_atomically(folder / "f", "old");
+  {
+    AtomicFile file(folder / "f");
+    file.write("new");
+  }
+  EXPECT_EQ(read_file(folder / "f", 100), "old");
+  EXPECT_EQ(count_files(folder.path()), 1u);
+}
+
+TEST(AtomicFile, FullDiskIsOneLineAndLeavesTheOldFile) {
+  // /dev/full accepts opens and fails each write with ENOSPC.
+  AppendFile file("/dev/full");
+  const auto message = message_of<IoError>([&] { file.append("x"); });
+  EXPECT_EQ(message, "/dev/full: could not write it: No space left on device");
+}
+
+TEST(AppendFile, Appends) {
+  const TempFolder folder;
+  { AppendFile(folder / "f").append("a\n"); }
+  { AppendFile(folder / "f").append("b\n"); }
+  EXPECT_EQ(read_file(folder / "f", 100), "a\nb\n");
+}
+
+TEST(FolderLock, SecondHolderIsRefused) {
+  const TempFolder folder;
+  std::optional<FolderLock> first(folder.path());
+  message_of<InputError>([&] { FolderLock second(folder.path()); });
+  first.reset();
+  EXPECT_NO_THROW(FolderLock third(folder.path()));
+}
+
+}  // namespace
+}  // namespace distill::core
