@@ -3,7 +3,9 @@
 #include <set>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -211,6 +213,41 @@ TEST(CheckpointStore, AKillWhileReplacingPutsTheOldOneBack) {
   fs::rename(folder / "step_00000001", folder / ".old-step_00000001");
   const CheckpointStore store(folder.path());
   EXPECT_EQ(newest_step(store, log), 1);
+}
+
+/// Saves steps without end (the same one now and then), until killed.
+[[noreturn]] void save_for_ever(const fs::path& root) {
+  CheckpointStore store(root);
+  for (std::int64_t step = 1;; ++step) {
+    save_sample(store, step, 2);
+    save_sample(store, step, 2);
+  }
+}
+
+TEST(CheckpointStore, AKillAtAnyMomentLeavesWholeCheckpointsOnly) {
+  const TempFolder folder;
+  Recorder log;
+  {
+    CheckpointStore store(folder.path());
+    save_sample(store, 0);
+  }
+  for (int trial = 0; trial < 25; ++trial) {
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) save_for_ever(folder.path());
+    ::usleep(5000 + 2777u * static_cast<unsigned>(trial));
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    const CheckpointStore store(folder.path());
+    EXPECT_TRUE(store.newest(log));
+    for (const std::string& name : names_in(folder.path())) {
+      EXPECT_TRUE(name.starts_with("step_")) << name;
+      EXPECT_NO_THROW(CheckpointStore::verify(folder / name));
+    }
+  }
+  EXPECT_TRUE(log.lines.empty());
 }
 
 TEST(CheckpointStore, NamesAloneAreNotTrusted) {
