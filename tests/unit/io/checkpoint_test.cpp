@@ -235,7 +235,7 @@ TEST(CheckpointStore, AKillAtAnyMomentLeavesWholeCheckpointsOnly) {
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) save_for_ever(folder.path());
-    ::usleep(5000 + 2777u * static_cast<unsigned>(trial));
+    ::usleep(5000 + 8111u * static_cast<unsigned>(trial));
     ::kill(child, SIGKILL);
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
