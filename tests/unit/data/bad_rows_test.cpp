@@ -18,6 +18,10 @@ struct BadRow {
   std::string message;  ///< what follows FILE:2; its beginning when it ends in `...`
 };
 
+void PrintTo(const BadRow& row, std::ostream* out) {
+  *out << row.name;
+}
+
 std::string load_error(const std::vector<std::string>& lines, const text::ChatTemplate* chat) {
   const testing::TempFolder folder;
   const std::string path = testing::write_lines(folder / "d.jsonl", lines);
@@ -78,16 +82,16 @@ INSTANTIATE_TEST_SUITE_P(
         BadRow{"MessageIsAString", chat_row(R"(["hi"])"),
                ": `messages[0]` must be an object, it is a string"},
         BadRow{"RoleIsMissing", chat_row(R"([{"content": "a"}])"),
-               ": `messages[0].role` is missing..."},
+               ": `messages[0].role` is missing"},
         BadRow{"ContentIsMissing",
                chat_row(R"([{"role": "user", "content": "a"}, {"role": "assistant"}])"),
-               ": `messages[1].content` is missing..."},
+               ": `messages[1].content` is missing"},
         BadRow{"RoleIsANumber", chat_row(R"([{"role": 1, "content": "a"}])"),
                ": `messages[0].role` must be a string, it is an integer"},
         BadRow{"RoleIsEmpty", chat_row(R"([{"role": "", "content": "a"}])"),
                ": `messages[0].role` is empty, expected system, user or assistant"},
         BadRow{"ContentIsNull", chat_row(R"([{"role": "user", "content": null}])"),
-               ": `messages[0].content` is missing..."},
+               ": `messages[0].content` must be a string, it is null"},
         BadRow{"ContentIsAList",
                chat_row(R"([{"role": "user", "content": [{"type": "text", "text": "a"}]}])"),
                ": `messages[0].content` must be a string, it is an array"},
@@ -95,12 +99,16 @@ INSTANTIATE_TEST_SUITE_P(
                ": `messages` hold nothing to learn, expected a message of the assistant"},
         BadRow{"RoleOutsideTheTemplate", chat_row(R"([{"role": "tool", "content": "a"}])"),
                ": role `tool` has no form in this template"},
-        BadRow{"RowIsAnArray", "[1]", ":..."}, BadRow{"RowIsAString", R"("a")", ":..."},
-        BadRow{"NotJson", "text", ":..."}, BadRow{"CutOff", R"({"text": "a)", ":..."},
-        BadRow{"TwoValues", R"({"text": "a"} {"text": "b"})", ":..."},
-        BadRow{"SameNameTwice", R"({"text": "a", "text": "b"})", ":..."},
-        BadRow{"NotUtf8", "{\"text\": \"\xff\"}", ":..."},
-        BadRow{"HalfASurrogate", R"({"text": "\ud800"})", ":..."}, BadRow{"EmptyLine", "", ":..."}),
+        BadRow{"RowIsAnArray", "[1]", ": must be a JSON object, it is an array"},
+        BadRow{"RowIsAString", R"("a")", ": must be a JSON object, it is a string"},
+        BadRow{"NotJson", "text", ":2: syntax error..."},
+        BadRow{"CutOff", R"({"text": "a)", ":12: syntax error..."},
+        BadRow{"TwoValues", R"({"text": "a"} {"text": "b"})", ":15: syntax error..."},
+        BadRow{"SameNameTwice", R"({"text": "a", "text": "b"})",
+               ":20: name `text` appears twice..."},
+        BadRow{"NotUtf8", "{\"text\": \"\xff\"}", ":11: syntax error..."},
+        BadRow{"HalfASurrogate", R"({"text": "\ud800"})", ":17: syntax error..."},
+        BadRow{"EmptyLine", "", ": an empty line..."}),
     [](const auto& test) { return test.param.name; });
 
 TEST(BadRows, MessagesNeedATemplate) {

@@ -155,6 +155,8 @@ struct Case {
   double tolerance;
 };
 
+void PrintTo(const Case& values, std::ostream* out) { *out << values.name; }
+
 class EvaluateAgainstNaive : public ::testing::TestWithParam<Case> {};
 
 TEST_P(EvaluateAgainstNaive, GivesTheSameNumbers) {

@@ -29,7 +29,7 @@ struct Evaluation {
 struct EvaluateOptions {
   std::int64_t rows_per_batch = 4;
   /// Rows done by all ranks, and all rows; after every batch.
-  std::function<void(std::int64_t done, std::int64_t total)> on_progress;
+  std::function<void(std::int64_t done, std::int64_t total)> on_progress = {};
   /// Looked at between batches; all ranks stop when it is set on any. Given on all ranks or none.
   const core::StopFlag* stop = nullptr;
 };
