@@ -12,14 +12,15 @@ namespace distill::models {
 
 struct SaveOptions {
   /// The folder whose config, tokenizer files and generation config belong to the model.
-  std::filesystem::path base_folder;
-  std::optional<c10::ScalarType> dtype;  ///< as the model's parameters when absent
+  std::filesystem::path base_folder = {};
+  std::optional<c10::ScalarType> dtype = {};  ///< as the model's parameters when absent
   std::uint64_t max_shard_bytes = std::uint64_t{5} << 30;
 };
 
 /// Writes a Hugging Face folder that transformers opens as it is: config.json (num_hidden_layers,
-/// dtype updated), safetensors, tokenizer and generation files of `base_folder`. The folder appears whole or not at all.
-/// Throws IoError when the disk is full, InputError when `folder` exists.
-void save_causal_lm(const CausalLm& model, const std::filesystem::path& folder, const SaveOptions& options);
+/// dtype updated), safetensors, tokenizer and generation files of `base_folder`. The folder appears
+/// whole or not at all. Throws IoError when the disk is full, InputError when `folder` exists.
+void save_causal_lm(const CausalLm& model, const std::filesystem::path& folder,
+                    const SaveOptions& options);
 
 }  // namespace distill::models
