@@ -31,7 +31,8 @@ class TempFolder {
   std::filesystem::path path_;
 };
 
-/// The message of the `E` that `action` throws; fails the test when it throws nothing or something else.
+/// The message of the `E` that `action` throws; fails the test when it throws nothing or something
+/// else.
 template <class E, class Action>
 std::string message_of(Action&& action) {
   try {

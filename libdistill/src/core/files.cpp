@@ -18,7 +18,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string system_message(int code) { return std::generic_category().message(code); }
+std::string system_message(int code) {
+  return std::generic_category().message(code);
+}
 
 [[noreturn]] void fail_io(const fs::path& path, std::string_view doing, int code) {
   fail<IoError>(path.string(), ": could not ", doing, ": ", system_message(code));
@@ -48,7 +50,8 @@ void require_regular(const fs::path& path, const Descriptor& file, struct stat& 
   }
   if (::fstat(file.get(), &status) != 0) fail_io(path, "look at it", errno);
   if (!S_ISREG(status.st_mode)) {
-    fail<InputError>(path.string(), ": not a regular file", S_ISDIR(status.st_mode) ? " (a folder)" : "");
+    fail<InputError>(path.string(), ": not a regular file",
+                     S_ISDIR(status.st_mode) ? " (a folder)" : "");
   }
 }
 
@@ -90,7 +93,8 @@ MappedFile MappedFile::open(const fs::path& path) {
 std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
   const MappedFile file = MappedFile::open(path);
   if (file.bytes().size() > max_bytes) {
-    fail<InputError>(path.string(), ": ", file.bytes().size(), " bytes, expected at most ", max_bytes);
+    fail<InputError>(path.string(), ": ", file.bytes().size(), " bytes, expected at most ",
+                     max_bytes);
   }
   return std::string(file.text());
 }
@@ -107,16 +111,21 @@ AtomicFile::~AtomicFile() {
   if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
-void AtomicFile::write(std::span<const std::byte> bytes) { write_all(descriptor_, path_, bytes); }
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  write_all(descriptor_, path_, bytes);
+}
 
-void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+void AtomicFile::write(std::string_view text) {
+  write(std::as_bytes(std::span(text.data(), text.size())));
+}
 
 void AtomicFile::commit() {
   if (::fsync(descriptor_) != 0) fail_io(path_, "flush it to disk", errno);
   const int closed = ::close(descriptor_);
   descriptor_ = -1;
   if (closed != 0) fail_io(path_, "close it", errno);
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_io(path_, "rename it into place", errno);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0)
+    fail_io(path_, "rename it into place", errno);
   temporary_.clear();
   sync_folder(path_.has_parent_path() ? path_.parent_path() : fs::path("."));
 }
@@ -145,7 +154,9 @@ AppendFile::AppendFile(const fs::path& path) : path_(path) {
   if (descriptor_ < 0) fail_io(path, "open it for appending", errno);
 }
 
-AppendFile::~AppendFile() { ::close(descriptor_); }
+AppendFile::~AppendFile() {
+  ::close(descriptor_);
+}
 
 void AppendFile::append(std::string_view text) {
   write_all(descriptor_, path_, std::as_bytes(std::span(text.data(), text.size())));
@@ -159,12 +170,15 @@ FolderLock::FolderLock(const fs::path& folder) {
     const int code = errno;
     ::close(descriptor_);
     if (code == EWOULDBLOCK) {
-      fail<InputError>(folder.string(), ": another process is using this folder; wait for it to end");
+      fail<InputError>(folder.string(),
+                       ": another process is using this folder; wait for it to end");
     }
     fail_io(path, "lock it", code);
   }
 }
 
-FolderLock::~FolderLock() { ::close(descriptor_); }
+FolderLock::~FolderLock() {
+  ::close(descriptor_);
+}
 
 }  // namespace distill::core

@@ -115,13 +115,21 @@ JsonWriter& JsonWriter::value(std::string_view text) {
   append_escaped(text_, text);
   return *this;
 }
-JsonWriter& JsonWriter::value(bool flag) { return raw(flag ? "true" : "false"); }
-JsonWriter& JsonWriter::value(std::int64_t number) { return raw(digits(number)); }
-JsonWriter& JsonWriter::value(std::uint64_t number) { return raw(digits(number)); }
+JsonWriter& JsonWriter::value(bool flag) {
+  return raw(flag ? "true" : "false");
+}
+JsonWriter& JsonWriter::value(std::int64_t number) {
+  return raw(digits(number));
+}
+JsonWriter& JsonWriter::value(std::uint64_t number) {
+  return raw(digits(number));
+}
 JsonWriter& JsonWriter::value(double number) {
   return std::isfinite(number) ? raw(digits(number)) : null();
 }
-JsonWriter& JsonWriter::null() { return raw("null"); }
+JsonWriter& JsonWriter::null() {
+  return raw("null");
+}
 JsonWriter& JsonWriter::raw(std::string_view json) {
   separate();
   text_ += json;

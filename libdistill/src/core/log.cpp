@@ -10,10 +10,14 @@ namespace {
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return spdlog::level::debug;
-    case LogLevel::kInfo: return spdlog::level::info;
-    case LogLevel::kWarning: return spdlog::level::warn;
-    case LogLevel::kError: return spdlog::level::err;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -58,6 +62,8 @@ std::unique_ptr<Logger> make_console_logger(const ConsoleLogOptions& options) {
   return std::make_unique<ConsoleLogger>(options);
 }
 
-std::unique_ptr<Logger> make_null_logger() { return std::make_unique<NullLogger>(); }
+std::unique_ptr<Logger> make_null_logger() {
+  return std::make_unique<NullLogger>();
+}
 
 }  // namespace distill::core

@@ -32,13 +32,17 @@ std::uint64_t RandomState::below(std::uint64_t bound) {
   const std::uint64_t threshold = (0 - bound) % bound;
   while (true) {
     const auto wide = static_cast<Wide>(next()) * bound;
-    if (static_cast<std::uint64_t>(wide) >= threshold) return static_cast<std::uint64_t>(wide >> 64);
+    if (static_cast<std::uint64_t>(wide) >= threshold)
+      return static_cast<std::uint64_t>(wide >> 64);
   }
 }
 
-double RandomState::uniform() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
+double RandomState::uniform() {
+  return static_cast<double>(next() >> 11) * 0x1.0p-53;
+}
 
-std::vector<std::int64_t> permutation(std::int64_t count, std::uint64_t seed, std::uint64_t stream) {
+std::vector<std::int64_t> permutation(std::int64_t count, std::uint64_t seed,
+                                      std::uint64_t stream) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(count));
   std::iota(order.begin(), order.end(), std::int64_t{0});
   RandomState random(seed, stream);

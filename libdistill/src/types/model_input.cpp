@@ -6,7 +6,9 @@
 namespace distill::types {
 
 ModelInput single_sequence(const at::Tensor& ids) {
-  return {ids, at::arange(ids.size(0), at::TensorOptions(at::kLong).device(ids.device())), {0, ids.size(0)}};
+  return {ids,
+          at::arange(ids.size(0), at::TensorOptions(at::kLong).device(ids.device())),
+          {0, ids.size(0)}};
 }
 
 ModelInput pack(const std::vector<std::vector<std::int64_t>>& sequences) {

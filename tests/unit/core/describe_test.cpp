@@ -8,12 +8,16 @@ namespace distill::core {
 namespace {
 
 enum class Shape { kRound, kSquare };
-constexpr std::array<std::string_view, 2> choice_names(Shape) { return {"round", "square"}; }
+constexpr std::array<std::string_view, 2> choice_names(Shape) {
+  return {"round", "square"};
+}
 
 struct Inner {
   double x = 1.5;
 };
-void describe(FieldVisitor& visit, Inner& inner) { visit("x", inner.x, "a number"); }
+void describe(FieldVisitor& visit, Inner& inner) {
+  visit("x", inner.x, "a number");
+}
 void validate(const Inner& inner, Problems& problems) {
   if (inner.x < 0) problems.add("x", "must not be negative");
 }
@@ -41,7 +45,9 @@ void describe(FieldVisitor& visit, Outer& o) {
 
 struct Collect : FieldVisitor {
   std::vector<std::pair<Field, ValueRef>> fields;
-  void field(const Field& field, const ValueRef& value) override { fields.emplace_back(field, value); }
+  void field(const Field& field, const ValueRef& value) override {
+    fields.emplace_back(field, value);
+  }
 };
 
 TEST(Describe, VisitsEveryFieldWithItsKind) {

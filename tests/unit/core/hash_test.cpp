@@ -10,7 +10,9 @@ namespace distill::core {
 namespace {
 
 // Known answer of XXH3-128 with seed 0 (xxhsum -H2 of an empty input).
-TEST(Hash, KnownAnswer) { EXPECT_EQ(hash_text(""), "99aa06d3014798d86001c324468d497f"); }
+TEST(Hash, KnownAnswer) {
+  EXPECT_EQ(hash_text(""), "99aa06d3014798d86001c324468d497f");
+}
 
 TEST(Hash, PiecesEqualTheWhole) {
   Hasher hasher;

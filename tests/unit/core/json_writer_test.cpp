@@ -10,7 +10,14 @@ namespace {
 
 TEST(JsonWriter, NestsAndSeparates) {
   JsonWriter json;
-  json.begin_object().member("a", 1).key("b").begin_array().value(1.5).value("x").null().end_array();
+  json.begin_object()
+      .member("a", 1)
+      .key("b")
+      .begin_array()
+      .value(1.5)
+      .value("x")
+      .null()
+      .end_array();
   json.key("c").begin_object().end_object().member("d", true).end_object();
   EXPECT_EQ(json.text(), R"({"a":1,"b":[1.5,"x",null],"c":{},"d":true})");
 }
@@ -24,7 +31,8 @@ TEST(JsonWriter, Indents) {
 TEST(JsonWriter, KeepsDigitsAndRefusesNonNumbers) {
   JsonWriter json;
   json.begin_array().value(0.1).value(std::nan("")).value(std::numeric_limits<double>::infinity());
-  json.value(std::numeric_limits<std::int64_t>::min()).value(std::numeric_limits<std::uint64_t>::max());
+  json.value(std::numeric_limits<std::int64_t>::min())
+      .value(std::numeric_limits<std::uint64_t>::max());
   json.end_array();
   EXPECT_EQ(json.text(), "[0.1,null,null,-9223372036854775808,18446744073709551615]");
 }

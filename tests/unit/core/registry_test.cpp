@@ -14,7 +14,9 @@ struct Animal {
 struct DogOptions {
   std::int64_t barks = 1;
 };
-void describe(FieldVisitor& visit, DogOptions& options) { visit("barks", options.barks, "how often"); }
+void describe(FieldVisitor& visit, DogOptions& options) {
+  visit("barks", options.barks, "how often");
+}
 struct CatOptions {};
 void describe(FieldVisitor&, CatOptions&) {}
 struct Dog : Animal {
@@ -28,7 +30,8 @@ struct Cat : Animal {
 
 Registry<Animal> animals() {
   Registry<Animal> registry;
-  registry.add<DogOptions>("dog", [](const DogOptions& o) { return std::make_unique<Dog>(o.barks); });
+  registry.add<DogOptions>("dog",
+                           [](const DogOptions& o) { return std::make_unique<Dog>(o.barks); });
   registry.add<CatOptions>("cat", [](const CatOptions&) { return std::make_unique<Cat>(); });
   return registry;
 }
@@ -60,8 +63,9 @@ TEST(Registry, UnknownKindListsTheKnownOnes) {
 
 TEST(Registry, NamesAreUnique) {
   auto registry = animals();
-  testing::message_of<ConfigError>(
-      [&] { registry.add<CatOptions>("cat", [](const CatOptions&) { return std::make_unique<Cat>(); }); });
+  testing::message_of<ConfigError>([&] {
+    registry.add<CatOptions>("cat", [](const CatOptions&) { return std::make_unique<Cat>(); });
+  });
 }
 
 TEST(Registry, ListsAppendComponents) {

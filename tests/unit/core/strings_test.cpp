@@ -5,7 +5,9 @@
 namespace distill::core {
 namespace {
 
-TEST(Strings, ConcatWritesAllParts) { EXPECT_EQ(concat("a", 1, ' ', 2.5), "a1 2.5"); }
+TEST(Strings, ConcatWritesAllParts) {
+  EXPECT_EQ(concat("a", 1, ' ', 2.5), "a1 2.5");
+}
 
 TEST(Strings, NearestFindsTypingErrorsOnly) {
   const std::vector<std::string> names = {"temperature", "weight", "kind"};
@@ -24,8 +26,8 @@ TEST(Strings, PrintableEscapesAndCuts) {
 TEST(Strings, Utf8) {
   EXPECT_TRUE(is_utf8(""));
   EXPECT_TRUE(is_utf8("gr\xc3\xbc\xc3\x9f \xe4\xbd\xa0 \xf0\x9f\x98\x80"));
-  for (const std::string bad : {"\x80", "\xc3", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
-                                "\xf8\x88\x80\x80\x80", "a\xff"}) {
+  for (const std::string bad : {"\x80", "\xc3", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80",
+                                "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "a\xff"}) {
     EXPECT_FALSE(is_utf8(bad)) << printable(bad);
   }
 }

@@ -73,7 +73,7 @@ struct StructRef {
 /// std::optional: absent unless given.
 struct OptionalRef {
   std::function<bool()> has_value;
-  std::function<ValueRef()> value;    ///< makes a default one first when there is none
+  std::function<ValueRef()> value;  ///< makes a default one first when there is none
   std::function<void()> reset;
 };
 
@@ -87,16 +87,17 @@ struct ListRef {
 
 /// std::variant of two forms: a scalar, or a list / struct.
 struct OneOfRef {
-  std::function<std::size_t()> active;             ///< 0: the scalar form
-  std::function<ValueRef(std::size_t)> select;     ///< switches to that form, keeps its value if active
+  std::function<std::size_t()> active;  ///< 0: the scalar form
+  std::function<ValueRef(std::size_t)>
+      select;  ///< switches to that form, keeps its value if active
 };
 
 /// A component picked by its `kind:` from a registry, with that kind's own options beside it.
 struct ComponentRef {
-  std::function<std::string()> kind;               ///< empty: none chosen yet
+  std::function<std::string()> kind;  ///< empty: none chosen yet
   std::function<std::vector<std::string>()> kinds;
-  std::function<StructRef(const std::string&)> select;   ///< must be one of kinds()
-  std::function<StructRef()> options;              ///< of the chosen kind
+  std::function<StructRef(const std::string&)> select;  ///< must be one of kinds()
+  std::function<StructRef()> options;                   ///< of the chosen kind
 };
 
 struct Field {
@@ -183,7 +184,8 @@ OptionalRef optional_ref(std::optional<T>& value) {
 
 template <class T>
 ListRef list_ref(std::vector<T>& value) {
-  return {[&value] { return value.size(); }, [&value](std::size_t i) { return value_ref(value.at(i)); },
+  return {[&value] { return value.size(); },
+          [&value](std::size_t i) { return value_ref(value.at(i)); },
           [&value] { return value_ref(value.emplace_back()); }, [&value] { value.clear(); }};
 }
 

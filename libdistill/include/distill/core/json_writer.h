@@ -36,7 +36,9 @@ class JsonWriter {
   JsonWriter& raw(std::string_view json);
 
   template <class T>
-  JsonWriter& member(std::string_view name, const T& v) { return key(name).value(v); }
+  JsonWriter& member(std::string_view name, const T& v) {
+    return key(name).value(v);
+  }
 
   const std::string& text() const { return text_; }
 

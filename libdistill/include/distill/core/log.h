@@ -16,13 +16,21 @@ class Logger {
   virtual void write(LogLevel level, std::string_view message) = 0;
 
   template <class... Parts>
-  void debug(const Parts&... parts) { write(LogLevel::kDebug, concat(parts...)); }
+  void debug(const Parts&... parts) {
+    write(LogLevel::kDebug, concat(parts...));
+  }
   template <class... Parts>
-  void info(const Parts&... parts) { write(LogLevel::kInfo, concat(parts...)); }
+  void info(const Parts&... parts) {
+    write(LogLevel::kInfo, concat(parts...));
+  }
   template <class... Parts>
-  void warning(const Parts&... parts) { write(LogLevel::kWarning, concat(parts...)); }
+  void warning(const Parts&... parts) {
+    write(LogLevel::kWarning, concat(parts...));
+  }
   template <class... Parts>
-  void error(const Parts&... parts) { write(LogLevel::kError, concat(parts...)); }
+  void error(const Parts&... parts) {
+    write(LogLevel::kError, concat(parts...));
+  }
 };
 
 struct ConsoleLogOptions {

@@ -30,11 +30,12 @@ class Registry {
       return struct_ref(*std::any_cast<const std::shared_ptr<Options>&>(options));
     };
     entry.copy = [](const std::any& options) {
-      return std::any(std::make_shared<Options>(*std::any_cast<const std::shared_ptr<Options>&>(options)));
+      return std::any(
+          std::make_shared<Options>(*std::any_cast<const std::shared_ptr<Options>&>(options)));
     };
     entry.build = [factory = std::move(factory)](const std::any& options, Args... args) {
-      return std::unique_ptr<Base>(factory(
-          *std::any_cast<const std::shared_ptr<Options>&>(options), std::forward<Args>(args)...));
+      return std::unique_ptr<Base>(factory(*std::any_cast<const std::shared_ptr<Options>&>(options),
+                                           std::forward<Args>(args)...));
     };
     if (!entries_.emplace(name, std::move(entry)).second) {
       fail<ConfigError>("component `", name, "` is registered twice; choose another name");
@@ -77,7 +78,8 @@ template <class Base, class... Args>
 class Component {
  public:
   explicit Component(const Registry<Base, Args...>& registry) : registry_(&registry) {}
-  Component(const Registry<Base, Args...>& registry, const std::string& kind) : Component(registry) {
+  Component(const Registry<Base, Args...>& registry, const std::string& kind)
+      : Component(registry) {
     select(kind);
   }
   Component(const Component& other) : registry_(other.registry_), kind_(other.kind_) {

@@ -33,6 +33,8 @@ class JsonObject {
 struct JsonLimits {
   std::uint64_t max_bytes = std::uint64_t{256} << 20;
   int max_depth = 64;
+  /// A value takes 48 bytes in memory, but as little as two in the file.
+  std::uint64_t max_values = 8'000'000;
 };
 
 /// Strictly parsed JSON (RFC 8259): no duplicate names, no trailing commas, UTF-8 only, no numbers

@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -24,7 +26,7 @@ class Sink {
 };
 
 /// metrics.jsonl: one object a line, events carry `event`. Appends; `truncate_after_step` drops
-/// lines of later steps first (a resumed run repeats them).
+/// lines of later steps first (a resumed run repeats them), and a last line that was cut short.
 std::unique_ptr<Sink> make_jsonl_sink(const std::filesystem::path& path, std::int64_t truncate_after_step);
 
 struct ConsoleOptions {
@@ -33,8 +35,10 @@ struct ConsoleOptions {
   std::int64_t first_step = 0;      ///< where a resumed run starts
   std::int64_t plain_every = 20;    ///< steps between plain lines
   std::int64_t width = 80;          ///< columns of the terminal
+  std::function<void(std::string_view)> output;  ///< receives the text; empty: stderr
 };
-/// Progress for people on stderr: steps, loss, tokens/s, ETA.
+/// Progress for people: steps, loss, tokens/s and ETA (both smoothed over about ten steps, from the
+/// running totals `tokens` and `seconds`). On a terminal one line redrawn in place, events above it.
 std::unique_ptr<Sink> make_console_sink(const ConsoleOptions& options);
 
 }  // namespace distill::metrics

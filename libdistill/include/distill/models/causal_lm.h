@@ -40,7 +40,8 @@ class CausalLm {
   /// gradients are enabled and a parameter wants one.
   virtual types::ModelOutput forward(const types::ModelInput& input) = 0;
 
-  /// The same for the next tokens of one sequence; keys and values are read from and added to `cache`.
+  /// The same for the next tokens of one sequence; keys and values are read from and added to
+  /// `cache`.
   virtual types::ModelOutput forward_cached(const at::Tensor& ids, nn::KvCache& cache) = 0;
   virtual std::unique_ptr<nn::KvCache> make_cache() const = 0;
 

@@ -16,17 +16,23 @@ namespace distill::models {
 
 struct LoadOptions {
   c10::ScalarType dtype = c10::ScalarType::Float;  ///< of the parameters in memory (fp32 or bf16)
-  bool check_finite = true;                        ///< refuse NaN and Inf weights, naming the tensor
+  bool check_finite = true;  ///< refuse NaN and Inf weights, naming the tensor
+  /// Every weight in memory of its own, so that training may write to it. Otherwise weights that
+  /// are in the right dtype already alias the mapped file, which is read-only: writing to them
+  /// crashes.
+  bool writable = false;
   /// Build the model from these layers of the folder only, in this order (a student made by
   /// dropping layers). Empty: all.
   std::vector<std::int64_t> keep_layers;
 };
 
 /// Opens a Hugging Face folder: config.json and (sharded) safetensors. The family is chosen by
-/// `model_type` / `architectures`. Every tensor must be there, in shape, and used; weights in the
-/// right dtype alias the mapped file (copy on write), so a frozen model costs no memory twice.
+/// `model_type` / `architectures`. Every tensor must be there, in shape, and used (a stored copy of
+/// a tied head and old `rotary_emb.inv_freq` buffers are taken too); shapes are checked before
+/// anything large is allocated. No parameter requires a gradient yet.
 /// Throws InputError and its children, naming file and tensor.
-std::shared_ptr<CausalLm> load_causal_lm(const std::filesystem::path& folder, const LoadOptions& options);
+std::shared_ptr<CausalLm> load_causal_lm(const std::filesystem::path& folder,
+                                         const LoadOptions& options);
 
 /// `count` of `num_layers`, evenly spaced, first and last kept:
 /// round(i * (num_layers - 1) / (count - 1)), halves to even.

@@ -18,8 +18,9 @@ struct SaveOptions {
 };
 
 /// Writes a Hugging Face folder that transformers opens as it is: config.json (num_hidden_layers,
-/// dtype updated), safetensors, tokenizer and generation files of `base_folder`. The folder appears whole or not at all.
-/// Throws IoError when the disk is full, InputError when `folder` exists.
-void save_causal_lm(const CausalLm& model, const std::filesystem::path& folder, const SaveOptions& options);
+/// dtype updated), safetensors, tokenizer and generation files of `base_folder`. The folder appears
+/// whole or not at all. Throws IoError when the disk is full, InputError when `folder` exists.
+void save_causal_lm(const CausalLm& model, const std::filesystem::path& folder,
+                    const SaveOptions& options);
 
 }  // namespace distill::models

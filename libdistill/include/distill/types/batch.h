@@ -13,8 +13,8 @@ namespace distill::types {
 /// at t is the token that follows position t, and `loss_mask` says whether that prediction counts.
 struct Batch {
   ModelInput input;
-  at::Tensor labels;     ///< int64 [N]; 0 where loss_mask is false
-  at::Tensor loss_mask;  ///< bool [N]; the last position of a segment is always false
+  at::Tensor labels;               ///< int64 [N]; 0 where loss_mask is false
+  at::Tensor loss_mask;            ///< bool [N]; the last position of a segment is always false
   std::int64_t num_targets = 0;    ///< how many entries of loss_mask are true
   std::int64_t num_sequences = 0;  ///< rows of the recipe's batch size in it
 };

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include <ATen/core/Tensor.h>
+
+#include <distill/nn/kv_cache.h>
+#include <distill/nn/linear.h>
+#include <distill/nn/rotary_table.h>
+
+namespace distill::nn {
+
+/// Causal self-attention with rotary positions and grouped keys and values.
+struct Attention {
+  Linear q_proj;  ///< [heads * D, H]
+  Linear k_proj;  ///< [kv_heads * D, H]
+  Linear v_proj;  ///< [kv_heads * D, H]
+  Linear o_proj;  ///< [H, heads * D]
+  std::int64_t head_dim = 0;
+
+  /// x [N, H] -> [N, H]; no token sees over a border of `segments`.
+  at::Tensor forward(const at::Tensor& x, const RotaryTable& rotary,
+                     std::span<const std::int64_t> segments) const;
+  /// x [n, H] are the next tokens of the one sequence that `cache` holds. No graph.
+  at::Tensor forward_cached(const at::Tensor& x, const RotaryTable& rotary, KvCache& cache,
+                            std::int64_t layer) const;
+
+ private:
+  struct Heads {
+    at::Tensor q;  ///< [N, heads, D]
+    at::Tensor k;  ///< [N, kv_heads, D]
+    at::Tensor v;  ///< [N, kv_heads, D]
+  };
+  Heads project(const at::Tensor& x, const RotaryTable& rotary) const;
+  double scale() const;
+};
+
+}  // namespace distill::nn

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include <ATen/core/Tensor.h>
+
+#include <distill/nn/attention.h>
+#include <distill/nn/kv_cache.h>
+#include <distill/nn/mlp.h>
+#include <distill/nn/norm.h>
+#include <distill/nn/rotary_table.h>
+
+namespace distill::nn {
+
+/// The hidden states between two blocks: their sum so far, and the same normed for the next block.
+/// Keeping both lets every residual addition share one pass with the norm that follows it.
+struct Stream {
+  at::Tensor normed;    ///< [N, H]
+  at::Tensor residual;  ///< [N, H]
+};
+
+/// Pre-norm transformer block: attention, then a gated MLP, each with a residual addition.
+struct DecoderBlock {
+  RmsNorm input_norm;
+  Attention attention;
+  RmsNorm post_attention_norm;
+  SwigluMlp mlp;
+
+  /// `in.normed` is already normed by `input_norm`; the result is normed by `next`, the norm that
+  /// follows this block (the next block's, or the model's last).
+  Stream forward(const Stream& in, const RmsNorm& next, const RotaryTable& rotary,
+                 std::span<const std::int64_t> segments) const;
+  /// The same for the next tokens of a cached sequence. No graph.
+  Stream forward_cached(const Stream& in, const RmsNorm& next, const RotaryTable& rotary,
+                        KvCache& cache, std::int64_t layer) const;
+
+ private:
+  Stream finish(const at::Tensor& attended, const at::Tensor& residual, const RmsNorm& next) const;
+};
+
+}  // namespace distill::nn

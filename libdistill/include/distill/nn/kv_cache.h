@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+namespace distill::nn {
+
+/// Facts that fix a cache's memory.
+struct KvCacheShape {
+  std::int64_t num_layers = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
+  at::TensorOptions options;  ///< dtype and device of keys and values
+};
+
+/// Keys and values of one sequence, for every layer. Grows by doubling.
+class KvCache {
+ public:
+  explicit KvCache(const KvCacheShape& shape);
+
+  /// Tokens that every layer holds.
+  std::int64_t length() const { return length_; }
+
+  /// Writes the new tokens' k and v [n, kv_heads, D] behind the `length()` held ones and returns
+  /// all of the layer's keys and values, [kv_heads, length + n, D]. They count only after
+  /// `advance`.
+  std::pair<at::Tensor, at::Tensor> append(std::int64_t layer, const at::Tensor& k,
+                                           const at::Tensor& v);
+  /// Called once when all layers have appended `count` tokens.
+  void advance(std::int64_t count) { length_ += count; }
+
+ private:
+  struct Layer {
+    at::Tensor k;  ///< [kv_heads, capacity, D]
+    at::Tensor v;
+  };
+  void reserve(Layer& layer, std::int64_t tokens) const;
+
+  KvCacheShape shape_;
+  std::vector<Layer> layers_;
+  std::int64_t length_ = 0;
+};
+
+}  // namespace distill::nn

@@ -1,0 +1,55 @@
+#include "models/check_input.h"
+
+#include <ATen/ops/aminmax.h>
+
+#include <distill/core/error.h>
+
+namespace distill::models {
+
+namespace {
+
+void require_list(const at::Tensor& list, const char* name) {
+  if (!list.defined() || list.dim() != 1 || list.scalar_type() != at::kLong) {
+    fail<InputError>(name, " must be an int64 list");
+  }
+}
+
+void require_range(const at::Tensor& list, std::int64_t end, const char* what, const char* limit) {
+  if (list.numel() == 0) return;
+  const auto [low, high] = at::aminmax(list);
+  const auto smallest = low.item<std::int64_t>(), largest = high.item<std::int64_t>();
+  if (smallest >= 0 && largest < end) return;
+  fail<InputError>(what, " ", smallest < 0 ? smallest : largest, " is outside the model's ", limit,
+                   ", expected 0 to ", end - 1);
+}
+
+}  // namespace
+
+void check_input(const types::ModelInput& input, const ModelShape& shape) {
+  require_list(input.input_ids, "input_ids");
+  require_list(input.position_ids, "position_ids");
+  const std::int64_t count = input.input_ids.size(0);
+  if (input.position_ids.size(0) != count) {
+    fail<InputError>("position_ids has ", input.position_ids.size(0), " entries, input_ids has ",
+                     count);
+  }
+  const auto& segments = input.segments;
+  bool in_order = !segments.empty() && segments.front() == 0 && segments.back() == count;
+  for (std::size_t i = 1; i < segments.size(); ++i) in_order &= segments[i - 1] <= segments[i];
+  if (!in_order) {
+    fail<InputError>("segments must rise from 0 to the number of ids (", count, ")");
+  }
+  require_range(input.input_ids, shape.vocab_size, "id", "vocabulary");
+  require_range(input.position_ids, shape.max_positions, "position", "positions");
+}
+
+void check_next_ids(const at::Tensor& ids, std::int64_t held, const ModelShape& shape) {
+  require_list(ids, "ids");
+  require_range(ids, shape.vocab_size, "id", "vocabulary");
+  if (ids.size(0) > shape.max_positions - held) {
+    fail<InputError>("a sequence of ", held + ids.size(0), " tokens does not fit the model's ",
+                     shape.max_positions, " positions");
+  }
+}
+
+}  // namespace distill::models

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <distill/models/causal_lm.h>
+
+namespace distill::models {
+
+/// Throws InputError unless the segments cover the ids, every id is in the vocabulary and every
+/// position below max_positions.
+void check_input(const types::ModelInput& input, const ModelShape& shape);
+
+/// The same for `ids` [n] that follow `held` tokens of a cache.
+void check_next_ids(const at::Tensor& ids, std::int64_t held, const ModelShape& shape);
+
+}  // namespace distill::models

@@ -1,0 +1,80 @@
+#include <distill/models/load.h>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
+
+#include <distill/core/error.h>
+#include <distill/core/strings.h>
+#include <distill/io/json_value.h>
+#include <distill/io/safetensors.h>
+
+#include "models/families.h"
+#include "models/finite.h"
+#include "models/match_weights.h"
+
+namespace distill::models {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+at::Tensor read_weight(const io::SafetensorsFolder::Location& source, const LoadOptions& options) {
+  const at::Tensor stored = source.file->tensor(*source.entry);
+  at::Tensor weight = stored.to(options.dtype, /*non_blocking=*/false, /*copy=*/options.writable);
+  if (options.check_finite && !all_finite(weight)) {
+    fail<FormatError>(source.file->path().string(), ": `", source.entry->name, "` holds NaN or Inf",
+                      all_finite(stored) ? " after conversion to " : "",
+                      all_finite(stored) ? c10::toString(options.dtype) : "",
+                      "; the weights are damaged or of a failed run");
+  }
+  return weight;
+}
+
+/// A file may hold a tied head as well, when it is the embedding.
+void check_tied_head(const EmptyModel& model, const io::SafetensorsFolder& weights) {
+  const auto head = weights.tensors().find(model.tied_head);
+  const auto embedding = weights.tensors().find(model.tied_to);
+  if (head == weights.tensors().end() || embedding == weights.tensors().end()) return;
+  const auto& [file, entry] = head->second;
+  if (!at::equal(file->tensor(*entry), embedding->second.file->tensor(*embedding->second.entry))) {
+    fail<FormatError>(file->path().string(), ": `", model.tied_head, "` differs from `",
+                      model.tied_to, "`, but config.json says `tie_word_embeddings`: true");
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<CausalLm> load_causal_lm(const fs::path& folder, const LoadOptions& options) {
+  if (options.dtype != c10::ScalarType::Float && options.dtype != c10::ScalarType::BFloat16) {
+    fail<UnsupportedError>("models are loaded in float32 or bfloat16, not in ",
+                           c10::toString(options.dtype));
+  }
+  const fs::path config_path = folder / "config.json";
+  const io::JsonValue json = io::read_json_file(config_path);
+  const io::JsonCursor config(json, config_path.string());
+  const EmptyModel model = find_family(config).build(config, options.keep_layers);
+  const auto weights = io::SafetensorsFolder::open(folder);
+  const auto matches = match_weights(model, weights, folder);
+  check_tied_head(model, weights);
+  for (const MatchedWeight& match : matches) {
+    *match.slot->tensor = read_weight(match.source, options);
+  }
+  return model.model;
+}
+
+std::vector<std::int64_t> evenly_spaced_layers(std::int64_t num_layers, std::int64_t count) {
+  if (count < 1 || count > num_layers) {
+    fail<ConfigError>("cannot keep ", count, " of ", num_layers, " layers, expected 1 to ",
+                      num_layers);
+  }
+  std::vector<std::int64_t> layers = {0};
+  for (std::int64_t i = 1; i < count; ++i) {
+    const std::int64_t scaled = i * (num_layers - 1), steps = count - 1;
+    const std::int64_t below = scaled / steps, twice_rest = 2 * (scaled % steps);
+    const bool up = twice_rest > steps || (twice_rest == steps && below % 2 == 1);
+    layers.push_back(below + (up ? 1 : 0));
+  }
+  return layers;
+}
+
+}  // namespace distill::models

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include <distill/io/safetensors.h>
+
+#include "models/families.h"
+
+namespace distill::models {
+
+/// Where the weights of one slot are.
+struct MatchedWeight {
+  const ParameterSlot* slot;
+  io::SafetensorsFolder::Location source;
+};
+
+/// Finds every slot's tensor by name and shape, before anything is allocated. Throws FormatError
+/// with one line that groups what is missing, surplus or misshaped, UnsupportedError for a dtype
+/// that holds no floating-point weights.
+std::vector<MatchedWeight> match_weights(const EmptyModel& model,
+                                         const io::SafetensorsFolder& weights,
+                                         const std::filesystem::path& folder);
+
+}  // namespace distill::models
