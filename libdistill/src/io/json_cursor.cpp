@@ -8,7 +8,7 @@ namespace {
 
 /// Long paths keep their end, which is where the fault is.
 std::string shown(const std::string& path) {
-  constexpr std::size_t kLongest = 100;
+  constexpr std::size_t kLongest = 120;
   return path.size() <= kLongest ? path : "..." + path.substr(path.size() - kLongest);
 }
 
@@ -42,7 +42,7 @@ bool JsonCursor::has(std::string_view name) const {
 
 JsonCursor JsonCursor::at(std::string_view name) const {
   std::string path = path_.empty() ? "" : path_ + ".";
-  path += core::printable(name, 40);
+  path += core::printable(name, 80);
   const JsonValue* member = as_object().find(name);
   if (member == nullptr) {
     distill::fail<FormatError>(source_, ": `", shown(path), "` is missing");

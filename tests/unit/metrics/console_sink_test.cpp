@@ -126,7 +126,7 @@ TEST(ProgressLine, FitsEveryWidth) {
             "distilling  42 % [####......]  step 84/200  loss 1.43  412 tok/s  ETA 2 min 3 s");
   EXPECT_EQ(detail::progress_line(step, 60),
             "distilling  42 % [##....]  step 84/200  loss 1.43  412 tok/s");
-  EXPECT_EQ(detail::progress_line(step, 50), "distilling  42 % [##....]  step 84/200  loss 1.43");
+  EXPECT_EQ(detail::progress_line(step, 50), "distilling  42 % [##.....]  step 84/200  loss 1.43");
   EXPECT_EQ(detail::progress_line(step, 20), "distilling  42 %");
   for (std::int64_t width = 0; width < 200; ++width) {
     const std::string line = detail::progress_line(step, width);

@@ -45,7 +45,8 @@ struct TrainerParts {
   std::vector<metrics::Sink*> sinks;
   const core::StopFlag* stop = nullptr;
   core::Logger& log;
-  /// Called after each step (1-based) for evaluations at an interval. May be empty.
+  /// Called after each step (1-based), before its checkpoint, for evaluations at an interval. May
+  /// be empty. When it throws eval::Stopped, the run stops and calls it again when it is resumed.
   std::function<void(std::int64_t step)> after_step;
 };
 
@@ -58,25 +59,33 @@ struct TrainResult {
 };
 
 /// The loop: whole-step token counts first, micro-batches, clipping, update, checkpoint.
+///
+/// A step whose loss or gradient norm is not finite on any rank changes no weight and no optimizer
+/// state; the data go on, and sinks get the event `skipped_step`. A step without a target token
+/// changes nothing either and logs 0. When the stop flag is set, the step in progress is given up
+/// without effect. What is restored continues bit for bit.
 class Trainer {
  public:
+  /// Throws ConfigError when the options are out of range, `batch_size` is not a multiple of
+  /// `micro_batch_size` times the ranks, or the loss needs a teacher and there is none.
   Trainer(const TrainerOptions& options, TrainerParts parts);
-  /// Continues from the newest whole checkpoint when there is one. Returns its step, or 0.
+  ~Trainer();
+  Trainer(Trainer&&) noexcept;
+
+  /// Continues from the newest whole checkpoint when there is one. Returns its step, or 0. Throws
+  /// FormatError when it belongs to other parameters, UnsupportedError for another format version.
   std::int64_t restore();
+
+  /// One more sink; it outlives the trainer. For those that must know what `restore` found.
+  void add_sink(metrics::Sink& sink);
+
+  /// Trains to `steps`, then writes a checkpoint when the last step has none. Nothing is written
+  /// before the first step. Throws Error after `max_skipped_in_a_row`, and what the parts throw.
   TrainResult run();
 
  private:
-  struct State {
-    std::int64_t step = 0;
-    std::int64_t tokens = 0;
-    double seconds = 0;
-    std::int64_t skipped = 0;
-    std::int64_t skipped_in_a_row = 0;
-  };
-  void save_checkpoint();
-  TrainerOptions options_;
-  TrainerParts parts_;
-  State state_;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace distill::train

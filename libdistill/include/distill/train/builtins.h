@@ -1,0 +1,22 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include <distill/models/causal_lm.h>
+#include <distill/train/optimizer.h>
+#include <distill/train/options.h>
+
+namespace distill::train {
+
+/// AdamW (Loshchilov and Hutter 2019) over contiguous fp32 or bf16 parameters; a bf16 one gets an
+/// fp32 master copy. State: `master.NAME`, `exp_avg.NAME`, `exp_avg_sq.NAME`, all fp32.
+/// Throws ConfigError for options out of range or a parameter listed twice, UnsupportedError for
+/// another dtype or layout.
+std::unique_ptr<Optimizer> make_adamw(const AdamWOptions& options,
+                                      const std::vector<models::NamedParameter>& parameters);
+
+/// `adamw`.
+void add_builtin_optimizers(OptimizerRegistry& registry);
+
+}  // namespace distill::train

@@ -1,0 +1,43 @@
+// Everything one instruction set's file compiles; that file has included one vec_*.h and defined
+// DISTILL_ISA.
+
+#include "ops/cpu/kernel_table.h"
+
+#include "ops/cpu/vec_math.inl"
+
+#include "ops/cpu/adamw_kernels.inl"
+#include "ops/cpu/elementwise_kernels.inl"
+#include "ops/cpu/norm_kernels.inl"
+#include "ops/cpu/rotary_kernels.inl"
+#include "ops/cpu/swiglu_kernels.inl"
+
+namespace distill::ops::cpu::DISTILL_ISA {
+
+template <class T>
+constexpr TypedKernels<T> typed_table() {
+  return {
+      .rms_norm = &rms_norm<T>,
+      .rms_norm_grad = &rms_norm_grad<T>,
+      .rotary = &rotary<T>,
+      .swiglu = &swiglu<T>,
+      .swiglu_grad = &swiglu_grad<T>,
+  };
+}
+
+extern const KernelTable kTable;
+constexpr KernelTable kTable = {
+    .f32 = typed_table<float>(),
+    .bf16 = typed_table<Bf16>(),
+    .f64 = typed_table<double>(),
+    .adamw_f32 = &adamw<float>,
+    .adamw_bf16 = &adamw<Bf16>,
+    .sum_of_squares_f32 = &sum_of_squares<float>,
+    .sum_of_squares_bf16 = &sum_of_squares<Bf16>,
+    .exp = &exp_array,
+    .log = &log_array,
+    .sigmoid = &sigmoid_array,
+    .to_bf16 = &convert<float, Bf16>,
+    .to_f32 = &convert<Bf16, float>,
+};
+
+}  // namespace distill::ops::cpu::DISTILL_ISA

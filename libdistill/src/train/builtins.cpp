@@ -1,0 +1,9 @@
+#include <distill/train/builtins.h>
+
+namespace distill::train {
+
+void add_builtin_optimizers(OptimizerRegistry& registry) {
+  registry.add<AdamWOptions>("adamw", make_adamw);
+}
+
+}  // namespace distill::train

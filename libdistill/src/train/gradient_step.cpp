@@ -1,0 +1,109 @@
+#include "train/gradient_step.h"
+
+#include <array>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/scalar_tensor.h>
+#include <c10/core/GradMode.h>
+
+#include <distill/core/error.h>
+
+namespace distill::train {
+
+namespace {
+
+void add_scalar(at::Tensor& total, const at::Tensor& value) {
+  const at::Tensor wide = value.detach().to(at::kDouble);
+  total = total.defined() ? total + wide : wide;
+}
+
+}  // namespace
+
+GradientStep::GradientStep(const TrainerParts& parts, std::int64_t num_micro_batches,
+                           GradientAccumulator& accumulator)
+    : parts_(parts), num_micro_batches_(num_micro_batches), accumulator_(accumulator) {}
+
+types::LossValue GradientStep::forward(const types::Batch& batch) {
+  losses::LossInput input;
+  input.labels = batch.labels;
+  input.mask = batch.loss_mask;
+  if (parts_.loss.needs_teacher()) {
+    // First: what the teacher allocates on the way is free again before the student's graph grows.
+    const c10::NoGradGuard no_grad;
+    input.teacher = parts_.teacher->signal(batch);
+  }
+  input.student = parts_.student.forward(batch.input);
+  return parts_.loss(input);
+}
+
+void GradientStep::add(Totals& totals, const types::LossValue& value) {
+  if (part_names_.empty()) {
+    for (const auto& part : value.parts) part_names_.push_back(part.name);
+  }
+  if (part_names_.size() != value.parts.size()) {
+    fail<Error>("loss `", parts_.loss.name(), "` gave ", value.parts.size(), " terms after ",
+                part_names_.size(), "; it must give the same terms every time");
+  }
+  add_scalar(totals.loss, value.sum);
+  totals.parts.resize(value.parts.size());
+  for (std::size_t i = 0; i < value.parts.size(); ++i) {
+    add_scalar(totals.parts[i], value.parts[i].sum);
+  }
+}
+
+void GradientStep::reduce(const Totals& totals, StepSums& sums) {
+  std::vector<double> values = {totals.loss.item<double>()};
+  for (const auto& part : totals.parts) values.push_back(part.item<double>());
+  parts_.ranks.all_reduce_sum(values);
+  const auto count = static_cast<double>(sums.targets);
+  sums.loss = values[0] / count;
+  for (std::size_t i = 0; i < part_names_.size(); ++i) {
+    sums.parts.emplace_back(part_names_[i], values[i + 1] / count);
+  }
+}
+
+StepSums GradientStep::run(const std::function<bool()>& should_stop) {
+  std::vector<types::Batch> batches;
+  std::array<std::int64_t, 2> counts = {0, 0};
+  for (std::int64_t i = 0; i < num_micro_batches_; ++i) {
+    batches.push_back(parts_.batches.next());
+    counts[0] += batches.back().input.input_ids.numel();
+    counts[1] += batches.back().num_targets;
+  }
+  parts_.ranks.all_reduce_sum(counts);
+  StepSums sums;
+  sums.tokens = counts[0];
+  sums.targets = counts[1];
+  if (sums.targets == 0) {
+    if (part_names_.empty()) {  // the log still gets every term by name
+      const c10::NoGradGuard no_grad;
+      Totals ignored;
+      add(ignored, forward(batches.front()));
+    }
+    for (const auto& name : part_names_) sums.parts.emplace_back(name, 0.0);
+    return sums;
+  }
+
+  Totals totals;
+  const c10::AutoGradMode with_graph(true);
+  for (auto& batch : batches) {
+    if (should_stop()) {
+      sums.abandoned = true;
+      return sums;
+    }
+    {
+      const types::LossValue value = forward(batch);
+      add(totals, value);
+      // The mean over the whole step: each part of it is divided by the same count.
+      value.sum.backward(
+          at::scalar_tensor(1.0 / static_cast<double>(sums.targets), value.sum.options()));
+    }
+    batch = {};  // nothing of the pass is left when the sums are touched
+    accumulator_.collect();
+  }
+  accumulator_.all_reduce(parts_.ranks);
+  reduce(totals, sums);
+  return sums;
+}
+
+}  // namespace distill::train

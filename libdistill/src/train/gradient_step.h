@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <distill/train/trainer.h>
+
+#include "train/gradient_accumulator.h"
+
+namespace distill::train {
+
+/// What one optimizer step computed before its update, summed over all ranks.
+struct StepSums {
+  bool abandoned = false;    ///< a stop was asked for; nothing may be used
+  std::int64_t tokens = 0;   ///< input tokens
+  std::int64_t targets = 0;  ///< tokens that count in the loss
+  double loss = 0;           ///< mean per target token; 0 when there is none
+  std::vector<std::pair<std::string, double>> parts;  ///< the same for each term
+};
+
+/// Runs the micro-batches of one optimizer step and leaves the gradient of the mean loss per
+/// target token of the whole step in the accumulator.
+class GradientStep {
+ public:
+  GradientStep(const TrainerParts& parts, std::int64_t num_micro_batches,
+               GradientAccumulator& accumulator);
+
+  /// `should_stop` is asked before every micro-batch, on all ranks alike.
+  StepSums run(const std::function<bool()>& should_stop);
+
+ private:
+  struct Totals {
+    at::Tensor loss;                ///< double scalar
+    std::vector<at::Tensor> parts;  ///< double scalars in the order of part_names_
+  };
+  types::LossValue forward(const types::Batch& batch);
+  void add(Totals& totals, const types::LossValue& value);
+  void reduce(const Totals& totals, StepSums& sums);
+
+  const TrainerParts& parts_;
+  std::int64_t num_micro_batches_;
+  GradientAccumulator& accumulator_;
+  std::vector<std::string> part_names_;  ///< empty until a loss was formed
+};
+
+}  // namespace distill::train
