@@ -26,7 +26,8 @@ void write_model(core::JsonWriter& json, const char* name, const recipe::ModelFa
   for (const std::int64_t layer : model.layers) json.value(layer);
   json.end_array().key("files").begin_object();
   std::set<fs::path> files = {model.folder / "config.json"};
-  for (const auto& file : io::SafetensorsFolder::open(model.folder).files())
+  const auto weights = io::SafetensorsFolder::open(model.folder);
+  for (const auto& file : weights.files())
     files.insert(file->path());
   for (const auto& file : files) json.member(file.filename().string(), core::hash_file(file));
   json.end_object().end_object();

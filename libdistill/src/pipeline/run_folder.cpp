@@ -31,7 +31,7 @@ void remove_leftovers(const fs::path& folder) {
   }
 }
 
-bool is_empty(const fs::path& folder) {
+bool holds_nothing(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder)) {
     if (entry.path().filename() != ".lock") return false;
   }
@@ -80,7 +80,7 @@ RunFolder::RunFolder(fs::path path, const std::string& recipe_text, StartPolicy 
 
 void RunFolder::take_over(const std::string& recipe_text, StartPolicy policy) {
   if (!fs::exists(recipe())) {
-    if (!is_empty(path_)) {
+    if (!holds_nothing(path_)) {
       fail<InputError>(path_.string(),
                        ": holds files that are not of a run (no recipe.yaml); choose "
                        "another `output`");

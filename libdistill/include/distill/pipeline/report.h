@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include <distill/core/error.h>
 #include <distill/eval/evaluate.h>
 
 namespace distill::pipeline {
