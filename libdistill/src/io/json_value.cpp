@@ -10,6 +10,8 @@
 #include <distill/core/files.h>
 #include <distill/core/strings.h>
 
+#include "io/json_parse.h"
+
 namespace distill::io {
 
 namespace {
@@ -20,13 +22,14 @@ using core::printable;
 struct Input {
   std::string_view text;
   const std::string& source;
+  std::int64_t first_line = 1;
   std::size_t consumed = 0;
 };
 
 /// Throws with the line and column (in bytes, both from 1) of the byte at `offset`.
 [[noreturn]] void fail_at(const Input& input, std::size_t offset, const std::string& what) {
   const std::string_view before = input.text.substr(0, std::min(offset, input.text.size()));
-  const auto line = std::count(before.begin(), before.end(), '\n') + 1;
+  const auto line = std::count(before.begin(), before.end(), '\n') + input.first_line;
   const std::size_t line_begin = before.rfind('\n') + 1;  // npos + 1 is 0
   fail<FormatError>(input.source, ":", line, ":", before.size() - line_begin + 1, ": ", what);
 }
@@ -204,8 +207,9 @@ const char* JsonValue::kind_name() const {
   return kNames[storage_.index()];
 }
 
-JsonValue parse_json(std::string_view text, const std::string& source, const JsonLimits& limits) {
-  Input input{text, source};
+JsonValue detail::parse_json_from_line(std::string_view text, const std::string& source,
+                                       std::int64_t first_line, const JsonLimits& limits) {
+  Input input{text, source, first_line};
   if (text.size() > limits.max_bytes) {
     fail_at(input, 0,
             core::concat(text.size(), " bytes of JSON, expected at most ", limits.max_bytes));
@@ -216,6 +220,10 @@ JsonValue parse_json(std::string_view text, const std::string& source, const Jso
   const CountingIterator end(text.data() + text.size(), input);
   nlohmann::json::sax_parse(begin, end, &builder);
   return builder.take();
+}
+
+JsonValue parse_json(std::string_view text, const std::string& source, const JsonLimits& limits) {
+  return detail::parse_json_from_line(text, source, 1, limits);
 }
 
 JsonValue read_json_file(const std::filesystem::path& path, const JsonLimits& limits) {
