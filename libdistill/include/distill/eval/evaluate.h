@@ -4,8 +4,9 @@
 #include <functional>
 #include <optional>
 
+#include <distill/core/error.h>
 #include <distill/core/stop_flag.h>
-#include <distill/data/batch_source.h>
+#include <distill/data/dataset.h>
 #include <distill/dist/communicator.h>
 #include <distill/models/causal_lm.h>
 #include <distill/teachers/teacher.h>
@@ -14,19 +15,23 @@ namespace distill::eval {
 
 /// Averages over the target tokens of a held-out set, at temperature 1.
 struct Evaluation {
-  double perplexity = 0;                       ///< exp(mean negative log-likelihood) of the student
-  std::optional<double> teacher_perplexity;    ///< the four below: when there is a teacher
-  std::optional<double> kl_to_teacher;         ///< KL(teacher || student), nats per token
-  std::optional<double> top1_agreement;        ///< share of positions with the same most likely id
-  std::int64_t tokens = 0;
-  double student_seconds = 0;                  ///< spent in each forward pass
+  /// exp(mean negative log-likelihood) of the student, over its whole vocabulary.
+  double perplexity = 0;
+  std::optional<double> teacher_perplexity;  ///< this and the next two: when there is a teacher
+  /// KL(teacher || student), nats per token, both restricted to the ids that both models have.
+  std::optional<double> kl_to_teacher;
+  std::optional<double> top1_agreement;  ///< share of positions with the same most likely id
+  std::int64_t tokens = 0;               ///< targets, over all ranks
+  double student_seconds = 0;            ///< spent on hidden states and logits, summed over ranks
   double teacher_seconds = 0;
 };
 
 struct EvaluateOptions {
   std::int64_t rows_per_batch = 4;
-  std::function<void(std::int64_t done, std::int64_t total)> on_progress;
-  const core::StopFlag* stop = nullptr;  ///< looked at between batches; throws Stopped
+  /// Rows done by all ranks, and all rows; after every batch.
+  std::function<void(std::int64_t done, std::int64_t total)> on_progress = {};
+  /// Looked at between batches; all ranks stop when it is set on any. Given on all ranks or none.
+  const core::StopFlag* stop = nullptr;
 };
 
 /// Thrown when `stop` was requested in the middle.
@@ -35,8 +40,13 @@ class Stopped : public Error {
   using Error::Error;
 };
 
+/// Measures `student`, and how near it is to `teacher` when that is not null. Collective: every
+/// rank calls it with the same data, takes its share of the batches and gets the same result.
 /// Logits are formed for a few rows at a time (fp32), never for the whole batch.
-Evaluation evaluate(models::CausalLm& student, teachers::Teacher* teacher, const data::Dataset& dataset,
-                    dist::Communicator& ranks, const EvaluateOptions& options);
+/// Throws InputError when there is nothing to predict or an id is outside a vocabulary, Stopped,
+/// and TeacherError for a teacher that gives no full distribution.
+Evaluation evaluate(models::CausalLm& student, teachers::Teacher* teacher,
+                    const data::Dataset& dataset, dist::Communicator& ranks,
+                    const EvaluateOptions& options);
 
 }  // namespace distill::eval

@@ -37,11 +37,17 @@ class ChatTemplate {
                                        bool add_generation_prompt) const = 0;
 };
 
-/// `kind`: auto (recognised from tokenizer_config.json of the folder), chatml, none. Null for none.
-/// Throws UnsupportedError for a template that is not known, saying how to go on.
+/// `kind`: auto (recognised from chat_template.jinja or tokenizer_config.json of the folder),
+/// chatml, none. Null for none, and for auto when the folder has no template. chatml takes the
+/// folder's default system message when its template is of that form, otherwise there is none.
+/// Throws UnsupportedError for a template that is not known, saying how to go on; ConfigError for
+/// an unknown kind.
 std::shared_ptr<const ChatTemplate> load_chat_template(const std::filesystem::path& folder,
                                                        const std::string& kind);
 
+/// The ids that transformers gives for the rendered text, which is tokenized as one. Special tokens
+/// written in a message become those tokens, as in transformers: filter untrusted text before.
+/// A token is a target when any of its bytes are; the BOS of a post-processor is not added.
 EncodedChat encode_chat(const ChatTemplate& chat, const Tokenizer& tokenizer,
                         const std::vector<ChatMessage>& messages, bool add_generation_prompt);
 

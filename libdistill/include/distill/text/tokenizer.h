@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -11,6 +12,19 @@ namespace distill::text {
 
 using TokenIds = std::vector<std::int64_t>;
 
+/// Bytes [begin, end) of a text.
+struct ByteRange {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
+/// Ids, and the bytes of the text that each stands for. Where a step changes the text (normal
+/// form C) a range may be a little wider than what the id spells.
+struct TokenizedText {
+  TokenIds ids;
+  std::vector<ByteRange> ranges;
+};
+
 /// Text to ids and back, exactly as the model's own tokenizer does. Safe to use from several
 /// threads at once.
 class Tokenizer {
@@ -20,9 +34,15 @@ class Tokenizer {
   /// Ids of `text`. Special tokens written out in the text are recognised when `parse_special`.
   /// With `add_special` the post-processor's BOS/EOS are added, if the model has any.
   /// Throws InputError when the text is not UTF-8.
-  virtual TokenIds encode(std::string_view text, bool add_special, bool parse_special = true) const = 0;
+  virtual TokenIds encode(std::string_view text, bool add_special,
+                          bool parse_special = true) const = 0;
 
-  /// The bytes of the ids, malformed UTF-8 replaced by U+FFFD. Throws InputError for an id out of range.
+  /// As `encode` without `add_special`, and where each id comes from. This default is for
+  /// tokenizers whose tokens spell the text out; it throws UnsupportedError where they do not.
+  virtual TokenizedText encode_with_ranges(std::string_view text, bool parse_special = true) const;
+
+  /// The bytes of the ids, malformed UTF-8 replaced by U+FFFD. Throws InputError for an id out of
+  /// range.
   virtual std::string decode(const TokenIds& ids, bool skip_special = true) const = 0;
 
   /// The raw bytes of one id, for streaming (StreamDecoder puts characters back together).

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <distill/core/log.h>
+#include <distill/data/options.h>
+#include <distill/text/chat_template.h>
+#include <distill/text/tokenizer.h>
+
+namespace distill::data {
+
+/// One row of at most sequence_length tokens: documents (or pieces of them) laid end to end.
+struct Row {
+  std::vector<std::int64_t> ids;
+  std::vector<bool> is_target;         ///< the token at t is to be learned (unshifted)
+  std::vector<std::int64_t> segments;  ///< offsets of documents, first 0, last ids.size()
+};
+
+/// Tokenized data in memory, cut and packed into rows in a fixed order; docs/formats/data.md says
+/// by which rules. Cheap to share: nothing in it changes.
+class Dataset {
+ public:
+  /// Reads, tokenizes and packs. `chat` may be null when no row holds `messages`. Throws
+  /// FormatError naming FILE:LINE for a bad row; InputError when nothing is left to train on;
+  /// ConfigError for weights or a sequence_length that `validate` would refuse.
+  static std::shared_ptr<const Dataset> load(const std::vector<DataFile>& files,
+                                             const DataOptions& options,
+                                             const text::Tokenizer& tokenizer,
+                                             const text::ChatTemplate* chat, core::Logger& log);
+
+  /// The first `count` rows (all, when there are fewer), sharing the tokens. For `max_eval_rows`.
+  std::shared_ptr<const Dataset> first_rows(std::int64_t count) const;
+
+  std::int64_t num_rows() const;
+  std::int64_t num_tokens() const;   ///< of all rows, repetitions by weight included
+  std::int64_t num_targets() const;  ///< after the shift
+  /// Throws InputError when there is no such row.
+  Row row(std::int64_t index) const;
+  /// Hash of the rows (ids, targets, segments): what was trained on. Part of the checkpoint format.
+  const std::string& fingerprint() const;
+
+ private:
+  struct Data;
+  explicit Dataset(std::shared_ptr<const Data> data);
+  std::shared_ptr<const Data> data_;
+};
+
+}  // namespace distill::data

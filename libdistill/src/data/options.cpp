@@ -1,0 +1,68 @@
+#include <distill/data/options.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include <distill/core/strings.h>
+
+namespace distill::data {
+
+namespace {
+
+/// Every weight is right by itself: is their relation?
+void check_ratio(const char* field, const std::vector<DataFile>& files, core::Problems& problems) {
+  const auto by_weight = [](const DataFile& a, const DataFile& b) { return a.weight < b.weight; };
+  const auto [low, high] = std::minmax_element(files.begin(), files.end(), by_weight);
+  if (low == files.end() || !(low->weight > 0) || !std::isfinite(high->weight)) return;
+  if (high->weight / low->weight <= kMaxWeightRatio) return;
+  problems.add(field, core::concat("weights must lie within a factor of ", kMaxWeightRatio,
+                                   ", they go from ", low->weight, " to ", high->weight));
+}
+
+}  // namespace
+
+void describe(core::FieldVisitor& visit, DataFile& file) {
+  visit.required("path", file.path, "JSON Lines file with `text` or `messages` rows");
+  visit("weight", file.weight,
+        "how often a document is seen relative to those of the other files of the list");
+}
+
+void describe(core::FieldVisitor& visit, DataOptions& options) {
+  visit.required("train", options.train, "files to train on");
+  visit("eval", options.eval, "held-out files");
+  visit("sequence_length", options.sequence_length,
+        "tokens of one row; longer documents are cut into pieces");
+  visit("packing", options.packing, "put several documents into a row; attention stops at borders");
+  visit("chat_template", options.chat_template,
+        "form of `messages` rows: auto (recognised from the tokenizer), chatml or none");
+  visit("max_eval_rows", options.max_eval_rows, "evaluate on the first rows only; 0: on all");
+}
+
+void validate(const DataFile& file, core::Problems& problems) {
+  if (file.path.empty()) problems.add("path", "must name a file, it is empty");
+  if (!std::isfinite(file.weight) || file.weight <= 0) {
+    problems.add("weight", core::concat("must be a positive number, it is ", file.weight));
+  }
+}
+
+void validate(const DataOptions& options, core::Problems& problems) {
+  static constexpr std::array<std::string_view, 3> kTemplates = {"auto", "chatml", "none"};
+  if (options.train.empty()) problems.add("train", "must name at least one file");
+  check_ratio("train", options.train, problems);
+  check_ratio("eval", options.eval, problems);
+  if (options.sequence_length < 2 || options.sequence_length > kMaxSequenceLength) {
+    problems.add("sequence_length", core::concat("must be from 2 to ", kMaxSequenceLength,
+                                                 ", it is ", options.sequence_length));
+  }
+  if (std::ranges::find(kTemplates, options.chat_template) == kTemplates.end()) {
+    problems.add("chat_template", core::concat("must be auto, chatml or none, it is `",
+                                               core::printable(options.chat_template), "`"));
+  }
+  if (options.max_eval_rows < 0) {
+    problems.add("max_eval_rows",
+                 core::concat("must not be negative, it is ", options.max_eval_rows));
+  }
+}
+
+}  // namespace distill::data

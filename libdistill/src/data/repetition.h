@@ -1,0 +1,21 @@
+#pragma once
+
+#include <vector>
+
+#include "data/token_store.h"
+
+namespace distill::data {
+
+/// The documents of one file and the file's weight (positive, finite).
+struct WeightedDocuments {
+  std::vector<Span> documents;
+  double weight = 1.0;
+};
+
+/// The documents of one epoch. A file with w times the smallest weight gives each of its documents
+/// floor(w) times and a share of w - floor(w) of them once more, chosen by a fixed permutation.
+/// First come all documents in order, then the second copies of those that have one, and so on,
+/// so that copies lie far apart.
+std::vector<Span> repeat_by_weight(const std::vector<WeightedDocuments>& files);
+
+}  // namespace distill::data

@@ -1,0 +1,168 @@
+#include <distill/eval/evaluate.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/max.h>
+#include <ATen/ops/nonzero.h>
+
+#include <distill/core/error.h>
+#include <distill/data/make_batch.h>
+
+#include "eval/logit_rows.h"
+#include "eval/token_sums.h"
+
+namespace distill::eval {
+
+namespace {
+
+template <class Action>
+auto timed(double& seconds, Action&& action) {
+  const auto start = std::chrono::steady_clock::now();
+  auto result = action();
+  seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+/// Rows of logits formed at a time: at most 32 MiB in fp32.
+std::int64_t rows_at_a_time(std::int64_t vocab_size) {
+  constexpr std::int64_t kMaxValues = std::int64_t{8} << 20;
+  constexpr std::int64_t kMaxRows = 256;
+  return std::clamp<std::int64_t>(kMaxValues / std::max<std::int64_t>(vocab_size, 1), 1, kMaxRows);
+}
+
+void check_ids(std::int64_t largest, std::int64_t vocab_size, const char* whose) {
+  if (largest < vocab_size) return;
+  fail<InputError>("the data holds token id ", largest, ", the ", whose, " has ", vocab_size,
+                   " ids; tokenize with the tokenizer of the model");
+}
+
+LogitRows teacher_rows(teachers::Teacher& teacher, const types::Batch& batch) {
+  types::TeacherSignal signal = teacher.signal(batch);
+  if (auto* hidden = std::get_if<types::DenseHidden>(&signal)) {
+    return LogitRows(types::ModelOutput{hidden->hidden, hidden->head, hidden->transform});
+  }
+  if (auto* logits = std::get_if<types::DenseLogits>(&signal)) return LogitRows(std::move(*logits));
+  fail<TeacherError>("teacher `", teacher.describe(),
+                     "` gives no full distribution to evaluate against");
+}
+
+/// What one rank has measured so far.
+class Measurement {
+ public:
+  Measurement(models::CausalLm& student, teachers::Teacher* teacher)
+      : student_(student), teacher_(teacher) {}
+
+  void add(const types::Batch& batch) {
+    if (batch.num_targets == 0) return;
+    const auto largest = at::max(batch.input.input_ids).item<std::int64_t>();
+    check_ids(largest, student_.shape().vocab_size, "student");
+    const auto student =
+        timed(student_seconds_, [&] { return LogitRows(student_.forward(batch.input)); });
+    std::optional<LogitRows> teacher;
+    if (teacher_ != nullptr) {
+      teacher = timed(teacher_seconds_, [&] { return teacher_rows(*teacher_, batch); });
+      check_ids(largest, teacher->vocab_size(), "teacher");
+      if (teacher->num_rows() != student.num_rows()) {
+        fail<TeacherError>("teacher `", teacher_->describe(), "` answered for ",
+                           teacher->num_rows(), " positions of ", student.num_rows());
+      }
+    }
+    const at::Tensor positions = at::nonzero(batch.loss_mask).squeeze(1);
+    const std::int64_t step = rows_at_a_time(
+        std::max(student.vocab_size(), teacher ? teacher->vocab_size() : std::int64_t{0}));
+    for (std::int64_t begin = 0; begin < positions.size(0); begin += step) {
+      const auto rows = positions.narrow(0, begin, std::min(step, positions.size(0) - begin));
+      add_rows(student, teacher, rows, at::index_select(batch.labels, 0, rows));
+    }
+    tokens_ += batch.num_targets;
+  }
+
+  Evaluation result(dist::Communicator& ranks) {
+    std::array<double, 6> sums = {sums_.student_nll, sums_.teacher_nll, sums_.kl,
+                                  sums_.agreed,      student_seconds_,  teacher_seconds_};
+    std::array<std::int64_t, 1> tokens = {tokens_};
+    ranks.all_reduce_sum(std::span<double>(sums));
+    ranks.all_reduce_sum(std::span<std::int64_t>(tokens));
+    const auto count = static_cast<double>(tokens[0]);
+    Evaluation result;
+    result.tokens = tokens[0];
+    result.perplexity = std::exp(sums[0] / count);
+    if (teacher_ != nullptr) {
+      result.teacher_perplexity = std::exp(sums[1] / count);
+      result.kl_to_teacher = sums[2] / count;
+      result.top1_agreement = sums[3] / count;
+    }
+    result.student_seconds = sums[4];
+    result.teacher_seconds = sums[5];
+    return result;
+  }
+
+ private:
+  void add_rows(const LogitRows& student, const std::optional<LogitRows>& teacher,
+                const at::Tensor& rows, const at::Tensor& labels) {
+    const at::Tensor s = timed(student_seconds_, [&] { return student.select(rows); });
+    add_nll(s, labels.to(s.device()), sums_.student_nll);
+    if (!teacher) return;
+    const at::Tensor t =
+        timed(teacher_seconds_, [&] { return teacher->select(rows).to(s.device()); });
+    add_nll(t, labels.to(s.device()), sums_.teacher_nll);
+    add_comparison(t, s, sums_);
+  }
+
+  models::CausalLm& student_;
+  teachers::Teacher* teacher_;
+  TokenSums sums_;
+  std::int64_t tokens_ = 0;
+  double student_seconds_ = 0;
+  double teacher_seconds_ = 0;
+};
+
+/// The rows as a batch whose input lies where the student does.
+types::Batch batch_of(const data::Dataset& dataset, std::int64_t begin, std::int64_t end,
+                      at::Device device) {
+  std::vector<data::Row> rows;
+  for (std::int64_t i = begin; i < end; ++i) rows.push_back(dataset.row(i));
+  types::Batch batch = data::make_batch(rows);
+  batch.input.input_ids = batch.input.input_ids.to(device);
+  batch.input.position_ids = batch.input.position_ids.to(device);
+  return batch;
+}
+
+}  // namespace
+
+Evaluation evaluate(models::CausalLm& student, teachers::Teacher* teacher,
+                    const data::Dataset& dataset, dist::Communicator& ranks,
+                    const EvaluateOptions& options) {
+  if (options.rows_per_batch < 1) {
+    fail<InputError>("rows per batch must be positive, they are ", options.rows_per_batch);
+  }
+  if (dataset.num_targets() == 0) fail<InputError>("the evaluation data holds no token to predict");
+  const at::NoGradGuard no_grad;
+  const auto parameters = student.parameters();
+  const at::Device device =
+      parameters.empty() ? at::Device(at::kCPU) : parameters.front().tensor.device();
+  Measurement measurement(student, teacher);
+  const std::int64_t total = dataset.num_rows();
+  const std::int64_t mine = options.rows_per_batch * ranks.rank();
+  const std::int64_t all = options.rows_per_batch * ranks.size();
+  // Every rank goes through as many rounds, so that all agree on when to stop.
+  for (std::int64_t round = 0; round < total; round += all) {
+    if (options.stop != nullptr && ranks.any(options.stop->requested())) {
+      fail<Stopped>("the evaluation was stopped after ", round, " of ", total, " rows");
+    }
+    const std::int64_t begin = round + mine;
+    const std::int64_t end = std::min(begin + options.rows_per_batch, total);
+    if (begin < end) measurement.add(batch_of(dataset, begin, end, device));
+    if (options.on_progress) options.on_progress(std::min(round + all, total), total);
+  }
+  return measurement.result(ranks);
+}
+
+}  // namespace distill::eval

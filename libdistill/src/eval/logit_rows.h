@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <variant>
+
+#include <ATen/core/Tensor.h>
+
+#include <distill/types/model_output.h>
+#include <distill/types/teacher_signal.h>
+
+namespace distill::eval {
+
+/// Logits of one model for one batch, formed only for the rows that are asked for.
+class LogitRows {
+ public:
+  explicit LogitRows(types::ModelOutput output);
+  explicit LogitRows(types::DenseLogits logits) : source_(std::move(logits)) {}
+
+  /// Positions of the batch.
+  std::int64_t num_rows() const;
+  std::int64_t vocab_size() const;
+  /// fp32 logits [K, V] of positions `rows` [K] (double for a model in double).
+  at::Tensor select(const at::Tensor& rows) const;
+
+ private:
+  std::variant<types::ModelOutput, types::DenseLogits> source_;
+};
+
+}  // namespace distill::eval

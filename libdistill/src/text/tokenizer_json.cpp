@@ -1,0 +1,133 @@
+#include "text/tokenizer_json.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+#include <distill/core/error.h>
+#include <distill/core/strings.h>
+#include <distill/io/json_value.h>
+
+#include "text/bpe_reader.h"
+#include "text/json_members.h"
+
+namespace distill::text::detail {
+namespace {
+
+using core::concat;
+using core::printable;
+
+constexpr std::size_t kLongestAddedToken = 512;  // bytes; bounds the search at each place of a text
+
+bool read_nfc(const io::JsonCursor& node) {
+  if (node.value().is_null()) return false;
+  const std::string& type = type_of(node);
+  if (type == "NFC") {
+    refuse_unknown_members(node, {"type"});
+    return true;
+  }
+  if (type != "Sequence") refuse_type(node, "normalizer", "null, NFC, Sequence of these");
+  refuse_unknown_members(node, {"type", "normalizers"});
+  bool nfc = false;
+  const io::JsonCursor steps = node.at("normalizers");
+  for (std::size_t i = 0; i < steps.as_array().size(); ++i) nfc = read_nfc(steps.at(i)) || nfc;
+  return nfc;
+}
+
+void check_decoder(const io::JsonCursor& node) {
+  if (node.value().is_null()) {
+    fail<UnsupportedError>(node.source(), ": no decoder is not supported; supported: ByteLevel");
+  }
+  if (type_of(node) != "ByteLevel") refuse_type(node, "decoder", "ByteLevel");
+  // Its settings are for splitting; decoding reads none of them.
+  refuse_unknown_members(node, {"type", "add_prefix_space", "trim_offsets", "use_regex"});
+}
+
+AddedToken read_added_token(const io::JsonCursor& node) {
+  refuse_unknown_members(
+      node, {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
+  AddedToken token;
+  token.id = static_cast<std::int32_t>(node.at("id").int_in(0, (1 << 30)));
+  token.content = node.at("content").as_string();
+  token.special = node.at("special").as_bool();
+  token.normalized = node.at("normalized").as_bool();
+  token.lstrip = node.at("lstrip").as_bool();
+  token.rstrip = node.at("rstrip").as_bool();
+  if (node.at("single_word").as_bool())
+    refuse(node.at("single_word"), "is true, which is not supported");
+  if (token.content.empty() || token.content.size() > kLongestAddedToken) {
+    node.at("content").fail(
+        concat("is ", token.content.size(), " bytes long, expected 1 to ", kLongestAddedToken));
+  }
+  return token;
+}
+
+/// The `tokenizers` package numbers added tokens itself, whatever the file says: a token of the
+/// vocabulary keeps its id, the others follow one by one.
+std::vector<AddedToken> read_added_tokens(const io::JsonCursor& list, const io::JsonObject& vocab,
+                                          const std::vector<std::string>& by_id) {
+  std::vector<AddedToken> tokens;
+  std::unordered_map<std::string, std::int32_t> seen;
+  auto next = static_cast<std::int64_t>(vocab.size());
+  for (std::size_t i = 0; i < list.as_array().size(); ++i) {
+    AddedToken token = read_added_token(list.at(i));
+    if (!seen.emplace(token.content, token.id).second) {
+      list.at(i).fail(concat("repeats the token `", printable(token.content), "`"));
+    }
+    const io::JsonValue* in_vocab = vocab.find(token.content);
+    const std::int64_t expected = in_vocab ? std::get<std::int64_t>(in_vocab->storage()) : next;
+    if (token.id != expected) {
+      list.at(i).at("id").fail(concat("is ", token.id, " for `", printable(token.content),
+                                      "`, expected ", expected, " as the vocabulary has it"));
+    }
+    const auto index = static_cast<std::size_t>(expected);
+    if (!in_vocab && index < by_id.size() && !by_id[index].empty()) {
+      list.at(i).at("id").fail(
+          concat("is ", token.id, ", which is also the id of `", printable(by_id[index]), "`"));
+    }
+    next = std::max(next, expected + 1);
+    tokens.push_back(std::move(token));
+  }
+  return tokens;
+}
+
+/// A member that may be missing; null then.
+io::JsonCursor member(const io::JsonCursor& file, std::string_view name,
+                      const io::JsonValue& null_value) {
+  return file.has(name) ? file.at(name) : io::JsonCursor(null_value, file.source());
+}
+
+}  // namespace
+
+std::unique_ptr<ByteLevelTokenizer> read_tokenizer_json(const std::filesystem::path& path) {
+  const io::JsonValue value = io::read_json_file(path);
+  const io::JsonCursor file(value, path.string());
+  // Truncation and padding are settings of a call, and transformers resets them.
+  refuse_unknown_members(file, {"version", "truncation", "padding", "added_tokens", "normalizer",
+                                "pre_tokenizer", "post_processor", "decoder", "model"});
+  if (file.string_or("version", "1.0") != "1.0") {
+    refuse(file.at("version"), "is not 1.0, the only version that is supported");
+  }
+  const io::JsonValue null_value;
+  const io::JsonCursor model = file.at("model");
+  BpeParts bpe = read_bpe(model);
+  const bool nfc = read_nfc(member(file, "normalizer", null_value));
+  check_decoder(member(file, "decoder", null_value));
+  const io::JsonObject& vocab = model.at("vocab").as_object();
+  std::vector<AddedToken> added;
+  if (file.has("added_tokens")) {
+    added = read_added_tokens(file.at("added_tokens"), vocab, bpe.tokens);
+  }
+  PreTokenizer pre_tokenizer(member(file, "pre_tokenizer", null_value));
+  const auto id_of = [&](std::string_view text) -> std::int64_t {
+    const auto token = std::ranges::find(added, text, &AddedToken::content);
+    if (token != added.end()) return token->id;
+    const io::JsonValue* id = vocab.find(text);
+    return id ? std::get<std::int64_t>(id->storage()) : -1;
+  };
+  SpecialFrame frame = read_post_processor(member(file, "post_processor", null_value), id_of);
+  return std::make_unique<ByteLevelTokenizer>(ByteLevelParts{
+      std::move(bpe), std::move(pre_tokenizer), std::move(added), std::move(frame), nfc});
+}
+
+}  // namespace distill::text::detail

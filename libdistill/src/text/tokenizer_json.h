@@ -1,0 +1,14 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "text/byte_level_tokenizer.h"
+
+namespace distill::text::detail {
+
+/// Reads a tokenizer.json. Throws UnsupportedError for what is not implemented, FormatError for
+/// what is malformed.
+std::unique_ptr<ByteLevelTokenizer> read_tokenizer_json(const std::filesystem::path& path);
+
+}  // namespace distill::text::detail

@@ -1,0 +1,140 @@
+#include "eval/token_sums.h"
+
+#include <cmath>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/tensor.h>
+
+#include <distill/core/random.h>
+
+namespace distill::eval {
+namespace {
+
+using Row = std::vector<double>;
+
+at::Tensor table(const std::vector<Row>& rows, at::ScalarType dtype = at::kFloat) {
+  const auto columns = static_cast<std::int64_t>(rows.at(0).size());
+  at::Tensor result = at::empty({static_cast<std::int64_t>(rows.size()), columns}, at::kDouble);
+  double* out = result.data_ptr<double>();
+  for (const Row& row : rows) out = std::copy(row.begin(), row.end(), out);
+  return result.to(dtype);
+}
+
+Row random_row(core::RandomState& random, std::size_t size, double scale) {
+  Row row;
+  for (std::size_t i = 0; i < size; ++i) row.push_back(scale * (2 * random.uniform() - 1));
+  return row;
+}
+
+double log_sum_exp(const Row& row, std::size_t size) {
+  const double top =
+      *std::max_element(row.begin(), row.begin() + static_cast<std::ptrdiff_t>(size));
+  double sum = 0;
+  for (std::size_t i = 0; i < size; ++i) sum += std::exp(row[i] - top);
+  return top + std::log(sum);
+}
+
+/// The definition, in long double: sum of p_t (log p_t - log p_s).
+double naive_kl(const Row& teacher, const Row& student) {
+  const std::size_t size = std::min(teacher.size(), student.size());
+  const double t = log_sum_exp(teacher, size);
+  const double s = log_sum_exp(student, size);
+  long double kl = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    kl += std::exp(static_cast<long double>(teacher[i]) - t) *
+          (static_cast<long double>(teacher[i]) - t - student[i] + s);
+  }
+  return static_cast<double>(kl);
+}
+
+TEST(TokenSums, ClosedForm) {
+  TokenSums sums;
+  // p_t = (3/4, 1/4), p_s = (1/2, 1/2).
+  add_comparison(table({{std::log(3.0), 0}}), table({{1, 1}}), sums);
+  EXPECT_NEAR(sums.kl, 0.75 * std::log(1.5) + 0.25 * std::log(0.5), 1e-7);
+  double nll = 0;
+  add_nll(table({{std::log(3.0), 0}, {0, 0}}), at::tensor({0, 1}, at::kLong), nll);
+  EXPECT_NEAR(nll, -std::log(0.75) - std::log(0.5), 1e-6);
+}
+
+TEST(TokenSums, EqualTheDefinitionOverScales) {
+  core::RandomState random(3);
+  for (const double scale : {0.1, 1.0, 10.0, 80.0}) {
+    std::vector<Row> teacher, student;
+    double expected = 0;
+    for (int i = 0; i < 20; ++i) {
+      teacher.push_back(random_row(random, 300, scale));
+      student.push_back(random_row(random, 300, scale));
+      // What fp32 tensors hold, exactly.
+      for (double& x : teacher.back()) x = static_cast<float>(x);
+      for (double& x : student.back()) x = static_cast<float>(x);
+      expected += naive_kl(teacher.back(), student.back());
+    }
+    TokenSums sums;
+    add_comparison(table(teacher), table(student), sums);
+    EXPECT_NEAR(sums.kl / expected, 1, 1e-5) << scale;
+  }
+}
+
+TEST(TokenSums, SmallDivergencesKeepTheirDigits) {
+  core::RandomState random(4);
+  Row teacher = random_row(random, 2000, 4);
+  Row student = teacher;
+  for (std::size_t i = 0; i < teacher.size(); ++i) {
+    teacher[i] = static_cast<float>(teacher[i]);
+    student[i] = static_cast<float>(teacher[i] + 1e-3 * (2 * random.uniform() - 1));
+  }
+  const double expected = naive_kl(teacher, student);
+  ASSERT_LT(expected, 1e-6);
+  TokenSums sums;
+  add_comparison(table({teacher}), table({student}), sums);
+  EXPECT_NEAR(sums.kl / expected, 1, 5e-3);
+}
+
+TEST(TokenSums, TheSameLogitsGiveExactlyZero) {
+  core::RandomState random(5);
+  const at::Tensor logits = table({random_row(random, 500, 30), random_row(random, 500, 0.01)});
+  TokenSums sums;
+  add_comparison(logits, logits.clone(), sums);
+  EXPECT_EQ(sums.kl, 0.0);
+  EXPECT_EQ(sums.agreed, 2.0);
+}
+
+TEST(TokenSums, ExtremeLogitsStayFinite) {
+  TokenSums sums;
+  // The teacher is sure of id 0, the student of id 1.
+  add_comparison(table({{200, 0, 0}}), table({{0, 200, 0}}), sums);
+  EXPECT_NEAR(sums.kl, 200, 1e-3);
+  sums = {};
+  const double infinity = std::numeric_limits<double>::infinity();
+  add_comparison(table({{1, 1, -infinity}}), table({{1, 1, 1}}), sums);
+  EXPECT_NEAR(sums.kl, std::log(1.5), 1e-6);
+}
+
+TEST(TokenSums, PaddingOfTheLargerVocabularyIsIgnored) {
+  core::RandomState random(6);
+  const Row teacher = random_row(random, 40, 2);
+  Row student = random_row(random, 40, 2);
+  TokenSums plain;
+  add_comparison(table({teacher}, at::kDouble), table({student}, at::kDouble), plain);
+  student.resize(48, 9.0);  // padding rows that would win every argmax
+  TokenSums padded;
+  add_comparison(table({teacher}, at::kDouble), table({student}, at::kDouble), padded);
+  EXPECT_DOUBLE_EQ(padded.kl, plain.kl);
+  EXPECT_EQ(padded.agreed, plain.agreed);
+}
+
+TEST(TokenSums, AgreementCountsEqualArgmax) {
+  TokenSums sums;
+  add_comparison(table({{1, 2, 3}, {3, 2, 1}, {0, 5, 1}}),
+                 table({{0, 0, 9}, {1, 2, 3}, {4, 4.5, 4}}), sums);
+  EXPECT_EQ(sums.agreed, 2.0);
+}
+
+}  // namespace
+}  // namespace distill::eval
