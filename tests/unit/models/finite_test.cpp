@@ -48,7 +48,9 @@ TEST_P(AllFinite, EveryThreadLooks) {
 
 INSTANTIATE_TEST_SUITE_P(Dtypes, AllFinite,
                          ::testing::Values(at::kFloat, at::kBFloat16, at::kHalf, at::kDouble),
-                         [](const auto& info) { return std::string(c10::toString(info.param)); });
+                         [](const auto& tested) {
+                           return std::string(c10::toString(tested.param));
+                         });
 
 }  // namespace
 }  // namespace distill::models

@@ -1,7 +1,10 @@
-#include <set>
+#include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/softmax.h>
 #include <gtest/gtest.h>
 
 #include <distill/core/error.h>

@@ -147,7 +147,7 @@ TEST_P(TinyLlama, BothFormsOfRotarySettingsAreTheSame) {
 
 INSTANTIATE_TEST_SUITE_P(Cases, TinyLlama,
                          ::testing::Values("untied", "tied_llama3", "biased_linear"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& tested) { return tested.param; });
 
 }  // namespace
 }  // namespace distill::models

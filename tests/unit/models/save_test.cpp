@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -139,7 +140,7 @@ TEST_P(SaveModel, LeavesNothingBehindWhenItFails) {
 
 INSTANTIATE_TEST_SUITE_P(Cases, SaveModel,
                          ::testing::Values("untied", "tied_llama3", "biased_linear"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& tested) { return tested.param; });
 
 }  // namespace
 }  // namespace distill::models

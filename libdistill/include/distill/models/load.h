@@ -23,7 +23,7 @@ struct LoadOptions {
   bool writable = false;
   /// Build the model from these layers of the folder only, in this order (a student made by
   /// dropping layers). Empty: all.
-  std::vector<std::int64_t> keep_layers;
+  std::vector<std::int64_t> keep_layers = {};
 };
 
 /// Opens a Hugging Face folder: config.json and (sharded) safetensors. The family is chosen by

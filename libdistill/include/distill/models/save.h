@@ -12,8 +12,8 @@ namespace distill::models {
 
 struct SaveOptions {
   /// The folder whose config, tokenizer files and generation config belong to the model.
-  std::filesystem::path base_folder;
-  std::optional<c10::ScalarType> dtype;  ///< as the model's parameters when absent
+  std::filesystem::path base_folder = {};
+  std::optional<c10::ScalarType> dtype = {};  ///< as the model's parameters when absent
   std::uint64_t max_shard_bytes = std::uint64_t{5} << 30;
 };
 

@@ -1,0 +1,85 @@
+#include <distill/ops/attention.h>
+
+#include <vector>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+
+#include "ops/kernel_call.h"
+
+namespace distill::ops {
+namespace {
+
+void check_segments(std::span<const std::int64_t> segments, std::int64_t rows) {
+  TORCH_CHECK(!segments.empty() && segments.front() == 0 && segments.back() == rows,
+              "packed_causal_attention: `segments` runs from ",
+              segments.empty() ? 0 : segments.front(), " to ",
+              segments.empty() ? 0 : segments.back(), ", expected 0 to ", rows);
+  for (std::size_t s = 1; s < segments.size(); ++s) {
+    TORCH_CHECK(segments[s - 1] <= segments[s], "packed_causal_attention: `segments` falls from ",
+                segments[s - 1], " to ", segments[s], " at entry ", s);
+  }
+}
+
+void check(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  check_float_on_cpu(q, "packed_causal_attention", "q");
+  check_same_type(k, q, "packed_causal_attention", "k");
+  check_same_type(v, q, "packed_causal_attention", "v");
+  TORCH_CHECK(q.dim() == 3, "packed_causal_attention: `q` is ", q.sizes(),
+              ", expected [N, heads, D]");
+  TORCH_CHECK(k.dim() == 3 && k.size(0) == q.size(0) && k.size(2) == q.size(2) && k.size(1) > 0 &&
+                  q.size(1) % k.size(1) == 0,
+              "packed_causal_attention: `k` is ", k.sizes(), ", expected [", q.size(0),
+              ", a divisor of ", q.size(1), ", ", q.size(2), "] for `q` ", q.sizes());
+  TORCH_CHECK(v.sizes() == k.sizes(), "packed_causal_attention: `v` is ", v.sizes(), ", expected ",
+              k.sizes(), " as `k`");
+}
+
+/// [count * length, heads, D] -> [count, heads, length, D], a view.
+at::Tensor batch(const at::Tensor& x, std::int64_t count, std::int64_t length) {
+  return x.unflatten(0, {count, length}).transpose(1, 2);
+}
+
+struct Run {
+  std::int64_t begin = 0;
+  std::int64_t length = 0;  ///< of each segment
+  std::int64_t count = 0;
+};
+
+/// Neighbouring segments of equal length become one batched call.
+std::vector<Run> group(std::span<const std::int64_t> segments) {
+  std::vector<Run> runs;
+  for (std::size_t s = 1; s < segments.size(); ++s) {
+    const std::int64_t length = segments[s] - segments[s - 1];
+    if (length == 0) continue;
+    if (!runs.empty() && runs.back().length == length) {
+      ++runs.back().count;
+    } else {
+      runs.push_back({.begin = segments[s - 1], .length = length, .count = 1});
+    }
+  }
+  return runs;
+}
+
+}  // namespace
+
+at::Tensor packed_causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                   std::span<const std::int64_t> segments, double scale) {
+  check(q, k, v);
+  check_segments(segments, q.size(0));
+  const bool grouped = q.size(1) != k.size(1);
+  std::vector<at::Tensor> parts;
+  for (const Run& run : group(segments)) {
+    const auto rows = [&](const at::Tensor& x) {
+      return batch(x.narrow(0, run.begin, run.count * run.length), run.count, run.length);
+    };
+    const at::Tensor out =
+        at::scaled_dot_product_attention(rows(q), rows(k), rows(v), {}, 0.0, true, scale, grouped);
+    parts.push_back(out.transpose(1, 2).flatten(0, 1));
+  }
+  if (parts.empty()) return q * 0.0;
+  return parts.size() == 1 ? parts[0].contiguous() : at::cat(parts);
+}
+
+}  // namespace distill::ops
