@@ -26,9 +26,9 @@ struct TrainerOptions {
   std::int64_t steps = 0;
   std::int64_t batch_size = 8;        ///< rows per optimizer step over all ranks
   std::int64_t micro_batch_size = 1;  ///< rows per forward and backward pass
-  ScheduleOptions schedule;
+  ScheduleOptions schedule = {};
   double gradient_clip = 1.0;  ///< largest global norm; 0: off
-  CheckpointOptions checkpoint;
+  CheckpointOptions checkpoint = {};
   std::int64_t max_skipped_in_a_row = 10;  ///< non-finite steps before the run fails
 };
 
