@@ -1,0 +1,65 @@
+#include <distill/ops/linear_divergence.h>
+
+#include <algorithm>
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/scalar_tensor.h>
+
+#include "ops/linear_divergence_autograd.h"
+#include "ops/linear_divergence_checks.h"
+#include "ops/linear_divergence_problem.h"
+
+namespace distill::ops {
+
+double value_factor(const LogitTerm& term) {
+  const bool scaled = term.kind != LogitTermKind::kCrossEntropy && term.scale_by_t2;
+  return scaled ? term.temperature * term.temperature : 1.0;
+}
+
+at::Tensor take_rows(const DivergenceProblem& problem, const at::Tensor& x, std::int64_t begin,
+                     std::int64_t count) {
+  if (!problem.rows.defined()) return x.narrow(0, begin, count);
+  return at::index_select(x, 0, problem.rows.narrow(0, begin, count));
+}
+
+namespace {
+
+DivergenceSums form_sums(const DivergenceProblem& problem) {
+  const at::Tensor& head = problem.student.head;
+  if (problem.num_rows == 0) {
+    DivergenceSums sums;
+    sums.values.assign(problem.terms.size(), 0.0);
+    if (problem.needs_hidden_grad) {
+      const auto type = head.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+      sums.hidden_grad = at::empty({0, head.size(1)}, head.options().dtype(type));
+    }
+    return sums;  // an undefined head gradient stands for zeros
+  }
+  if (can_use_brgemm(problem)) return linear_divergence_brgemm_cpu(problem);
+  return linear_divergence_dense_cpu(problem);
+}
+
+}  // namespace
+
+LinearDivergenceResult linear_divergence(const LinearDivergenceInput& input,
+                                         std::span<const LogitTerm> terms) {
+  const DivergenceProblem problem = checked_problem(input, terms);
+  const DivergenceSums sums = [&] {
+    const WithoutAutograd guard;
+    return form_sums(problem);
+  }();
+  const auto type = input.student_head.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  LinearDivergenceResult result;
+  result.count = problem.num_rows;
+  double total = 0;
+  for (std::size_t i = 0; i < terms.size(); ++i) {
+    const double value = sums.values[i] * value_factor(terms[i]);
+    total += terms[i].weight * value;
+    result.term_sums.push_back(at::scalar_tensor(value, type));
+  }
+  result.total = with_gradients(total, input, problem, sums);
+  return result;
+}
+
+}  // namespace distill::ops

@@ -1,0 +1,89 @@
+#include "ops/linear_divergence_autograd.h"
+
+#include <ATen/ops/mul.h>
+#include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/zeros.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace distill::ops {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+/// Ties a gradient to the inputs it came from, so that differentiating it again is refused and
+/// does not pass for zero.
+struct RefuseSecondDerivative : torch::autograd::Function<RefuseSecondDerivative> {
+  static Variable forward(AutogradContext*, const Variable& gradient, const Variable&,
+                          const Variable&) {
+    return gradient.detach();
+  }
+  static variable_list backward(AutogradContext*, const variable_list&) {
+    TORCH_CHECK(false,
+                "linear_divergence can be differentiated only once: its gradients are formed in "
+                "the forward pass and have no derivative of their own");
+  }
+};
+
+struct FormedGradients : torch::autograd::Function<FormedGradients> {
+  static Variable forward(AutogradContext* context, const Variable& hidden, const Variable& head,
+                          double total, const DivergenceProblem& problem,
+                          const DivergenceSums& sums) {
+    auto& saved = context->saved_data;
+    saved["hidden"] = hidden;
+    saved["head"] = head;
+    saved["needs_hidden"] = problem.needs_hidden_grad;
+    saved["needs_head"] = problem.needs_head_grad;
+    saved["rows"] = problem.rows;
+    saved["hidden_grad"] = sums.hidden_grad;
+    saved["head_grad"] = sums.head_grad;
+    const auto type = head.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+    return at::scalar_tensor(total, type);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& incoming) {
+    auto& saved = context->saved_data;
+    const Variable hidden = saved["hidden"].toTensor();
+    const Variable head = saved["head"].toTensor();
+    Variable hidden_grad;
+    Variable head_grad;
+    {
+      const at::NoGradGuard guard;
+      const at::Tensor factor = incoming[0].detach();
+      if (saved["needs_hidden"].toBool()) {
+        hidden_grad = expand_rows(hidden, saved["rows"].toTensor(),
+                                  at::mul(saved["hidden_grad"].toTensor(), factor));
+      }
+      if (saved["needs_head"].toBool()) {
+        const at::Tensor formed = saved["head_grad"].toTensor();
+        head_grad =
+            formed.defined() ? at::mul(formed, factor) : at::zeros(head.sizes(), head.options());
+      }
+    }
+    if (at::GradMode::is_enabled()) {
+      for (Variable* gradient : {&hidden_grad, &head_grad}) {
+        if (gradient->defined()) *gradient = RefuseSecondDerivative::apply(*gradient, hidden, head);
+      }
+    }
+    return {hidden_grad, head_grad, Variable(), Variable(), Variable()};
+  }
+
+ private:
+  /// Rows that did not count get zeros.
+  static at::Tensor expand_rows(const at::Tensor& hidden, const at::Tensor& rows,
+                                const at::Tensor& formed) {
+    const at::Tensor typed = formed.to(hidden.scalar_type());
+    if (!rows.defined()) return typed;
+    return at::zeros(hidden.sizes(), typed.options()).index_copy_(0, rows, typed);
+  }
+};
+
+}  // namespace
+
+at::Tensor with_gradients(double total, const LinearDivergenceInput& input,
+                          const DivergenceProblem& problem, const DivergenceSums& sums) {
+  return FormedGradients::apply(input.student_hidden, input.student_head, total, problem, sums);
+}
+
+}  // namespace distill::ops

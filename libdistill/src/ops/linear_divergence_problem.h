@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include <distill/ops/linear_divergence.h>
+
+/// What linear_divergence asks of a device: checked inputs, and the sums and gradients to form.
+namespace distill::ops {
+
+struct ModelSide {
+  at::Tensor hidden;  ///< [N, H]
+  at::Tensor head;    ///< [V, H], rows dense
+  types::LogitTransform transform;
+};
+
+struct DivergenceProblem {
+  ModelSide student;
+  ModelSide teacher;            ///< hidden undefined: none, or `teacher_logits`
+  at::Tensor teacher_logits;    ///< [N, Vt] or undefined
+  at::Tensor rows;              ///< int64 [n]: which of the N rows count; undefined: all
+  at::Tensor labels;            ///< int64 [n] dense, of those rows; undefined: no term needs them
+  std::int64_t num_rows = 0;    ///< n
+  std::int64_t vocabulary = 0;  ///< ids both models have; > 0
+  std::vector<LogitTerm> terms;
+  std::vector<double> temperatures;          ///< each once
+  std::vector<std::int64_t> temperature_of;  ///< index into temperatures, for each term
+  bool needs_hidden_grad = false;
+  bool needs_head_grad = false;
+  std::int64_t workspace_bytes = 0;
+
+  bool has_teacher() const { return teacher.hidden.defined() || teacher_logits.defined(); }
+};
+
+struct DivergenceSums {
+  std::vector<double> values;  ///< of each term, without weight and T^2
+  at::Tensor hidden_grad;      ///< [n, H] fp32 or fp64; undefined unless asked for
+  at::Tensor head_grad;        ///< [V, H] in the head's type; undefined unless asked for
+};
+
+/// `scale_by_t2`'s factor.
+double value_factor(const LogitTerm& term);
+
+/// Rows [begin, begin + count) of the counted rows of `x` [N, ...].
+at::Tensor take_rows(const DivergenceProblem& problem, const at::Tensor& x, std::int64_t begin,
+                     std::int64_t count);
+
+/// Any CPU, any of the types: matrix products through at::mm.
+DivergenceSums linear_divergence_dense_cpu(const DivergenceProblem& problem);
+
+/// bf16 on a CPU with the instructions for it.
+bool can_use_brgemm(const DivergenceProblem& problem);
+DivergenceSums linear_divergence_brgemm_cpu(const DivergenceProblem& problem);
+
+}  // namespace distill::ops

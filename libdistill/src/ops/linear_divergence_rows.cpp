@@ -1,0 +1,129 @@
+#include "ops/linear_divergence_rows.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <ATen/Parallel.h>
+
+namespace distill::ops::cpu {
+
+template <class T>
+RunningStats<T>::RunningStats(std::int64_t slots, std::int64_t rows,
+                              std::vector<T> inverse_temperatures)
+    : slots_(slots),
+      rows_(rows),
+      inverse_temperatures_(std::move(inverse_temperatures)),
+      running_maxima_(static_cast<std::size_t>(slots * rows * kStatLanes)),
+      running_sums_(running_maxima_.size() * inverse_temperatures_.size()),
+      maxima_(static_cast<std::size_t>(rows)),
+      log_sums_(maxima_.size() * inverse_temperatures_.size()) {}
+
+template <class T>
+void RunningStats<T>::reset() {
+  std::fill(running_maxima_.begin(), running_maxima_.end(), std::numeric_limits<T>::lowest() / 2);
+  std::fill(running_sums_.begin(), running_sums_.end(), T(0));
+}
+
+template <class T>
+void RunningStats<T>::attach(StatsArgs<T>& args, std::int64_t slot, std::int64_t first_row) {
+  const auto temperatures = static_cast<std::int64_t>(inverse_temperatures_.size());
+  const std::int64_t offset = (slot * rows_ + first_row) * kStatLanes;
+  args.inverse_temperatures = inverse_temperatures_.data();
+  args.num_temperatures = temperatures;
+  args.maxima = running_maxima_.data() + offset;
+  args.sums = running_sums_.data() + offset * temperatures;
+}
+
+template <class T>
+void RunningStats<T>::finish(std::int64_t rows) {
+  const auto temperatures = static_cast<std::int64_t>(inverse_temperatures_.size());
+  at::parallel_for(0, rows, 64, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      T maximum = std::numeric_limits<T>::lowest();
+      for (std::int64_t slot = 0; slot < slots_; ++slot) {
+        const T* lanes = running_maxima_.data() + (slot * rows_ + row) * kStatLanes;
+        maximum = std::max(maximum, *std::max_element(lanes, lanes + kStatLanes));
+      }
+      maxima_[row] = maximum;
+      for (std::int64_t t = 0; t < temperatures; ++t) {
+        double total = 0;
+        for (std::int64_t slot = 0; slot < slots_; ++slot) {
+          const std::int64_t at_row = slot * rows_ + row;
+          const T* lane_maxima = running_maxima_.data() + at_row * kStatLanes;
+          const T* lane_sums = running_sums_.data() + (at_row * temperatures + t) * kStatLanes;
+          for (std::int64_t lane = 0; lane < kStatLanes; ++lane) {
+            total += static_cast<double>(lane_sums[lane]) *
+                     std::exp(static_cast<double>((lane_maxima[lane] - maximum) *
+                                                  inverse_temperatures_[t]));
+          }
+        }
+        log_sums_[row * temperatures + t] = static_cast<T>(std::log(total));
+      }
+    }
+  });
+}
+
+template <class T>
+RowStats<T> RunningStats<T>::from_row(std::int64_t row) const {
+  return {maxima_.data() + row,
+          log_sums_.data() + row * static_cast<std::int64_t>(inverse_temperatures_.size())};
+}
+
+template <class T>
+std::int64_t RunningStats<T>::bytes_per_row(std::int64_t slots, std::int64_t temperatures) {
+  return (1 + temperatures) * (slots * kStatLanes + 1) * static_cast<std::int64_t>(sizeof(T));
+}
+
+template <class T>
+std::vector<T> inverse_temperatures(const DivergenceProblem& problem) {
+  std::vector<T> inverse;
+  for (const double t : problem.temperatures) inverse.push_back(static_cast<T>(1.0 / t));
+  return inverse;
+}
+
+template <class T>
+std::vector<TermArgs<T>> term_args(const DivergenceProblem& problem) {
+  std::vector<TermArgs<T>> args;
+  for (std::size_t i = 0; i < problem.terms.size(); ++i) {
+    const LogitTerm& term = problem.terms[i];
+    const std::int64_t t = problem.temperature_of[i];
+    const double inverse = 1.0 / problem.temperatures[static_cast<std::size_t>(t)];
+    TermArgs<T> arg;
+    switch (term.kind) {
+      case LogitTermKind::kForwardKl:
+        arg.kind = TermKind::kForwardKl;
+        break;
+      case LogitTermKind::kCrossEntropy:
+        arg.kind = TermKind::kCrossEntropy;
+        break;
+    }
+    arg.temperature = t;
+    arg.inverse_temperature = static_cast<T>(inverse);
+    arg.coefficient = static_cast<T>(term.weight * value_factor(term) * inverse);
+    args.push_back(arg);
+  }
+  return args;
+}
+
+std::vector<double> SlotValues::total() const {
+  std::vector<double> sums(static_cast<std::size_t>(terms_));
+  const auto stride = static_cast<std::size_t>(terms_ + kGap);
+  for (std::size_t offset = 0; offset < values_.size(); offset += stride) {
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += values_[offset + i];
+  }
+  return sums;
+}
+
+std::int64_t num_slots() {
+  return at::get_num_threads();
+}
+
+template class RunningStats<float>;
+template class RunningStats<double>;
+template std::vector<float> inverse_temperatures(const DivergenceProblem&);
+template std::vector<double> inverse_temperatures(const DivergenceProblem&);
+template std::vector<TermArgs<float>> term_args(const DivergenceProblem&);
+template std::vector<TermArgs<double>> term_args(const DivergenceProblem&);
+
+}  // namespace distill::ops::cpu
