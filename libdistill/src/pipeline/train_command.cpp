@@ -41,6 +41,7 @@ std::string error_lines(const std::exception& error, bool verbose) {
   std::string message = error.what();
   if (const auto* torch = dynamic_cast<const c10::Error*>(&error); torch != nullptr && !verbose) {
     message = torch->what_without_backtrace();
+    message = message.substr(0, message.find('\n'));
   }
   std::string out;
   for (std::size_t begin = 0; begin < message.size();) {
