@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <queue>
+#include <functional>
+#include <span>
 #include <tuple>
+
+#include <distill/core/error.h>
 
 namespace distill::text::detail {
 
@@ -35,6 +38,9 @@ namespace {
 /// Words up to this length search all pairs at every step: quicker than a heap.
 constexpr std::size_t kShortWord = 24;
 
+/// Places in a word are 32-bit numbers.
+constexpr std::size_t kLongestWord = std::size_t{1} << 31;
+
 void merge_short(const MergeTable& table, std::vector<Symbol>& symbols, std::size_t from) {
   std::array<const MergeRule*, kShortWord> rules{};  // of the pair that begins at each symbol
   const auto look_up = [&](std::size_t i) {
@@ -63,73 +69,75 @@ void merge_short(const MergeTable& table, std::vector<Symbol>& symbols, std::siz
 /// The symbols of a long word as a linked list, with a heap of the merges that are possible.
 class LongWord {
  public:
-  LongWord(const MergeTable& table, std::vector<Symbol>& symbols, std::size_t from)
-      : table_(table), all_(symbols), from_(from), size_(symbols.size() - from) {
-    links_.resize(size_);
-    for (std::size_t i = 0; i < size_; ++i) links_[i] = {i - 1, i + 1, true};
-    for (std::size_t i = 0; i < size_; ++i) push(i);
+  LongWord(const MergeTable& table, std::span<Symbol> symbols)
+      : table_(table), symbols_(symbols), links_(symbols.size()) {
+    const auto size = static_cast<std::uint32_t>(symbols.size());
+    for (std::uint32_t i = 0; i < size; ++i) links_[i] = {i == 0 ? kNone : i - 1, i + 1};
+    links_.back().next = kNone;
+    for (std::uint32_t i = 0; i < size; ++i) {
+      if (const MergeRule* rule = rule_at(i)) heap_.push_back(candidate(*rule, i));
+    }
+    std::ranges::make_heap(heap_, std::greater());
   }
 
-  void merge() {
+  /// Merges, and moves what is left to the front; returns how many symbols that is.
+  std::size_t merge() {
     while (!heap_.empty()) {
-      const Candidate top = heap_.top();
-      heap_.pop();
-      if (is_current(top)) apply(top);
+      std::ranges::pop_heap(heap_, std::greater());
+      const std::uint64_t top = heap_.back();
+      heap_.pop_back();
+      const auto at = static_cast<std::uint32_t>(top);
+      // An older candidate for a place that has changed since is passed over.
+      const MergeRule* rule = rule_at(at);
+      if (rule && candidate(*rule, at) == top) apply(*rule, at);
     }
-    std::size_t kept = from_;
-    for (std::size_t i = 0; i < size_; ++i) {
-      if (links_[i].alive) all_[kept++] = all_[from_ + i];
-    }
-    all_.resize(kept);
+    std::size_t kept = 0;
+    for (std::uint32_t i = 0; i != kNone; i = links_[i].next) symbols_[kept++] = symbols_[i];
+    return kept;
   }
 
  private:
+  static constexpr std::uint32_t kNone = ~std::uint32_t{0};
+  static constexpr std::uint32_t kGone = kNone - 1;
   struct Link {
-    std::size_t previous;  // wraps around before the first
-    std::size_t next;
-    bool alive;
-  };
-  struct Candidate {
-    const MergeRule* rule;
-    std::size_t at;
-    bool operator<(const Candidate& other) const {  // std::priority_queue keeps the greatest on top
-      return std::tie(rule->rank, at) > std::tie(other.rule->rank, other.at);
-    }
+    std::uint32_t previous = kNone;
+    std::uint32_t next = kNone;  ///< kGone once merged into the symbol before it
   };
 
-  std::int32_t id(std::size_t i) const { return all_[from_ + i].id; }
-
-  void push(std::size_t at) {
-    const std::size_t next = links_[at].next;
-    if (next >= size_) return;
-    if (const MergeRule* rule = table_.find(id(at), id(next))) heap_.push({rule, at});
+  /// Rank, then place, as one number: the heap's order.
+  static std::uint64_t candidate(const MergeRule& rule, std::uint32_t at) {
+    return (static_cast<std::uint64_t>(rule.rank) << 32) | at;
   }
 
-  bool is_current(const Candidate& candidate) const {
-    const Link& link = links_[candidate.at];
-    return link.alive && link.next < size_ && id(candidate.at) == candidate.rule->left &&
-           id(link.next) == candidate.rule->right;
+  /// The rule for the pair that begins at a symbol, or null.
+  const MergeRule* rule_at(std::uint32_t at) const {
+    const std::uint32_t next = links_[at].next;
+    return next >= kGone ? nullptr : table_.find(symbols_[at].id, symbols_[next].id);
   }
 
-  void apply(const Candidate& candidate) {
-    Link& link = links_[candidate.at];
-    const std::size_t right = link.next;
-    Symbol& merged = all_[from_ + candidate.at];
-    merged.id = candidate.rule->result;
-    merged.end = all_[from_ + right].end;
-    links_[right].alive = false;
+  void push(std::uint32_t at) {
+    const MergeRule* rule = rule_at(at);
+    if (!rule) return;
+    heap_.push_back(candidate(*rule, at));
+    std::ranges::push_heap(heap_, std::greater());
+  }
+
+  void apply(const MergeRule& rule, std::uint32_t at) {
+    Link& link = links_[at];
+    const std::uint32_t right = link.next;
+    symbols_[at].id = rule.result;
+    symbols_[at].end = symbols_[right].end;
     link.next = links_[right].next;
-    if (link.next < size_) links_[link.next].previous = candidate.at;
-    push(candidate.at);
-    if (link.previous < size_) push(link.previous);
+    links_[right].next = kGone;
+    if (link.next != kNone) links_[link.next].previous = at;
+    push(at);
+    if (link.previous != kNone) push(link.previous);
   }
 
   const MergeTable& table_;
-  std::vector<Symbol>& all_;
-  std::size_t from_;
-  std::size_t size_;
+  std::span<Symbol> symbols_;
   std::vector<Link> links_;
-  std::priority_queue<Candidate> heap_;
+  std::vector<std::uint64_t> heap_;
 };
 
 }  // namespace
@@ -138,7 +146,11 @@ void apply_merges(const MergeTable& table, std::vector<Symbol>& symbols, std::si
   if (symbols.size() - from <= kShortWord) {
     merge_short(table, symbols, from);
   } else {
-    LongWord(table, symbols, from).merge();
+    if (symbols.size() - from > kLongestWord) {
+      fail<InputError>("a word of ", symbols.size() - from, " bytes, expected at most ",
+                       kLongestWord, "; split the text");
+    }
+    symbols.resize(from + LongWord(table, std::span(symbols).subspan(from)).merge());
   }
 }
 

@@ -40,7 +40,7 @@ struct Symbol {
 
 /// Applies merges to symbols[from...] until none is left: always the lowest rank, and of equal
 /// ranks the leftmost (Sennrich, Haddow, Birch, "Neural machine translation of rare words with
-/// subword units", 2016). O(n log n).
+/// subword units", 2016). O(n log n). Throws InputError beyond 2^31 symbols.
 void apply_merges(const MergeTable& table, std::vector<Symbol>& symbols, std::size_t from);
 
 }  // namespace distill::text::detail

@@ -119,8 +119,7 @@ TEST(JsonValue, SizeAndCountAreLimited) {
 TEST(JsonObject, CopiesAreIndependent) {
   JsonObject first;
   for (int i = 0; i < 100; ++i) {
-    EXPECT_TRUE(
-        first.insert("n" + std::to_string(i), JsonValue(JsonValue::Storage(std::int64_t{i}))));
+    EXPECT_TRUE(first.insert("n" + std::to_string(i), parse_json(std::to_string(i), "f")));
   }
   JsonObject second = first;
   EXPECT_TRUE(second.insert("extra", JsonValue()));

@@ -1,0 +1,83 @@
+#include "text/merge_table.h"
+
+#include <gtest/gtest.h>
+
+#include <distill/core/random.h>
+
+namespace distill::text::detail {
+namespace {
+
+/// The definition: the lowest rank anywhere, the leftmost of it, until there is none.
+std::vector<std::int32_t> merge_slowly(const std::vector<MergeRule>& rules,
+                                       std::vector<std::int32_t> ids) {
+  while (true) {
+    const MergeRule* best = nullptr;
+    std::size_t place = 0;
+    for (std::size_t i = 0; i + 1 < ids.size(); ++i) {
+      const MergeRule* found = nullptr;  // the last rule of a pair counts
+      for (const MergeRule& rule : rules) {
+        if (rule.left == ids[i] && rule.right == ids[i + 1]) found = &rule;
+      }
+      if (found && (!best || found->rank < best->rank)) {
+        best = found;
+        place = i;
+      }
+    }
+    if (!best) return ids;
+    ids[place] = best->result;
+    ids.erase(ids.begin() + static_cast<std::ptrdiff_t>(place) + 1);
+  }
+}
+
+TEST(MergeTable, EqualsTheDefinitionForShortAndLongWords) {
+  core::RandomState random(7);
+  for (int trial = 0; trial < 60; ++trial) {
+    // Tokens are texts over {a, b, c}; each rule joins two that are there.
+    std::vector<std::string> tokens = {"a", "b", "c"};
+    std::vector<MergeRule> rules;
+    for (std::int32_t rank = 0; rank < 25; ++rank) {
+      const auto left = static_cast<std::int32_t>(random.below(tokens.size()));
+      const auto right = static_cast<std::int32_t>(random.below(tokens.size()));
+      const std::string text =
+          tokens[static_cast<std::size_t>(left)] + tokens[static_cast<std::size_t>(right)];
+      auto found = std::find(tokens.begin(), tokens.end(), text);
+      if (found == tokens.end()) found = tokens.insert(tokens.end(), text);
+      rules.push_back({left, right, rank, static_cast<std::int32_t>(found - tokens.begin())});
+    }
+    const MergeTable table(rules, tokens.size());
+    for (const std::size_t length : {0, 1, 2, 5, 24, 25, 60}) {
+      std::vector<std::int32_t> ids;
+      std::vector<Symbol> symbols = {{99, 0, 0}};  // what was there before stays
+      for (std::size_t i = 0; i < length; ++i) {
+        ids.push_back(static_cast<std::int32_t>(random.below(3)));
+        symbols.push_back({ids.back(), i, i + 1});
+      }
+      apply_merges(table, symbols, 1);
+      std::vector<std::int32_t> merged;
+      std::size_t at = 0;
+      for (std::size_t i = 1; i < symbols.size(); ++i) {
+        merged.push_back(symbols[i].id);
+        EXPECT_EQ(symbols[i].begin, at);
+        at = symbols[i].end;
+        EXPECT_EQ(at - symbols[i].begin, tokens[static_cast<std::size_t>(symbols[i].id)].size());
+      }
+      EXPECT_EQ(at, length);
+      EXPECT_EQ(merged, merge_slowly(rules, ids));
+      EXPECT_EQ(symbols[0].id, 99);
+    }
+  }
+}
+
+TEST(MergeTable, OfADoubledPairTheLastRankCounts) {
+  const MergeTable table({{0, 1, 0, 5}, {1, 2, 1, 6}, {0, 1, 2, 5}}, 7);
+  ASSERT_NE(table.find(0, 1), nullptr);
+  EXPECT_EQ(table.find(0, 1)->rank, 2);
+  EXPECT_EQ(table.find(1, 0), nullptr);
+  std::vector<Symbol> symbols = {{0, 0, 1}, {1, 1, 2}, {2, 2, 3}};
+  apply_merges(table, symbols, 0);
+  ASSERT_EQ(symbols.size(), 2u);
+  EXPECT_EQ(symbols[1].id, 6);
+}
+
+}  // namespace
+}  // namespace distill::text::detail
