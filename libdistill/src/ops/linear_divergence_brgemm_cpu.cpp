@@ -54,7 +54,7 @@ struct Side {
   Side(std::int64_t slots, std::int64_t blocks, std::int64_t rows, std::vector<float> inverse)
       : rows_of_block(rows),
         stats(slots, rows, std::move(inverse)),
-        logits(at::empty({blocks * rows * kBlock}, at::kFloat)) {}
+        logits(cpu::logit_buffer({blocks * rows * kBlock}, at::kFloat)) {}
   float* tile(std::int64_t block, std::int64_t row) const {
     return logits.data_ptr<float>() + (block * rows_of_block + row) * kBlock;
   }
@@ -129,7 +129,8 @@ class BrgemmDivergence {
 
   template <class Body>
   void for_slots(Body body) {
-    at::parallel_for(0, slots_, 1, [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t grain = rows_ * problem_.vocabulary < cpu::kLogitsForThread ? slots_ : 1;
+    at::parallel_for(0, slots_, grain, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t slot = begin; slot < end; ++slot) {
         body(slot, num_blocks_ * slot / slots_, num_blocks_ * (slot + 1) / slots_);
       }

@@ -62,8 +62,7 @@ class DenseDivergence {
   struct Side {
     Side(std::int64_t blocks, std::int64_t rows, std::int64_t block, std::vector<T> inverse)
         : stats(1, rows, std::move(inverse)),
-          logits(at::empty({blocks, rows, block},
-                           at::TensorOptions(c10::CppTypeToScalarType<T>::value))) {}
+          logits(cpu::logit_buffer({blocks, rows, block}, c10::CppTypeToScalarType<T>::value)) {}
     at::Tensor tile(std::int64_t block, std::int64_t rows) const {
       return logits.select(0, block).narrow(0, 0, rows);
     }
@@ -102,14 +101,16 @@ class DenseDivergence {
   void update_stats(Side& side, std::int64_t block, cpu::Transform<T> transform) {
     const at::Tensor tile = side.tile(block, rows_);
     T* data = tile.data_ptr<T>();
-    at::parallel_for(0, rows_, 1, [&](std::int64_t begin, std::int64_t end) {
-      StatsArgs<T> args;
-      args.block = {data + begin * block_, block_, round_up(num_ids(block), cpu::kColumnStep)};
-      args.valid_columns = num_ids(block);
-      args.transform = transform;
-      side.stats.attach(args, 0, begin);
-      kernels_.stats(args, end - begin);
-    });
+    at::parallel_for(
+        0, rows_, std::max<std::int64_t>(1, cpu::kLogitsForThread / block_),
+        [&](std::int64_t begin, std::int64_t end) {
+          StatsArgs<T> args;
+          args.block = {data + begin * block_, block_, round_up(num_ids(block), cpu::kColumnStep)};
+          args.valid_columns = num_ids(block);
+          args.transform = transform;
+          side.stats.attach(args, 0, begin);
+          kernels_.stats(args, end - begin);
+        });
   }
 
   void project(Side& side, const ModelSide& model) {
@@ -171,7 +172,8 @@ class DenseDivergence {
 
   /// Student logits become gradients, in place.
   void form_gradients(std::int64_t block) {
-    at::parallel_for(0, slots_, 1, [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t grain = rows_ * num_ids(block) < cpu::kLogitsForThread ? slots_ : 1;
+    at::parallel_for(0, slots_, grain, [&](std::int64_t begin, std::int64_t end) {
       std::vector<T> scratch(static_cast<std::size_t>(block_));
       for (std::int64_t slot = begin; slot < end; ++slot) {
         const std::int64_t first = rows_ * slot / slots_;

@@ -5,6 +5,8 @@
 #include <limits>
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <sys/mman.h>
 
 namespace distill::ops::cpu {
 
@@ -113,6 +115,19 @@ std::vector<double> SlotValues::total() const {
     for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += values_[offset + i];
   }
   return sums;
+}
+
+at::Tensor logit_buffer(at::IntArrayRef sizes, at::ScalarType type) {
+  at::Tensor buffer = at::empty(sizes, type);
+#if defined(MADV_HUGEPAGE)
+  constexpr std::uintptr_t kPage = std::uintptr_t{2} << 20;
+  const auto begin = reinterpret_cast<std::uintptr_t>(buffer.data_ptr());
+  const std::uintptr_t first = (begin + kPage - 1) / kPage * kPage;
+  const std::uintptr_t last = (begin + buffer.nbytes()) / kPage * kPage;
+  // Advice only: where it is refused, small pages do.
+  if (first < last) (void)madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#endif
+  return buffer;
 }
 
 std::int64_t num_slots() {

@@ -57,8 +57,15 @@ class SlotValues {
   std::vector<double> values_;
 };
 
+/// Uninitialised memory for logits, in huge pages where the system has them: the first touch of
+/// hundreds of MiB in small ones takes a tenth of the whole operator's time.
+at::Tensor logit_buffer(at::IntArrayRef sizes, at::ScalarType type);
+
 /// Work is split into as many slots as there are threads, whoever runs them: the order of every
 /// sum depends on nothing else.
 std::int64_t num_slots();
+
+/// Logits below which starting another thread costs more than it saves.
+inline constexpr std::int64_t kLogitsForThread = 1 << 14;
 
 }  // namespace distill::ops::cpu

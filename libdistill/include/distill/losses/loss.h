@@ -22,7 +22,8 @@ struct LossInput {
   at::Tensor mask;    ///< bool [N]; rows that count. Undefined: all
 };
 
-/// A distillation objective. Returns the sum over valid tokens and their number, never a mean.
+/// A distillation objective. Returns the sum over valid tokens and their number, never a mean. The
+/// sum carries the weight of the loss's own options, its parts do not.
 class Loss {
  public:
   virtual ~Loss() = default;
@@ -30,8 +31,8 @@ class Loss {
   virtual std::string name() const = 0;
   virtual bool needs_teacher() const = 0;
   virtual types::LossValue operator()(const LossInput& input) const = 0;
-  /// How to form this loss inside the fused logit pass, if it can be; weighted sums put all such
-  /// terms into one pass over the heads.
+  /// How to form this loss inside the fused logit pass, if it can be, its weight included; weighted
+  /// sums put all such terms into one pass over the heads.
   virtual std::optional<ops::LogitTerm> logit_term() const { return std::nullopt; }
 };
 

@@ -1,0 +1,27 @@
+#include "losses/logit_terms.h"
+
+namespace distill::losses {
+
+types::LossValue evaluate_terms(const LossInput& input, std::span<const ops::LogitTerm> terms,
+                                std::span<const std::string> names) {
+  ops::LinearDivergenceInput op_input;
+  op_input.student_hidden = input.student.hidden;
+  op_input.student_head = input.student.head;
+  op_input.student_transform = input.student.transform;
+  op_input.teacher = input.teacher;
+  op_input.labels = input.labels;
+  op_input.valid = input.mask;
+  const auto result = ops::linear_divergence(op_input, terms);
+  types::LossValue value{result.total, result.count, {}};
+  for (std::size_t i = 0; i < terms.size(); ++i) {
+    value.parts.push_back({names[i], result.term_sums[i]});
+  }
+  return value;
+}
+
+types::LossValue evaluate_term(const LossInput& input, const ops::LogitTerm& term,
+                               const std::string& name) {
+  return evaluate_terms(input, std::span(&term, 1), std::span(&name, 1));
+}
+
+}  // namespace distill::losses

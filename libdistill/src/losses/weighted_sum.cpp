@@ -1,0 +1,85 @@
+#include <distill/losses/weighted_sum.h>
+
+#include <algorithm>
+#include <map>
+
+#include <ATen/TensorOperators.h>
+
+#include <distill/core/error.h>
+
+#include "losses/logit_terms.h"
+
+namespace distill::losses {
+namespace {
+
+class WeightedSum final : public Loss {
+ public:
+  explicit WeightedSum(std::vector<std::unique_ptr<Loss>> losses) : losses_(std::move(losses)) {
+    for (const auto& loss : losses_) {
+      if (const auto term = loss->logit_term()) {
+        terms_.push_back(*term);
+        term_names_.push_back(loss->name());
+      }
+    }
+  }
+
+  std::string name() const override {
+    std::string joined;
+    for (const auto& loss : losses_) {
+      if (!joined.empty()) joined += " + ";
+      joined += loss->name();
+    }
+    return joined;
+  }
+
+  bool needs_teacher() const override {
+    return std::any_of(losses_.begin(), losses_.end(),
+                       [](const auto& loss) { return loss->needs_teacher(); });
+  }
+
+  types::LossValue operator()(const LossInput& input) const override {
+    types::LossValue fused;
+    if (!terms_.empty()) fused = evaluate_terms(input, terms_, term_names_);
+    types::LossValue value{fused.sum, fused.count, {}};
+    auto fused_part = fused.parts.begin();
+    for (const auto& loss : losses_) {
+      if (loss->logit_term()) {
+        value.parts.push_back(*fused_part++);
+      } else {
+        add(value, (*loss)(input));
+      }
+    }
+    make_names_unique(value.parts);
+    return value;
+  }
+
+ private:
+  static void add(types::LossValue& value, types::LossValue other) {
+    value.sum = value.sum.defined() ? value.sum + other.sum : other.sum;
+    value.count = std::max(value.count, other.count);
+    for (auto& part : other.parts) value.parts.push_back(std::move(part));
+  }
+
+  static void make_names_unique(std::vector<types::LossPart>& parts) {
+    std::map<std::string, int> seen;
+    for (auto& part : parts) {
+      const int number = ++seen[part.name];
+      if (number > 1) part.name += "_" + std::to_string(number);
+    }
+  }
+
+  std::vector<std::unique_ptr<Loss>> losses_;
+  std::vector<ops::LogitTerm> terms_;
+  std::vector<std::string> term_names_;
+};
+
+}  // namespace
+
+std::unique_ptr<Loss> make_weighted_sum(std::vector<std::unique_ptr<Loss>> losses) {
+  if (losses.empty()) {
+    fail<ConfigError>("`loss` lists no kind, a run needs at least one, for example forward_kl");
+  }
+  return std::make_unique<WeightedSum>(std::move(losses));
+}
+
+}  // namespace distill::losses
