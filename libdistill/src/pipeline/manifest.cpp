@@ -27,8 +27,7 @@ void write_model(core::JsonWriter& json, const char* name, const recipe::ModelFa
   json.end_array().key("files").begin_object();
   std::set<fs::path> files = {model.folder / "config.json"};
   const auto weights = io::SafetensorsFolder::open(model.folder);
-  for (const auto& file : weights.files())
-    files.insert(file->path());
+  for (const auto& file : weights.files()) files.insert(file->path());
   for (const auto& file : files) json.member(file.filename().string(), core::hash_file(file));
   json.end_object().end_object();
 }

@@ -71,7 +71,8 @@ std::string to_json(const Report& report) {
   json.begin_object().member("format_version", kFormatVersion).member("name", report.name);
   if (report.before) write(json.key("before"), *report.before);
   if (report.after) write(json.key("after"), *report.after);
-  json.member("steps", report.steps)
+  json.member("eval_tokens", report.eval_tokens)
+      .member("steps", report.steps)
       .member("skipped_steps", report.skipped_steps)
       .member("tokens", report.tokens)
       .member("seconds", report.seconds)
@@ -91,6 +92,7 @@ Report read_report(const std::filesystem::path& path) {
   report.name = root.at("name").as_string();
   if (root.has("before")) report.before = evaluation(root.at("before"));
   if (root.has("after")) report.after = evaluation(root.at("after"));
+  report.eval_tokens = count(root, "eval_tokens");
   report.steps = count(root, "steps");
   report.skipped_steps = count(root, "skipped_steps");
   report.tokens = count(root, "tokens");

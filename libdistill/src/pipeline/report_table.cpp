@@ -23,7 +23,8 @@ std::string perplexity(double value) {
   if (std::isfinite(value) && value >= 10'000 && value < 1e15) {
     return core::with_thousands(std::llround(value));
   }
-  return std::abs(value) < 1e15 ? fixed(value, value < 100 ? 2 : 1) : "over 1e15";
+  if (value >= 1e15 && std::isfinite(value)) return "over 1e15";
+  return fixed(value, value < 100 ? 2 : 1);
 }
 
 std::string share(double value) {
@@ -74,9 +75,10 @@ std::vector<Row> make_rows(const Report& report) {
   size("parameters", [](const ModelSize& s) { return millions(s.parameters); });
   size("size", [](const ModelSize& s) { return core::human_bytes(s.bytes); });
   if (any) {
-    rows.push_back(measured("tokens/s, reading", report,
-                            compared ? speed(any->tokens, any->teacher_seconds) : "-",
-                            [](const auto& e) { return speed(e.tokens, e.student_seconds); }));
+    rows.push_back(
+        measured("tokens/s, reading", report,
+                 compared ? speed(report.eval_tokens, any->teacher_seconds) : "-",
+                 [&](const auto& e) { return speed(report.eval_tokens, e.student_seconds); }));
   }
   return rows;
 }

@@ -82,6 +82,7 @@ class Run {
       return ModelSize{parameters, static_cast<std::uint64_t>(parameters) * width};
     };
     report_.name = recipe_.name;
+    if (data_.eval) report_.eval_tokens = data_.eval->num_tokens();
     report_.student = size(*models_.student);
     if (models_.teacher_model) report_.teacher = size(*models_.teacher_model);
     std::int64_t trainable = 0;

@@ -29,7 +29,9 @@ struct Refused {
 class TreeBuilder : public YAML::EventHandler {
  public:
   TreeBuilder(std::int64_t override, ProblemList& problems)
-      : override_(override), problems_(problems) {}
+      : override_(override), problems_(problems) {
+    root_.place = place(YAML::Mark::null_mark());  // of an empty file
+  }
 
   Node take() { return std::move(root_); }
 

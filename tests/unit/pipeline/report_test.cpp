@@ -31,6 +31,7 @@ Report sample() {
   report.after = evaluation(103.25, 1.59, 0.44);
   report.student = {70'800'000, 141'600'000};
   report.teacher = ModelSize{134'500'000, 269'000'000};
+  report.eval_tokens = 16'384;
   report.steps = 160;
   report.tokens = 81'920;
   report.seconds = 100;
@@ -78,7 +79,7 @@ TEST(Report, TableForPeople) {
             "top-1 agreement       100.0 %            0.2 %          44.0 %\n"
             "parameters            134.5 M           70.8 M          70.8 M\n"
             "size                256.5 MiB        135.0 MiB       135.0 MiB\n"
-            "tokens/s, reading       1,600            4,000           4,000\n"
+            "tokens/s, reading       1,638            4,096           4,096\n"
             "\n"
             "81,920 tokens in 1 min 40 s (819 tokens/s), peak memory 1.0 GiB\n");
 }

@@ -21,6 +21,7 @@ struct Report {
   std::string name;
   std::optional<eval::Evaluation> before;  ///< absent without `data.eval` or `evaluate.at_start`
   std::optional<eval::Evaluation> after;
+  std::int64_t eval_tokens = 0;  ///< input tokens of one evaluation
   ModelSize student;
   std::optional<ModelSize> teacher;
   std::int64_t steps = 0;
