@@ -1,0 +1,88 @@
+#include <csignal>
+#include <exception>
+#include <iostream>
+#include <string>
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+
+#include <distill/core/log.h>
+#include <distill/core/stop_flag.h>
+#include <distill/pipeline/train_command.h>
+
+namespace {
+
+distill::core::StopFlag stop_flag;  // a signal handler has nothing else to reach it by
+
+void on_signal(int signal) {
+  stop_flag.request(signal);
+  std::signal(signal, SIG_DFL);  // the second one ends the program at once
+}
+
+constexpr const char* kFooter = R"(
+Overrides set any key of the recipe by its dotted path, with a YAML value:
+  distill_train configs/quickstart.yaml train.steps=500 loss.0.temperature=2 output=runs/longer
+
+A run lives in the folder `output` (runs/NAME). Stopped with Ctrl-C or killed, the same command goes
+on where it was. All keys: docs/recipe.md.
+
+Exit status: 0 done, 1 it failed while running, 2 bad arguments, recipe or input.)";
+
+void look_at_terminal(distill::pipeline::RunOptions& run) {
+  run.terminal = ::isatty(STDERR_FILENO) != 0;
+  struct winsize size {};
+  if (run.terminal && ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+    run.width = size.ws_col;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using distill::pipeline::StartPolicy;
+  distill::pipeline::TrainCommand command;
+  bool verbose = false, resume = false, restart = false, reference = false;
+  CLI::App app("Trains a small language model to behave like a large one, as a YAML recipe says.");
+  app.footer(kFooter);
+  auto* recipe =
+      app.add_option("RECIPE", command.recipe, "YAML recipe, such as configs/quickstart.yaml");
+  app.add_option("OVERRIDES", command.overrides, "path.to.key=value ...");
+  app.add_flag("--dry-run", command.dry_run,
+               "print resolved recipe, plan, token counts and memory; train nothing");
+  auto* resume_flag = app.add_flag("--resume", resume,
+                                   "go on with the run in the folder; an error when there is none");
+  app.add_flag("--restart", restart, "move the old run aside (NAME.old-N) and begin again")
+      ->excludes(resume_flag);
+  app.add_flag("--verbose", verbose, "more messages, and back-traces with errors");
+  app.add_flag("--json", command.json, "the result as JSON on stdout");
+  app.add_flag("--reference", reference, "print docs/recipe.md")->group("");
+  try {
+    app.parse(argc, argv);
+    if (reference) {
+      std::cout << distill::pipeline::builtin_recipe_reference();
+      return 0;
+    }
+    if (recipe->count() == 0) throw CLI::RequiredError("RECIPE");
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    std::cerr << "error: " << error.what() << "; see distill_train --help\n";
+    return 2;
+  }
+  if (resume) command.run.policy = StartPolicy::kResume;
+  if (restart) command.run.policy = StartPolicy::kRestart;
+  command.run.stop = &stop_flag;
+  look_at_terminal(command.run);
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+  const auto level = verbose ? distill::core::LogLevel::kDebug : distill::core::LogLevel::kInfo;
+  const auto log = distill::core::make_console_logger({level, command.run.terminal});
+  try {
+    std::cout << distill::pipeline::run_train_command(command, *log) << std::flush;
+    return 0;
+  } catch (const std::exception& error) {
+    std::cerr << distill::pipeline::error_lines(error, verbose);
+    return distill::pipeline::exit_code(error);
+  }
+}

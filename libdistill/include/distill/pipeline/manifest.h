@@ -1,0 +1,20 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include <distill/core/log.h>
+#include <distill/recipe/wiring.h>
+
+namespace distill::pipeline {
+
+/// manifest.json: versions, seed, and hashes of everything a run is made from.
+std::string make_manifest(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
+                          const recipe::DataParts& data, std::int64_t steps);
+
+/// Writes it into a new run folder. In a resumed one, compares: throws ConfigError naming what has
+/// changed since the run began, warns when only versions differ.
+void write_or_check_manifest(const std::filesystem::path& path, const std::string& manifest,
+                             core::Logger& log);
+
+}  // namespace distill::pipeline

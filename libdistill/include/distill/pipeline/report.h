@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include <distill/core/error.h>
+#include <distill/eval/evaluate.h>
+
+namespace distill::pipeline {
+
+/// A model in numbers.
+struct ModelSize {
+  std::int64_t parameters = 0;
+  std::uint64_t bytes = 0;  ///< of its weights, in the run's precision
+};
+
+/// What a run came to: report.json.
+struct Report {
+  std::string name;
+  std::optional<eval::Evaluation> before;  ///< absent without `data.eval` or `evaluate.at_start`
+  std::optional<eval::Evaluation> after;
+  std::int64_t eval_tokens = 0;  ///< input tokens of one evaluation
+  ModelSize student;
+  std::optional<ModelSize> teacher;
+  std::int64_t steps = 0;
+  std::int64_t skipped_steps = 0;
+  std::int64_t tokens = 0;              ///< input tokens trained on
+  double seconds = 0;                   ///< of training, earlier parts of the run included
+  std::uint64_t peak_memory_bytes = 0;  ///< largest resident size of the last process
+
+  double tokens_per_second() const {
+    return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
+  }
+};
+
+/// `{"before": {"perplexity": ..., "kl_to_teacher": ..., "top1_agreement": ...}, "after": ...,
+/// ...}`
+std::string to_json(const Report& report);
+/// Throws FormatError when it is not a report.
+Report read_report(const std::filesystem::path& path);
+
+/// An evaluation in a file of its own, so that a resumed run need not repeat it.
+void write_evaluation(const std::filesystem::path& path, const eval::Evaluation& evaluation);
+eval::Evaluation read_evaluation(const std::filesystem::path& path);
+
+/// Teacher, student before and student after side by side, for people.
+std::string report_table(const Report& report);
+
+}  // namespace distill::pipeline

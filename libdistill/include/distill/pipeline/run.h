@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include <distill/core/error.h>
+#include <distill/core/log.h>
+#include <distill/core/stop_flag.h>
+#include <distill/pipeline/report.h>
+#include <distill/pipeline/run_folder.h>
+#include <distill/recipe/recipe.h>
+
+namespace distill::pipeline {
+
+/// A run was asked to stop before its end; the message says what is saved and how to go on.
+class Interrupted : public Error {
+ public:
+  using Error::Error;
+};
+
+struct RunOptions {
+  StartPolicy policy = StartPolicy::kAuto;
+  const core::StopFlag* stop = nullptr;
+  bool terminal = false;    ///< stderr is a terminal: a progress bar
+  std::int64_t width = 80;  ///< its columns
+  bool quiet = false;       ///< no progress at all
+};
+
+struct RunResult {
+  Report report;
+  std::filesystem::path folder;
+  std::filesystem::path model;  ///< the student, a Hugging Face folder
+  bool was_finished = false;    ///< it was done before; nothing was trained
+};
+
+/// Runs a recipe in its run folder, from wherever an earlier call left off: evaluates, trains,
+/// evaluates, saves the student and the report.
+/// Throws Interrupted when stopped, InputError and its children before anything is trained, Error
+/// when training fails.
+RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log);
+
+}  // namespace distill::pipeline

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <distill/core/log.h>
+#include <distill/pipeline/run.h>
+
+namespace distill::pipeline {
+
+/// What `distill_train` was asked for.
+struct TrainCommand {
+  std::filesystem::path recipe;
+  std::vector<std::string> overrides;  ///< `path.to.key=value`
+  bool dry_run = false;
+  bool json = false;  ///< the result as JSON
+  RunOptions run;
+};
+
+/// Does it and returns the text for stdout. Throws what reading, planning and running throw.
+std::string run_train_command(const TrainCommand& command, core::Logger& log);
+
+/// The reference page of recipes with all built-in kinds.
+std::string builtin_recipe_reference();
+
+/// The `error: ` lines for stderr: one for each line of the message. C++ back-traces are kept only
+/// when `verbose`.
+std::string error_lines(const std::exception& error, bool verbose);
+/// 1 it failed while running, 2 bad input.
+int exit_code(const std::exception& error);
+
+}  // namespace distill::pipeline

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include <c10/core/ScalarType.h>
+
+#include <distill/core/describe.h>
+
+namespace distill::recipe {
+
+/// What models compute in. Master weights and accumulations are fp32 either way.
+enum class Precision { kFp32, kBf16 };
+constexpr std::array<std::string_view, 2> choice_names(Precision) {
+  return {"fp32", "bf16"};
+}
+c10::ScalarType dtype_of(Precision precision);
+
+enum class Device { kAuto, kCpu, kCuda };
+constexpr std::array<std::string_view, 3> choice_names(Device) {
+  return {"auto", "cpu", "cuda"};
+}
+
+/// Whose layers a new student is made of.
+enum class InitFrom { kTeacher, kModel };
+constexpr std::array<std::string_view, 2> choice_names(InitFrom) {
+  return {"teacher", "model"};
+}
+
+/// A number of layers, evenly spaced with first and last kept, or the layers themselves.
+using KeepLayers = std::variant<std::int64_t, std::vector<std::int64_t>>;
+
+struct StudentInit {
+  InitFrom from = InitFrom::kTeacher;
+  std::optional<KeepLayers> keep_layers;  ///< absent: all
+};
+
+struct StudentOptions {
+  std::optional<std::string> model;  ///< Hugging Face folder
+  std::optional<StudentInit> init;
+  std::vector<std::string> freeze;  ///< parameter names not to train; `*` stands for any text
+};
+
+/// `kind: local`: a model in this process.
+struct LocalTeacherOptions {
+  std::string model;  ///< Hugging Face folder
+};
+
+/// `kind: none`: train on labels alone.
+struct NoTeacherOptions {};
+
+void describe(core::FieldVisitor& visit, StudentInit& init);
+void describe(core::FieldVisitor& visit, StudentOptions& options);
+void describe(core::FieldVisitor& visit, LocalTeacherOptions& options);
+void describe(core::FieldVisitor& visit, NoTeacherOptions& options);
+void validate(const StudentInit& init, core::Problems& problems);
+void validate(const StudentOptions& options, core::Problems& problems);
+void validate(const LocalTeacherOptions& options, core::Problems& problems);
+
+}  // namespace distill::recipe

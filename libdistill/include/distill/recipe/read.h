@@ -1,0 +1,28 @@
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <distill/recipe/recipe.h>
+
+namespace distill::recipe {
+
+/// Reads a YAML recipe strictly; docs/recipe.md lists the keys. `overrides` are `path.to.key=value`
+/// with a YAML value (`train.steps=100`, `loss.0.temperature=2`, `train.optimizer.betas=[0.9,
+/// 0.99]`).
+///
+///     const Registries registries = builtin_registries();
+///     const Recipe recipe = read_recipe_file("configs/quickstart.yaml", {}, registries);
+///
+/// Throws InputError when the file is missing, ConfigError with everything that is wrong, a line
+/// each: `FILE:LINE: dotted.path: what, expected`.
+Recipe read_recipe_file(const std::filesystem::path& path, std::span<const std::string> overrides,
+                        const Registries& registries);
+
+/// The same from text; `source` names it in messages.
+Recipe read_recipe(std::string_view text, const std::string& source,
+                   std::span<const std::string> overrides, const Registries& registries);
+
+}  // namespace distill::recipe

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <memory>
+
+#include <distill/core/log.h>
+#include <distill/core/registry.h>
+#include <distill/losses/loss.h>
+#include <distill/models/causal_lm.h>
+#include <distill/recipe/options.h>
+#include <distill/teachers/teacher.h>
+#include <distill/train/optimizer.h>
+
+namespace distill::recipe {
+
+/// What a teacher is made from, beside its own options.
+struct TeacherContext {
+  Precision precision = Precision::kFp32;
+  core::Logger& log;
+  /// A model the caller holds already, used instead of opening the folder. May be null.
+  std::shared_ptr<models::CausalLm> loaded;
+};
+
+/// A factory may return null: there is no teacher.
+using TeacherRegistry = core::Registry<teachers::Teacher, const TeacherContext&>;
+
+/// Everything a recipe can pick by `kind:`. Users add their own kinds before reading a recipe. It
+/// must outlive the recipes made with it.
+struct Registries {
+  losses::LossRegistry losses;
+  TeacherRegistry teachers;
+  train::OptimizerRegistry optimizers;
+};
+
+/// The kinds that come with the library, in explicit lists.
+Registries builtin_registries();
+
+/// `local` and `none`.
+void add_builtin_teachers(TeacherRegistry& registry);
+
+}  // namespace distill::recipe

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <distill/core/log.h>
+#include <distill/data/batch_source.h>
+#include <distill/losses/loss.h>
+#include <distill/models/causal_lm.h>
+#include <distill/recipe/model_facts.h>
+#include <distill/recipe/recipe.h>
+#include <distill/teachers/teacher.h>
+#include <distill/text/chat_template.h>
+#include <distill/text/tokenizer.h>
+#include <distill/train/optimizer.h>
+#include <distill/train/trainer.h>
+
+/// From a recipe to the objects of a run: the composition root. Each function throws InputError and
+/// its children for what the recipe's files do not allow.
+namespace distill::recipe {
+
+/// The models of a run before any weight is read.
+struct PlannedModels {
+  ModelFacts student;
+  std::optional<ModelFacts> teacher;  ///< of `kind: local`
+};
+/// Also refuses what cannot be run: a device that is not there, rows longer than a model's
+/// positions.
+PlannedModels plan_models(const Recipe& recipe);
+
+struct DataParts {
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+  std::shared_ptr<const text::ChatTemplate> chat;  ///< null: none
+  std::shared_ptr<const data::Dataset> train;
+  std::shared_ptr<const data::Dataset> eval;  ///< null when the recipe has no files for it
+};
+/// Tokenizes all data with the student's tokenizer. Throws ConfigError when a teacher gives logits
+/// over another tokenizer's ids.
+DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Logger& log);
+
+/// Optimizer steps of the whole run. Throws ConfigError when the warm-up is not shorter.
+std::int64_t total_steps(const Recipe& recipe, std::int64_t train_rows);
+
+struct ModelParts {
+  std::shared_ptr<models::CausalLm> student;
+  std::vector<models::NamedParameter> trainable;    ///< want gradients, the others do not
+  std::shared_ptr<models::CausalLm> teacher_model;  ///< null unless `kind: local`
+  std::unique_ptr<teachers::Teacher> teacher;       ///< null: none
+  std::unique_ptr<losses::Loss> loss;
+  std::unique_ptr<train::Optimizer> optimizer;
+};
+ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::Logger& log);
+
+/// The options of the trainer and of the batches.
+train::TrainerOptions trainer_options(const Recipe& recipe, std::int64_t steps);
+data::BatchStream::Options batch_options(const Recipe& recipe, std::int64_t rank,
+                                         std::int64_t ranks);
+
+}  // namespace distill::recipe

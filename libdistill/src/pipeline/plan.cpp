@@ -1,0 +1,77 @@
+#include <distill/pipeline/plan.h>
+
+namespace distill::pipeline {
+
+namespace {
+
+/// Bytes of scratch that a fused loss may use (ops::LinearDivergenceInput::workspace_bytes).
+constexpr std::uint64_t kLossWorkspace = std::uint64_t{256} << 20;
+/// LibTorch's code and thread stacks, measured with an empty program.
+constexpr std::uint64_t kLibrary = std::uint64_t{300} << 20;
+
+std::uint64_t width_of(const recipe::Recipe& recipe) {
+  return c10::elementSize(recipe::dtype_of(recipe.precision));
+}
+
+/// What the backward pass keeps of one token in one block: inputs of two norms, q, k, v and the
+/// attention's output, and gate, up and their product.
+std::uint64_t activation_values(const recipe::ModelFacts& model) {
+  return static_cast<std::uint64_t>(7 * model.hidden_size + 4 * model.intermediate_size);
+}
+
+MemoryEstimate estimate(const recipe::Recipe& recipe, const Plan& plan) {
+  const std::uint64_t width = width_of(recipe);
+  const auto& student = plan.models.student;
+  const auto trainable = static_cast<std::uint64_t>(plan.trainable_parameters);
+  const auto tokens =
+      static_cast<std::uint64_t>(recipe.train.micro_batch_size * recipe.data.sequence_length);
+  MemoryEstimate memory;
+  if (plan.models.teacher) {
+    memory.teacher = static_cast<std::uint64_t>(plan.models.teacher->num_parameters) * width;
+  }
+  memory.student = static_cast<std::uint64_t>(student.num_parameters) * width;
+  memory.gradients =
+      trainable * (recipe.train.batch_size > recipe.train.micro_batch_size ? 4 + width : width);
+  // Two fp32 moments; a bf16 parameter has an fp32 master copy beside it.
+  memory.optimizer = trainable * (width == 4 ? 8 : 12);
+  memory.activations = tokens * student.layers.size() * activation_values(student) * width;
+  memory.loss = kLossWorkspace;
+  memory.library = kLibrary + static_cast<std::uint64_t>(plan.train_tokens + plan.eval_tokens) * 8;
+  return memory;
+}
+
+std::int64_t count_trainable(const recipe::Recipe& recipe, const recipe::ModelFacts& student) {
+  std::vector<std::string> names;
+  for (const auto& parameter : student.parameters) names.push_back(parameter.name);
+  const auto frozen = recipe::match_frozen(names, recipe.student.freeze);
+  std::int64_t trainable = 0;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (!frozen[i]) trainable += student.parameters[i].numel;
+  }
+  return trainable;
+}
+
+}  // namespace
+
+Plan make_plan(const recipe::Recipe& recipe, core::Logger& log) {
+  Plan plan;
+  plan.models = recipe::plan_models(recipe);
+  plan.trainable_parameters = count_trainable(recipe, plan.models.student);
+  const auto data = recipe::load_data(recipe, plan.models, log);
+  plan.train_rows = data.train->num_rows();
+  plan.train_tokens = data.train->num_tokens();
+  plan.train_targets = data.train->num_targets();
+  if (data.eval) {
+    plan.eval_rows = data.eval->num_rows();
+    plan.eval_tokens = data.eval->num_tokens();
+    plan.eval_targets = data.eval->num_targets();
+  }
+  plan.steps = recipe::total_steps(recipe, plan.train_rows);
+  plan.run_tokens = static_cast<std::int64_t>(
+      static_cast<double>(plan.steps) * static_cast<double>(recipe.train.batch_size) *
+      (static_cast<double>(plan.train_tokens) / static_cast<double>(plan.train_rows)));
+  plan.memory = estimate(recipe, plan);
+  return plan;
+}
+
+}  // namespace distill::pipeline

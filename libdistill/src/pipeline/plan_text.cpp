@@ -1,0 +1,102 @@
+#include <sstream>
+
+#include <unistd.h>
+
+#include <distill/core/json_writer.h>
+#include <distill/core/strings.h>
+#include <distill/pipeline/plan.h>
+#include <distill/recipe/write.h>
+
+namespace distill::pipeline {
+
+namespace {
+
+using core::concat;
+using core::human_bytes;
+using core::with_thousands;
+
+std::string percent(std::int64_t part, std::int64_t whole) {
+  return concat(whole > 0 ? 100 * part / whole : 0, " %");
+}
+
+std::string model_line(const recipe::ModelFacts& model) {
+  std::string text = concat(model.folder.string(), ": ", with_thousands(model.num_parameters),
+                            " parameters, ", model.layers.size(), " layers");
+  if (std::ssize(model.layers) != model.folder_layers) text += concat(" of ", model.folder_layers);
+  return text + concat(", hidden size ", model.hidden_size, ", ", with_thousands(model.vocab_size),
+                       " ids");
+}
+
+struct MemoryLine {
+  const char* name;
+  std::uint64_t bytes;
+};
+
+std::vector<MemoryLine> memory_lines(const MemoryEstimate& m) {
+  return {{"teacher", m.teacher},          {"student", m.student},
+          {"gradients", m.gradients},      {"optimizer", m.optimizer},
+          {"activations", m.activations},  {"loss", m.loss},
+          {"library_and_data", m.library}, {"total", m.total()}};
+}
+
+std::uint64_t machine_memory() {
+  return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+         static_cast<std::uint64_t>(::sysconf(_SC_PAGE_SIZE));
+}
+
+}  // namespace
+
+std::string plan_text(const recipe::Recipe& recipe, const Plan& plan) {
+  const auto& models = plan.models;
+  std::ostringstream out;
+  out << "# resolved recipe\n" << recipe::write_recipe(recipe) << "\n# plan\n";
+  if (models.teacher) out << "teacher  " << model_line(*models.teacher) << "\n";
+  out << "student  " << model_line(models.student) << "\n"
+      << "trained  " << with_thousands(plan.trainable_parameters) << " parameters, "
+      << percent(plan.trainable_parameters, models.student.num_parameters) << "\n"
+      << "data     train " << with_thousands(plan.train_rows) << " rows, "
+      << with_thousands(plan.train_tokens) << " tokens, " << with_thousands(plan.train_targets)
+      << " of them learned; eval " << with_thousands(plan.eval_rows) << " rows, "
+      << with_thousands(plan.eval_tokens) << " tokens\n"
+      << "steps    " << with_thousands(plan.steps) << " of " << recipe.train.batch_size
+      << " rows: about " << with_thousands(plan.run_tokens) << " tokens, "
+      << percent(plan.steps * recipe.train.batch_size, plan.train_rows) << " of the data\n"
+      << "\n# memory, estimated (cpu, " << human_bytes(machine_memory()) << " there)\n";
+  for (const auto& line : memory_lines(plan.memory)) {
+    const std::string name = line.name;
+    const std::string bytes = human_bytes(line.bytes);
+    out << name << std::string(18 - name.size(), ' ') << std::string(12 - bytes.size(), ' ')
+        << bytes << "\n";
+  }
+  return out.str();
+}
+
+std::string plan_json(const recipe::Recipe& recipe, const Plan& plan) {
+  core::JsonWriter json(2);
+  const auto model = [&json](const char* name, const recipe::ModelFacts& facts) {
+    json.key(name)
+        .begin_object()
+        .member("path", facts.folder.string())
+        .member("parameters", facts.num_parameters)
+        .member("layers", static_cast<std::int64_t>(facts.layers.size()))
+        .end_object();
+  };
+  json.begin_object().member("recipe", recipe::write_recipe(recipe));
+  if (plan.models.teacher) model("teacher", *plan.models.teacher);
+  model("student", plan.models.student);
+  json.member("trainable_parameters", plan.trainable_parameters)
+      .member("steps", plan.steps)
+      .member("train_rows", plan.train_rows)
+      .member("train_tokens", plan.train_tokens)
+      .member("train_targets", plan.train_targets)
+      .member("eval_rows", plan.eval_rows)
+      .member("eval_tokens", plan.eval_tokens)
+      .member("eval_targets", plan.eval_targets)
+      .member("run_tokens", plan.run_tokens);
+  json.key("memory_bytes").begin_object().key("cpu").begin_object();
+  for (const auto& line : memory_lines(plan.memory)) json.member(line.name, line.bytes);
+  json.end_object().end_object().end_object();
+  return json.text() + "\n";
+}
+
+}  // namespace distill::pipeline

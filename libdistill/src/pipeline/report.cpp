@@ -1,0 +1,117 @@
+#include <distill/pipeline/report.h>
+
+#include <cmath>
+#include <limits>
+
+#include <distill/core/files.h>
+#include <distill/core/json_writer.h>
+#include <distill/io/json_value.h>
+
+namespace distill::pipeline {
+
+namespace {
+
+constexpr std::int64_t kFormatVersion = 1;
+
+void write(core::JsonWriter& json, const eval::Evaluation& e) {
+  json.begin_object().member("perplexity", e.perplexity);
+  if (e.kl_to_teacher) json.member("kl_to_teacher", *e.kl_to_teacher);
+  if (e.top1_agreement) json.member("top1_agreement", *e.top1_agreement);
+  if (e.teacher_perplexity) json.member("teacher_perplexity", *e.teacher_perplexity);
+  json.member("tokens", e.tokens)
+      .member("student_seconds", e.student_seconds)
+      .member("teacher_seconds", e.teacher_seconds)
+      .end_object();
+}
+
+void write(core::JsonWriter& json, const char* name, const ModelSize& size) {
+  json.key(name)
+      .begin_object()
+      .member("parameters", size.parameters)
+      .member("bytes", size.bytes)
+      .end_object();
+}
+
+/// What is not finite was written as null.
+double number(const io::JsonCursor& object, std::string_view name) {
+  const auto* member = object.as_object().find(name);
+  if (member != nullptr && member->is_null()) return std::numeric_limits<double>::quiet_NaN();
+  return object.at(name).as_double();
+}
+
+std::optional<double> optional_number(const io::JsonCursor& object, std::string_view name) {
+  if (object.as_object().find(name) == nullptr) return std::nullopt;
+  return number(object, name);
+}
+
+std::int64_t count(const io::JsonCursor& object, std::string_view name) {
+  return object.at(name).int_in(0, std::numeric_limits<std::int64_t>::max());
+}
+
+eval::Evaluation evaluation(const io::JsonCursor& object) {
+  eval::Evaluation e;
+  e.perplexity = number(object, "perplexity");
+  e.kl_to_teacher = optional_number(object, "kl_to_teacher");
+  e.top1_agreement = optional_number(object, "top1_agreement");
+  e.teacher_perplexity = optional_number(object, "teacher_perplexity");
+  e.tokens = count(object, "tokens");
+  e.student_seconds = number(object, "student_seconds");
+  e.teacher_seconds = number(object, "teacher_seconds");
+  return e;
+}
+
+ModelSize model_size(const io::JsonCursor& object) {
+  return {count(object, "parameters"), static_cast<std::uint64_t>(count(object, "bytes"))};
+}
+
+}  // namespace
+
+std::string to_json(const Report& report) {
+  core::JsonWriter json(2);
+  json.begin_object().member("format_version", kFormatVersion).member("name", report.name);
+  if (report.before) write(json.key("before"), *report.before);
+  if (report.after) write(json.key("after"), *report.after);
+  json.member("eval_tokens", report.eval_tokens)
+      .member("steps", report.steps)
+      .member("skipped_steps", report.skipped_steps)
+      .member("tokens", report.tokens)
+      .member("seconds", report.seconds)
+      .member("tokens_per_second", report.tokens_per_second())
+      .member("peak_memory_bytes", report.peak_memory_bytes);
+  write(json, "student", report.student);
+  if (report.teacher) write(json, "teacher", *report.teacher);
+  json.end_object();
+  return json.text() + "\n";
+}
+
+Report read_report(const std::filesystem::path& path) {
+  const io::JsonValue value = io::read_json_file(path);
+  const io::JsonCursor root(value, path.string());
+  root.at("format_version").int_in(kFormatVersion, kFormatVersion);
+  Report report;
+  report.name = root.at("name").as_string();
+  if (root.has("before")) report.before = evaluation(root.at("before"));
+  if (root.has("after")) report.after = evaluation(root.at("after"));
+  report.eval_tokens = count(root, "eval_tokens");
+  report.steps = count(root, "steps");
+  report.skipped_steps = count(root, "skipped_steps");
+  report.tokens = count(root, "tokens");
+  report.seconds = number(root, "seconds");
+  report.peak_memory_bytes = static_cast<std::uint64_t>(count(root, "peak_memory_bytes"));
+  report.student = model_size(root.at("student"));
+  if (root.has("teacher")) report.teacher = model_size(root.at("teacher"));
+  return report;
+}
+
+void write_evaluation(const std::filesystem::path& path, const eval::Evaluation& value) {
+  core::JsonWriter json(2);
+  write(json, value);
+  core::write_file_atomically(path, json.text() + "\n");
+}
+
+eval::Evaluation read_evaluation(const std::filesystem::path& path) {
+  const io::JsonValue value = io::read_json_file(path);
+  return evaluation(io::JsonCursor(value, path.string()));
+}
+
+}  // namespace distill::pipeline

@@ -1,0 +1,112 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <string_view>
+#include <vector>
+
+#include <distill/core/strings.h>
+#include <distill/pipeline/report.h>
+
+namespace distill::pipeline {
+
+namespace {
+
+std::string fixed(double value, int digits) {
+  if (!std::isfinite(value)) return "not finite";
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%.*f", digits, value);
+  return text.data();
+}
+
+std::string perplexity(double value) {
+  if (std::isfinite(value) && value >= 10'000 && value < 1e15) {
+    return core::with_thousands(std::llround(value));
+  }
+  if (value >= 1e15 && std::isfinite(value)) return "over 1e15";
+  return fixed(value, value < 100 ? 2 : 1);
+}
+
+std::string share(double value) {
+  return std::isfinite(value) ? fixed(100 * value, 1) + " %" : "not finite";
+}
+
+std::string millions(std::int64_t value) {
+  if (value < 1'000'000) return core::with_thousands(value);
+  return fixed(static_cast<double>(value) / 1e6, 1) + " M";
+}
+
+std::string speed(std::int64_t tokens, double seconds) {
+  if (!(seconds > 0)) return "-";
+  const double rate = static_cast<double>(tokens) / seconds;
+  return rate < 1e15 ? core::with_thousands(std::llround(rate)) : "-";
+}
+
+using Row = std::array<std::string, 4>;
+
+Row measured(const std::string& name, const Report& report, const std::string& teacher,
+             const auto& cell) {
+  const auto text = [&](const std::optional<eval::Evaluation>& e) { return e ? cell(*e) : "-"; };
+  return {name, teacher, text(report.before), text(report.after)};
+}
+
+std::vector<Row> make_rows(const Report& report) {
+  const auto& any = report.after ? report.after : report.before;
+  const bool compared = any && any->kl_to_teacher.has_value();
+  const auto optional = [](const std::optional<double>& value, const auto& format) {
+    return value ? format(*value) : std::string("-");
+  };
+  std::vector<Row> rows = {{"", "teacher", "student before", "student after"}};
+  if (any) {
+    rows.push_back(measured("perplexity", report, optional(any->teacher_perplexity, perplexity),
+                            [](const auto& e) { return perplexity(e.perplexity); }));
+  }
+  if (compared) {
+    rows.push_back(measured("KL to the teacher", report, "0", [&](const auto& e) {
+      return optional(e.kl_to_teacher, [](double v) { return fixed(v, 3); });
+    }));
+    rows.push_back(measured("top-1 agreement", report, share(1),
+                            [&](const auto& e) { return optional(e.top1_agreement, share); }));
+  }
+  const auto size = [&](const char* name, const auto& text) {
+    const std::string student = text(report.student);
+    rows.push_back({name, report.teacher ? text(*report.teacher) : "-", student, student});
+  };
+  size("parameters", [](const ModelSize& s) { return millions(s.parameters); });
+  size("size", [](const ModelSize& s) { return core::human_bytes(s.bytes); });
+  if (any) {
+    rows.push_back(
+        measured("tokens/s, reading", report,
+                 compared ? speed(report.eval_tokens, any->teacher_seconds) : "-",
+                 [&](const auto& e) { return speed(report.eval_tokens, e.student_seconds); }));
+  }
+  return rows;
+}
+
+}  // namespace
+
+std::string report_table(const Report& report) {
+  auto rows = make_rows(report);
+  std::string out;
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    for (std::size_t c = 0; c < rows[r].size(); ++c) {
+      if (c == 1 && !report.teacher) continue;
+      std::size_t width = 0;
+      for (const Row& row : rows) width = std::max(width, row[c].size());
+      const std::string padding(width - rows[r][c].size(), ' ');
+      out += c == 0 ? rows[r][c] + padding : "   " + padding + rows[r][c];
+    }
+    out += '\n';
+  }
+  out += core::concat(
+      "\n", core::with_thousands(report.tokens), " tokens in ", core::human_seconds(report.seconds),
+      " (", core::with_thousands(std::llround(report.tokens_per_second())),
+      " tokens/s), peak memory ", core::human_bytes(report.peak_memory_bytes), "\n");
+  if (report.skipped_steps > 0) {
+    out += core::concat(report.skipped_steps, " of ", report.steps,
+                        " steps were skipped: loss or gradient was not finite\n");
+  }
+  return out;
+}
+
+}  // namespace distill::pipeline

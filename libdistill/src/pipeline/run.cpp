@@ -1,0 +1,254 @@
+#include <distill/pipeline/run.h>
+
+#include <chrono>
+
+#include <sys/resource.h>
+
+#include <distill/dist/communicator.h>
+#include <distill/io/checkpoint.h>
+#include <distill/metrics/sink.h>
+#include <distill/models/save.h>
+#include <distill/pipeline/manifest.h>
+#include <distill/recipe/wiring.h>
+#include <distill/recipe/write.h>
+#include <distill/train/trainer.h>
+
+namespace distill::pipeline {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kGoOn = "; run the same command again to go on";
+
+std::uint64_t peak_memory() {
+  struct rusage usage {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
+}
+
+metrics::Values to_values(const eval::Evaluation& e, std::int64_t step) {
+  metrics::Values values = {{"step", step}, {"perplexity", e.perplexity}};
+  if (e.kl_to_teacher) values.emplace_back("kl_to_teacher", *e.kl_to_teacher);
+  if (e.top1_agreement) values.emplace_back("top1_agreement", *e.top1_agreement);
+  if (e.teacher_perplexity) values.emplace_back("teacher_perplexity", *e.teacher_perplexity);
+  return values;
+}
+
+/// One run from its folder to its report. The steps below are in the order they happen.
+class Run {
+ public:
+  Run(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log, RunFolder& folder)
+      : recipe_(recipe),
+        options_(options),
+        log_(log),
+        folder_(folder),
+        ranks_(dist::make_single()) {}
+
+  Report execute() {
+    prepare();
+    train::Trainer trainer = make_trainer();
+    const std::int64_t restored = trainer.restore();
+    open_sinks(restored);
+    for (auto& sink : sinks_) trainer.add_sink(*sink);
+    evaluate_before(restored);
+    train(trainer, restored);
+    evaluate_after();
+    finish();
+    return report_;
+  }
+
+ private:
+  void prepare() {
+    plan_ = recipe::plan_models(recipe_);
+    log_.info("reading and tokenizing the data");
+    data_ = recipe::load_data(recipe_, plan_, log_);
+    steps_ = recipe::total_steps(recipe_, data_.train->num_rows());
+    write_or_check_manifest(folder_.manifest(), make_manifest(recipe_, plan_, data_, steps_), log_);
+    stop_here_if_asked();
+    models_ = recipe::load_models(recipe_, plan_, log_);
+    stop_here_if_asked();
+    if (models_.teacher) log_.info("teacher: ", models_.teacher->describe());
+    describe_student();
+    batches_ = std::make_unique<data::BatchStream>(
+        data_.train, recipe::batch_options(recipe_, ranks_->rank(), ranks_->size()));
+    checkpoints_ = std::make_unique<io::CheckpointStore>(folder_.checkpoints());
+  }
+
+  void describe_student() {
+    const std::uint64_t width = c10::elementSize(recipe::dtype_of(recipe_.precision));
+    const auto size = [width](const models::CausalLm& model) {
+      const std::int64_t parameters = model.shape().num_parameters;
+      return ModelSize{parameters, static_cast<std::uint64_t>(parameters) * width};
+    };
+    report_.name = recipe_.name;
+    if (data_.eval) report_.eval_tokens = data_.eval->num_tokens();
+    report_.student = size(*models_.student);
+    if (models_.teacher_model) report_.teacher = size(*models_.teacher_model);
+    std::int64_t trainable = 0;
+    for (const auto& parameter : models_.trainable) trainable += parameter.tensor.numel();
+    log_.info("student: ", models_.student->shape().num_layers, " layers, ",
+              core::with_thousands(report_.student.parameters), " parameters, ",
+              core::with_thousands(trainable), " of them trained");
+    log_.info("data: ", core::with_thousands(data_.train->num_rows()), " rows, ",
+              core::with_thousands(data_.train->num_tokens()), " tokens; ", steps_, " steps of ",
+              recipe_.train.batch_size, " rows");
+  }
+
+  train::Trainer make_trainer() {
+    train::TrainerParts parts{.student = *models_.student,
+                              .trainable = models_.trainable,
+                              .teacher = models_.teacher.get(),
+                              .loss = *models_.loss,
+                              .optimizer = *models_.optimizer,
+                              .batches = *batches_,
+                              .ranks = *ranks_,
+                              .checkpoints = checkpoints_.get(),
+                              .sinks = {},
+                              .stop = options_.stop,
+                              .log = log_,
+                              .after_step = [this](std::int64_t step) { after_step(step); }};
+    return train::Trainer(recipe::trainer_options(recipe_, steps_), std::move(parts));
+  }
+
+  void open_sinks(std::int64_t restored) {
+    sinks_.push_back(metrics::make_jsonl_sink(folder_.metrics(), restored));
+    if (options_.quiet) return;
+    metrics::ConsoleOptions console;
+    console.terminal = options_.terminal;
+    console.width = options_.width;
+    console.total_steps = steps_;
+    console.first_step = restored;
+    sinks_.push_back(metrics::make_console_sink(console));
+  }
+
+  eval::Evaluation evaluate(bool progress) {
+    eval::EvaluateOptions options;
+    options.stop = options_.stop;
+    auto last = std::chrono::steady_clock::now();
+    if (progress) {
+      options.on_progress = [this, last](std::int64_t done, std::int64_t total) mutable {
+        const auto now = std::chrono::steady_clock::now();
+        if (now - last < std::chrono::seconds(10) || done == total) return;
+        last = now;
+        log_.info("  ", done, " of ", total, " rows");
+      };
+    }
+    return eval::evaluate(*models_.student, models_.teacher.get(), *data_.eval, *ranks_, options);
+  }
+
+  void log_evaluation(const eval::Evaluation& evaluation, std::int64_t step) {
+    for (auto& sink : sinks_) sink->event("evaluation", to_values(evaluation, step));
+  }
+
+  void evaluate_before(std::int64_t restored) {
+    if (!data_.eval || !recipe_.evaluate.at_start) return;
+    if (fs::exists(folder_.evaluation_before())) {
+      report_.before = read_evaluation(folder_.evaluation_before());
+      return;
+    }
+    // A run that has trained already cannot be measured as it was before.
+    if (restored > 0) return;
+    log_.info("evaluating before training: ", data_.eval->num_rows(), " rows");
+    try {
+      report_.before = evaluate(true);
+    } catch (const eval::Stopped&) {
+      stop_here_if_asked();
+      throw;
+    }
+    write_evaluation(folder_.evaluation_before(), *report_.before);
+    log_evaluation(*report_.before, 0);
+  }
+
+  void after_step(std::int64_t step) {
+    const std::int64_t every = recipe_.evaluate.every;
+    if (!data_.eval || every == 0 || step % every != 0 || step == steps_) return;
+    log_evaluation(evaluate(false), step);
+  }
+
+  void train(train::Trainer& trainer, std::int64_t restored) {
+    if (restored > 0) log_.info("going on from step ", restored, " of ", steps_);
+    train::TrainResult result;
+    try {
+      result = trainer.run();
+    } catch (const InputError&) {
+      throw;
+    } catch (const std::exception&) {
+      log_.warning(folder_.path().string(), ": training failed; the newest checkpoint in ",
+                   folder_.checkpoints().string(), " is kept", kGoOn, " from there");
+      throw;
+    }
+    report_.steps = result.steps;
+    report_.skipped_steps = result.skipped_steps;
+    report_.tokens = result.tokens;
+    report_.seconds = result.seconds;
+    if (result.stopped_by == 0) return;
+    fail<Interrupted>(folder_.path().string(), ": stopped by signal ", result.stopped_by,
+                      " after step ", result.steps, " of ", steps_, ", which is saved", kGoOn);
+  }
+
+  void evaluate_after() {
+    if (!data_.eval || !recipe_.evaluate.at_end) return;
+    log_.info("evaluating after training: ", data_.eval->num_rows(), " rows");
+    try {
+      report_.after = evaluate(true);
+    } catch (const eval::Stopped&) {
+      fail<Interrupted>(folder_.path().string(), ": stopped while evaluating after training; all ",
+                        steps_, " steps are saved", kGoOn);
+    }
+    log_evaluation(*report_.after, steps_);
+  }
+
+  /// The report comes last: with it the run counts as finished.
+  void finish() {
+    std::error_code error;
+    fs::remove_all(folder_.final_model(), error);  // of a process that ended before its report
+    if (error)
+      fail<IoError>(folder_.final_model().string(), ": could not remove it: ", error.message());
+    models::SaveOptions save;
+    save.base_folder = plan_.student.folder;
+    models::save_causal_lm(*models_.student, folder_.final_model(), save);
+    report_.peak_memory_bytes = peak_memory();
+    core::write_file_atomically(folder_.report(), to_json(report_));
+  }
+
+  void stop_here_if_asked() {
+    if (options_.stop == nullptr || !options_.stop->requested()) return;
+    fail<Interrupted>(folder_.path().string(), ": stopped by signal ", options_.stop->reason(),
+                      " before training; nothing new is saved", kGoOn);
+  }
+
+  const recipe::Recipe& recipe_;
+  const RunOptions& options_;
+  core::Logger& log_;
+  RunFolder& folder_;
+  std::unique_ptr<dist::Communicator> ranks_;
+  recipe::PlannedModels plan_;
+  recipe::DataParts data_;
+  recipe::ModelParts models_;
+  std::int64_t steps_ = 0;
+  std::unique_ptr<data::BatchStream> batches_;
+  std::unique_ptr<io::CheckpointStore> checkpoints_;
+  std::vector<std::unique_ptr<metrics::Sink>> sinks_;
+  Report report_;
+};
+
+}  // namespace
+
+RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log) {
+  // What is wrong with the recipe's files is found before a run folder is made.
+  recipe::plan_models(recipe);
+  RunFolder folder(recipe.output, recipe::write_recipe(recipe), options.policy, log);
+  RunResult result;
+  result.folder = folder.path();
+  result.model = folder.final_model();
+  if (folder.state() == RunFolder::State::kFinished) {
+    result.was_finished = true;
+    result.report = read_report(folder.report());
+    return result;
+  }
+  result.report = Run(recipe, options, log, folder).execute();
+  return result;
+}
+
+}  // namespace distill::pipeline

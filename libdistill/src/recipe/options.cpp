@@ -1,0 +1,77 @@
+#include <distill/recipe/options.h>
+
+#include <algorithm>
+#include <set>
+
+#include <distill/core/strings.h>
+
+namespace distill::recipe {
+
+using core::concat;
+
+c10::ScalarType dtype_of(Precision precision) {
+  return precision == Precision::kBf16 ? c10::ScalarType::BFloat16 : c10::ScalarType::Float;
+}
+
+void describe(core::FieldVisitor& visit, StudentInit& init) {
+  visit("from", init.from, "whose layers: of the teacher, or of `student.model`");
+  visit("keep_layers", init.keep_layers,
+        "how many layers to keep, evenly spaced with first and last, or the list of layers; "
+        "all when not given");
+}
+
+void validate(const StudentInit& init, core::Problems& problems) {
+  if (!init.keep_layers) return;
+  if (const auto* count = std::get_if<std::int64_t>(&*init.keep_layers)) {
+    if (*count < 1) problems.add("keep_layers", concat("must be at least 1, it is ", *count));
+    return;
+  }
+  const auto& layers = std::get<std::vector<std::int64_t>>(*init.keep_layers);
+  if (layers.empty()) problems.add("keep_layers", "must name at least one layer");
+  std::set<std::int64_t> seen;
+  for (const std::int64_t layer : layers) {
+    if (layer < 0) {
+      problems.add("keep_layers", concat("layers count from 0, one is ", layer));
+    } else if (!seen.insert(layer).second) {
+      problems.add("keep_layers", concat("layer ", layer, " is listed twice"));
+    }
+  }
+}
+
+void describe(core::FieldVisitor& visit, StudentOptions& options) {
+  visit("model", options.model, "Hugging Face folder to start from");
+  visit("init", options.init, "make the student from some layers of a larger model");
+  visit("freeze", options.freeze,
+        "names of parameters that are not trained; `*` stands for any text, as in "
+        "`model.layers.0.*`");
+}
+
+void validate(const StudentOptions& options, core::Problems& problems) {
+  if (options.model && options.model->empty()) problems.add("model", "must name a folder");
+  if (!options.model && !options.init) {
+    problems.add("", "needs `model` (a folder), or `init: {from: teacher, keep_layers: ...}`");
+  }
+  if (options.init && options.init->from == InitFrom::kTeacher && options.model) {
+    problems.add("model", "is given, and `init` takes the student from the teacher; remove one");
+  }
+  if (options.init && options.init->from == InitFrom::kModel && !options.model) {
+    problems.add("init.from", "is `model`, and `student.model` is not given");
+  }
+  for (std::size_t i = 0; i < options.freeze.size(); ++i) {
+    if (options.freeze[i].empty()) {
+      problems.add(concat("freeze.", i), "must be the name of a parameter, it is empty");
+    }
+  }
+}
+
+void describe(core::FieldVisitor& visit, LocalTeacherOptions& options) {
+  visit.required("model", options.model, "Hugging Face folder of the teacher");
+}
+
+void validate(const LocalTeacherOptions& options, core::Problems& problems) {
+  if (options.model.empty()) problems.add("model", "must name a folder, it is empty");
+}
+
+void describe(core::FieldVisitor&, NoTeacherOptions&) {}
+
+}  // namespace distill::recipe

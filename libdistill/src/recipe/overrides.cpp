@@ -1,0 +1,105 @@
+#include "recipe/overrides.h"
+
+#include <charconv>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <distill/core/strings.h>
+
+#include "recipe/yaml_parse.h"
+
+namespace distill::recipe::detail {
+
+namespace {
+
+/// The names between the dots; nothing when one of them is empty.
+std::optional<std::vector<std::string>> split_path(std::string_view path) {
+  std::vector<std::string> names;
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const std::size_t end = std::min(path.find('.', begin), path.size());
+    if (end == begin) return std::nullopt;
+    names.emplace_back(path.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return names;
+}
+
+std::optional<std::size_t> parse_index(const std::string& name) {
+  std::size_t index = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), index);
+  if (error != std::errc{} || end != name.data() + name.size()) return std::nullopt;
+  return index;
+}
+
+/// The child `name` of `node`, made when it is a mapping without it; null with `why` set otherwise.
+Node* descend(Node& node, const std::string& name, Place place, std::string& why) {
+  if (node.kind == Node::Kind::kNull) {
+    node.kind = Node::Kind::kMap;
+    node.place = place;
+  }
+  if (node.kind == Node::Kind::kMap) {
+    if (Node* child = node.find(name)) return child;
+    if (node.children.size() >= static_cast<std::size_t>(kMaxYamlNodes)) {
+      why = "too many keys";
+      return nullptr;
+    }
+    Node& child = node.children.emplace_back();
+    child.key = name;
+    child.place = child.key_place = place;
+    return &child;
+  }
+  if (node.kind == Node::Kind::kList) {
+    const auto index = parse_index(name);
+    if (index && *index < node.children.size()) return &node.children[*index];
+    why =
+        core::concat("`", core::printable(name), "` does not index the list there, expected 0 to ",
+                     node.children.size(), " exclusive");
+    return nullptr;
+  }
+  why = core::concat("cannot set `", core::printable(name), "` inside ", describe_node(node),
+                     ", expected a mapping or a list there");
+  return nullptr;
+}
+
+void apply(Node& root, const std::string& override, Place place, ProblemList& problems) {
+  const std::size_t equals = override.find('=');
+  const auto names =
+      split_path(std::string_view(override).substr(0, std::min(equals, override.size())));
+  if (equals == std::string::npos || !names) {
+    problems.add(place, "", "not of the form path.to.key=value");
+    return;
+  }
+  if (names->size() > static_cast<std::size_t>(kMaxYamlDepth)) {
+    problems.add(place, "", core::concat("a path of more than ", kMaxYamlDepth, " names"));
+    return;
+  }
+  auto value = parse_yaml(std::string_view(override).substr(equals + 1), place.override, problems);
+  if (!value) return;
+  Node* node = &root;
+  std::string path;
+  for (const auto& name : *names) {
+    std::string why;
+    Node* child = descend(*node, name, place, why);
+    if (child == nullptr) {
+      problems.add(place, path, why);
+      return;
+    }
+    node = child;
+    path = join_path(path, name);
+  }
+  value->key = node->key;
+  value->key_place = value->place = place;
+  *node = std::move(*value);
+}
+
+}  // namespace
+
+void apply_overrides(Node& root, std::span<const std::string> overrides, ProblemList& problems) {
+  for (std::size_t i = 0; i < overrides.size(); ++i) {
+    apply(root, overrides[i], Place{0, static_cast<std::int64_t>(i + 1)}, problems);
+  }
+}
+
+}  // namespace distill::recipe::detail

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "recipe/node.h"
+#include "recipe/problem_list.h"
+
+namespace distill::recipe::detail {
+
+/// Puts `path.to.key=value` onto the tree, in order. The value is YAML (a scalar, or `[...]` /
+/// `{...}`); numbers in the path index lists (`loss.0.weight`); mappings on the way are made.
+void apply_overrides(Node& root, std::span<const std::string> overrides, ProblemList& problems);
+
+}  // namespace distill::recipe::detail

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "recipe/node.h"
+
+namespace distill::recipe::detail {
+
+/// Everything that is wrong with a recipe, reported together.
+class ProblemList {
+ public:
+  /// `overrides`: as given on the command line, for messages.
+  ProblemList(std::string source, std::vector<std::string> overrides);
+
+  /// A value that could not be used.
+  void add(Place place, const std::string& path, const std::string& message);
+  /// A key nobody knows: the values around it are still good.
+  void add_unknown(Place place, const std::string& path, const std::string& message);
+
+  bool empty() const { return items_.empty(); }
+  /// Problems so far that leave a value unset; reading a struct compares it before and after.
+  std::size_t num_bad_values() const { return bad_values_; }
+  /// Throws one ConfigError with a line for each problem, in the order of the file.
+  void throw_if_any() const;
+
+ private:
+  struct Item {
+    Place place;
+    std::string line;
+  };
+  std::string where(Place place) const;
+
+  std::string source_;
+  std::vector<std::string> overrides_;
+  std::vector<Item> items_;
+  std::size_t bad_values_ = 0;
+};
+
+}  // namespace distill::recipe::detail

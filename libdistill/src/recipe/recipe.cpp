@@ -1,0 +1,120 @@
+#include <distill/recipe/recipe.h>
+
+#include <cmath>
+
+#include <distill/core/strings.h>
+
+namespace distill::recipe {
+
+using core::concat;
+
+Recipe default_recipe(const Registries& registries) {
+  return Recipe(registries);
+}
+
+void describe(core::FieldVisitor& visit, TrainOptions& options) {
+  visit("steps", options.steps, "optimizer steps; exactly one of `steps` and `epochs` is given");
+  visit("epochs", options.epochs, "passes over the training rows, such as 1 or 0.5");
+  visit("batch_size", options.batch_size, "rows of one optimizer step, over all ranks");
+  visit("micro_batch_size", options.micro_batch_size,
+        "rows of one forward and backward pass; divides `batch_size`");
+  visit("optimizer", options.optimizer, "what turns gradients into updates");
+  visit("schedule", options.schedule, "how the learning rate changes");
+  visit("gradient_clip", options.gradient_clip,
+        "gradients with a larger global norm are scaled down to it; 0: off");
+}
+
+void validate(const TrainOptions& options, core::Problems& problems) {
+  if (!options.steps && !options.epochs) {
+    problems.add("", "needs `steps` or `epochs`");
+  } else if (options.steps && options.epochs) {
+    problems.add("epochs", "is given beside `steps`; remove one");
+  }
+  if (options.steps && *options.steps < 1) {
+    problems.add("steps", concat("must be at least 1, it is ", *options.steps));
+  }
+  if (options.epochs && !(*options.epochs > 0 && *options.epochs <= 1e6)) {
+    problems.add("epochs", concat("must be above 0 and at most 1e6, it is ", *options.epochs));
+  }
+  if (options.batch_size < 1) {
+    problems.add("batch_size", concat("must be at least 1, it is ", options.batch_size));
+  }
+  if (options.micro_batch_size < 1) {
+    problems.add("micro_batch_size",
+                 concat("must be at least 1, it is ", options.micro_batch_size));
+  } else if (options.batch_size % options.micro_batch_size != 0) {
+    problems.add("batch_size", concat("must be a multiple of `micro_batch_size` (",
+                                      options.micro_batch_size, "), it is ", options.batch_size));
+  }
+  if (options.steps && options.schedule.warmup_steps >= *options.steps) {
+    problems.add("schedule.warmup_steps", concat("must be below `train.steps` (", *options.steps,
+                                                 "), it is ", options.schedule.warmup_steps));
+  }
+  if (options.gradient_clip < 0) {
+    problems.add("gradient_clip", concat("must not be negative, it is ", options.gradient_clip));
+  }
+}
+
+void describe(core::FieldVisitor& visit, Recipe& recipe) {
+  visit.required("name", recipe.name, "the name of the run");
+  visit("output", recipe.output, "run folder; `runs/NAME` when empty");
+  visit("seed", recipe.seed, "decides the order of the data");
+  visit("precision", recipe.precision,
+        "what the models compute in; master weights and sums are fp32 either way");
+  visit("device", recipe.device, "where to run");
+  visit.required("student", recipe.student, "the model to train");
+  visit.required("teacher", recipe.teacher, "the model to learn from");
+  visit.required("data", recipe.data, "what to train and to evaluate on");
+  visit.required("loss", recipe.loss, "the objective: a weighted sum of terms");
+  visit.required("train", recipe.train, "how long and how to train");
+  visit("checkpoint", recipe.checkpoint, "when to save the state of the run");
+  visit("evaluate", recipe.evaluate, "when to measure the student on `data.eval`");
+}
+
+namespace {
+
+void check_name(const std::string& name, core::Problems& problems) {
+  if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
+      name.size() > 100 || name != core::printable(name, name.size())) {
+    problems.add("name", "must be 1 to 100 printable characters without `/`");
+  }
+}
+
+void check_losses(const Recipe& recipe, core::Problems& problems) {
+  if (recipe.loss.items().empty()) problems.add("loss", "must hold at least one term");
+  if (recipe.teacher.kind() != "none") return;
+  for (std::size_t i = 0; i < recipe.loss.items().size(); ++i) {
+    const auto& item = recipe.loss.items()[i];
+    if (item.build()->needs_teacher()) {
+      problems.add(concat("loss.", i), concat("`", item.kind(),
+                                              "` compares with a teacher, and "
+                                              "`teacher.kind` is none"));
+    }
+  }
+}
+
+}  // namespace
+
+void validate(const Recipe& recipe, core::Problems& problems) {
+  check_name(recipe.name, problems);
+  if (recipe.seed < 0) problems.add("seed", concat("must not be negative, it is ", recipe.seed));
+  const auto& init = recipe.student.init;
+  if (init && init->from == InitFrom::kTeacher && recipe.teacher.kind() != "local") {
+    problems.add("student.init.from",
+                 concat("is `teacher`, which needs `teacher.kind: local`; it is `",
+                        recipe.teacher.kind(), "`"));
+  }
+  check_losses(recipe, problems);
+  if (recipe.evaluate.every > 0 && recipe.data.eval.empty()) {
+    problems.add("evaluate.every", "needs files in `data.eval`, and there are none");
+  }
+}
+
+bool needs_teacher(const Recipe& recipe) {
+  for (const auto& item : recipe.loss.items()) {
+    if (item.build()->needs_teacher()) return true;
+  }
+  return false;
+}
+
+}  // namespace distill::recipe

@@ -1,0 +1,29 @@
+#include <distill/models/load.h>
+#include <distill/recipe/registries.h>
+#include <distill/teachers/local_teacher.h>
+
+namespace distill::recipe {
+
+namespace {
+
+std::unique_ptr<teachers::Teacher> make_local(const LocalTeacherOptions& options,
+                                              const TeacherContext& context) {
+  auto model = context.loaded;
+  if (!model) {
+    models::LoadOptions load;
+    load.dtype = dtype_of(context.precision);
+    model = models::load_causal_lm(options.model, load);
+  }
+  return teachers::make_local_teacher(std::move(model), options.model);
+}
+
+}  // namespace
+
+void add_builtin_teachers(TeacherRegistry& registry) {
+  registry.add<LocalTeacherOptions>("local", make_local);
+  registry.add<NoTeacherOptions>(
+      "none",
+      [](const NoTeacherOptions&, const TeacherContext&) -> teachers::Teacher* { return nullptr; });
+}
+
+}  // namespace distill::recipe

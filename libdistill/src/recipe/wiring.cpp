@@ -1,0 +1,169 @@
+#include <distill/recipe/wiring.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <ATen/Context.h>
+
+#include <distill/core/error.h>
+#include <distill/losses/weighted_sum.h>
+#include <distill/models/load.h>
+#include <distill/teachers/local_teacher.h>
+
+namespace distill::recipe {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+const LocalTeacherOptions* local_teacher(const Recipe& recipe) {
+  return recipe.teacher.options<LocalTeacherOptions>();
+}
+
+ModelFacts plan_student(const Recipe& recipe) {
+  const auto& init = recipe.student.init;
+  const KeepLayers* keep = init && init->keep_layers ? &*init->keep_layers : nullptr;
+  if (init && init->from == InitFrom::kTeacher) {
+    const auto* teacher = local_teacher(recipe);
+    if (teacher == nullptr) fail<ConfigError>("student.init.from: `teacher` needs a local teacher");
+    return read_model_facts(teacher->model, keep);
+  }
+  if (!recipe.student.model) fail<ConfigError>("student: needs `model` or `init`");
+  return read_model_facts(*recipe.student.model, keep);
+}
+
+void check_device(Device device) {
+  if (device != Device::kCuda) return;
+  if (!at::hasCUDA()) {
+    fail<UnsupportedError>(
+        "device: `cuda`, but this LibTorch sees no CUDA device; use `cpu` or "
+        "`auto`, or build with a CUDA LibTorch");
+  }
+  fail<UnsupportedError>("device: `cuda` is not supported by this version; use `cpu` or `auto`");
+}
+
+void check_positions(const Recipe& recipe, const ModelFacts& model) {
+  if (recipe.data.sequence_length <= model.max_positions) return;
+  fail<ConfigError>("data.sequence_length: ", recipe.data.sequence_length, ", but ",
+                    model.folder.string(), " has ", model.max_positions,
+                    " positions (`max_position_embeddings`); use shorter rows");
+}
+
+void check_tokenizers(const text::Tokenizer& student, const PlannedModels& models) {
+  if (!models.teacher || fs::equivalent(models.teacher->folder, models.student.folder)) return;
+  const auto teacher = text::load_tokenizer(models.teacher->folder);
+  if (teacher->fingerprint() == student.fingerprint()) return;
+  fail<ConfigError>(models.student.folder.string(),
+                    ": its tokenizer gives other ids than that of the "
+                    "teacher ",
+                    models.teacher->folder.string(),
+                    ", so their logits cannot be compared; use a pair with one tokenizer");
+}
+
+void check_vocabulary(const text::Tokenizer& tokenizer, const ModelFacts& model) {
+  if (tokenizer.vocab_size() <= model.vocab_size) return;
+  fail<FormatError>(model.folder.string(), ": the tokenizer has ", tokenizer.vocab_size(),
+                    " ids, the model only ", model.vocab_size, " (`vocab_size` in config.json)");
+}
+
+std::unique_ptr<losses::Loss> build_loss(const Recipe& recipe) {
+  std::vector<std::unique_ptr<losses::Loss>> terms;
+  for (const auto& item : recipe.loss.items()) terms.push_back(item.build());
+  return losses::make_weighted_sum(std::move(terms));
+}
+
+/// Those that are not frozen; sets for every parameter whether it wants a gradient.
+std::vector<models::NamedParameter> choose_trainable(const models::CausalLm& student,
+                                                     const std::vector<std::string>& freeze) {
+  auto parameters = student.parameters();
+  std::vector<std::string> names;
+  for (const auto& parameter : parameters) names.push_back(parameter.name);
+  const auto frozen = match_frozen(names, freeze);
+  std::vector<models::NamedParameter> trainable;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    parameters[i].tensor.set_requires_grad(!frozen[i]);
+    if (!frozen[i]) trainable.push_back(parameters[i]);
+  }
+  if (trainable.empty())
+    fail<ConfigError>("student.freeze: every parameter is frozen, nothing is left to train");
+  return trainable;
+}
+
+}  // namespace
+
+PlannedModels plan_models(const Recipe& recipe) {
+  check_device(recipe.device);
+  PlannedModels models;
+  models.student = plan_student(recipe);
+  check_positions(recipe, models.student);
+  if (const auto* teacher = local_teacher(recipe)) {
+    models.teacher = read_model_facts(teacher->model, nullptr);
+    check_positions(recipe, *models.teacher);
+  }
+  return models;
+}
+
+DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Logger& log) {
+  DataParts parts;
+  parts.tokenizer = text::load_tokenizer(models.student.folder);
+  check_tokenizers(*parts.tokenizer, models);
+  check_vocabulary(*parts.tokenizer, models.student);
+  parts.chat = text::load_chat_template(models.student.folder, recipe.data.chat_template);
+  const auto load = [&](const std::vector<data::DataFile>& files) {
+    return data::Dataset::load(files, recipe.data, *parts.tokenizer, parts.chat.get(), log);
+  };
+  parts.train = load(recipe.data.train);
+  if (!recipe.data.eval.empty()) parts.eval = load(recipe.data.eval);
+  return parts;
+}
+
+std::int64_t total_steps(const Recipe& recipe, std::int64_t train_rows) {
+  if (recipe.train.steps) return *recipe.train.steps;
+  const double rows = recipe.train.epochs.value_or(0) * static_cast<double>(train_rows);
+  const double steps = std::ceil(rows / static_cast<double>(recipe.train.batch_size));
+  if (!(steps < 1e15)) fail<ConfigError>("train.epochs: too many steps");
+  const auto whole = std::max<std::int64_t>(1, static_cast<std::int64_t>(steps));
+  if (recipe.train.schedule.warmup_steps >= whole) {
+    fail<ConfigError>("train.schedule.warmup_steps: must be below the ", whole,
+                      " steps of the run, it is ", recipe.train.schedule.warmup_steps);
+  }
+  return whole;
+}
+
+ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::Logger& log) {
+  ModelParts parts;
+  parts.loss = build_loss(recipe);
+  models::LoadOptions load;
+  load.dtype = dtype_of(recipe.precision);
+  if (models.teacher) parts.teacher_model = models::load_causal_lm(models.teacher->folder, load);
+  parts.teacher = recipe.teacher.build(TeacherContext{recipe.precision, log, parts.teacher_model});
+  load.writable = true;
+  load.keep_layers = models.student.layers;
+  parts.student = models::load_causal_lm(models.student.folder, load);
+  parts.trainable = choose_trainable(*parts.student, recipe.student.freeze);
+  parts.optimizer = recipe.train.optimizer.build(parts.trainable);
+  return parts;
+}
+
+train::TrainerOptions trainer_options(const Recipe& recipe, std::int64_t steps) {
+  train::TrainerOptions options;
+  options.steps = steps;
+  options.batch_size = recipe.train.batch_size;
+  options.micro_batch_size = recipe.train.micro_batch_size;
+  options.schedule = recipe.train.schedule;
+  options.gradient_clip = recipe.train.gradient_clip;
+  options.checkpoint = recipe.checkpoint;
+  return options;
+}
+
+data::BatchStream::Options batch_options(const Recipe& recipe, std::int64_t rank,
+                                         std::int64_t ranks) {
+  data::BatchStream::Options options;
+  options.seed = static_cast<std::uint64_t>(recipe.seed);
+  options.rows_per_batch = recipe.train.micro_batch_size;
+  options.rank = rank;
+  options.num_ranks = ranks;
+  return options;
+}
+
+}  // namespace distill::recipe

@@ -1,0 +1,258 @@
+#include <distill/pipeline/run.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include <distill/core/files.h>
+#include <distill/core/hash.h>
+#include <distill/io/json_value.h>
+#include <distill/models/load.h>
+#include <distill/recipe/write.h>
+#include "unit/pipeline/tiny_run.h"
+
+namespace distill::pipeline::testing {
+namespace {
+
+std::string read(const fs::path& path) {
+  return core::read_file(path, 1 << 24);
+}
+
+int count_lines(const fs::path& path, const std::string& part) {
+  std::istringstream lines(read(path));
+  int count = 0;
+  for (std::string line; std::getline(lines, line);) {
+    count += line.find(part) != std::string::npos ? 1 : 0;
+  }
+  return count;
+}
+
+TEST(Run, LeavesAWholeRunFolder) {
+  TinyRun tiny;
+  const RunResult result = tiny.run();
+  EXPECT_FALSE(result.was_finished);
+  EXPECT_EQ(result.report.steps, 12);
+  ASSERT_TRUE(result.report.before && result.report.after);
+  EXPECT_LT(*result.report.after->kl_to_teacher, *result.report.before->kl_to_teacher);
+  EXPECT_GT(result.report.tokens, 0);
+  EXPECT_GT(result.report.peak_memory_bytes, 1u << 20);
+
+  EXPECT_EQ(read(tiny.in_run("recipe.yaml")), recipe::write_recipe(tiny.recipe()));
+  EXPECT_EQ(count_lines(tiny.in_run("metrics.jsonl"), "\"grad_norm\""), 12);
+  EXPECT_EQ(count_lines(tiny.in_run("metrics.jsonl"), "\"event\":\"evaluation\""), 4);  // 0 5 10 12
+  EXPECT_TRUE(fs::exists(tiny.in_run("checkpoints/step_00000012")));
+
+  const io::JsonValue json = io::read_json_file(tiny.in_run("report.json"));
+  const io::JsonCursor report(json, "report.json");
+  for (const char* name : {"tokens", "seconds", "tokens_per_second", "peak_memory_bytes"}) {
+    EXPECT_GT(report.at(name).as_double(), 0) << name;
+  }
+  for (const char* part : {"before", "after"}) {
+    EXPECT_GT(report.at(part).at("perplexity").as_double(), 1);
+    EXPECT_GT(report.at(part).at("kl_to_teacher").as_double(), 0);
+    EXPECT_LE(report.at(part).at("top1_agreement").as_double(), 1);
+  }
+  const auto student = models::load_causal_lm(tiny.in_run("final"), {});
+  EXPECT_EQ(student->shape().num_layers, 2);
+  EXPECT_EQ(student->shape().num_parameters, result.report.student.parameters);
+}
+
+TEST(Run, ManifestNamesWhatItIsMadeFrom) {
+  TinyRun tiny;
+  tiny.run({"train.steps=3", "checkpoint.every=0"});
+  const io::JsonValue json = io::read_json_file(tiny.in_run("manifest.json"));
+  const io::JsonCursor manifest(json, "manifest.json");
+  EXPECT_EQ(manifest.at("seed").as_int(), 17);
+  EXPECT_FALSE(manifest.at("versions").at("libtorch").as_string().empty());
+  EXPECT_EQ(manifest.at("teacher").at("files").at("model.safetensors").as_string(),
+            core::hash_file(kModel / "model.safetensors"));
+  EXPECT_EQ(manifest.at("student").at("layers").size(), 2u);
+  EXPECT_EQ(manifest.at("data").at("train").at("files").at(tiny.train_file.string()).as_string(),
+            core::hash_file(tiny.train_file));
+  EXPECT_FALSE(manifest.at("tokenizer").at("fingerprint").as_string().empty());
+}
+
+TEST(Run, FrozenParametersStayAndOthersMove) {
+  TinyRun tiny;
+  tiny.run({"train.steps=3"});
+  models::LoadOptions options;
+  options.keep_layers = {0, 3};
+  const auto before = models::load_causal_lm(kModel, options)->parameters();
+  const auto after = models::load_causal_lm(tiny.in_run("final"), {})->parameters();
+  ASSERT_EQ(before.size(), after.size());
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    EXPECT_EQ(before[i].name, after[i].name);
+    EXPECT_EQ(before[i].tensor.equal(after[i].tensor),
+              before[i].name == "model.embed_tokens.weight")
+        << before[i].name;
+  }
+}
+
+TEST(Run, AFinishedRunIsNotRepeated) {
+  TinyRun tiny;
+  const RunResult first = tiny.run({"train.steps=3"});
+  const std::string metrics = read(tiny.in_run("metrics.jsonl"));
+  const RunResult second = tiny.run({"train.steps=3"});
+  EXPECT_TRUE(second.was_finished);
+  EXPECT_EQ(to_json(second.report), to_json(first.report));
+  EXPECT_EQ(read(tiny.in_run("metrics.jsonl")), metrics);
+}
+
+// Stopped in the middle of a step, during an evaluation and after a checkpoint: the end is the same
+// to the last bit.
+TEST(Run, ResumesBitForBit) {
+  TinyRun straight;
+  straight.run();
+  const std::string expected = core::hash_file(straight.in_run("final/model.safetensors"));
+  for (const int calls : {1, 8, 13, 23}) {
+    TinyRun tiny;
+    const std::string message = tiny.run_and_stop(calls);
+    EXPECT_NE(message.find("stopped by signal 15 after step "), std::string::npos) << message;
+    EXPECT_NE(message.find("which is saved; run the same command again to go on"),
+              std::string::npos);
+    EXPECT_FALSE(fs::exists(tiny.in_run("final")));
+    tiny.run({}, calls > 1 ? StartPolicy::kResume : StartPolicy::kAuto);
+    EXPECT_EQ(core::hash_file(tiny.in_run("final/model.safetensors")), expected) << calls;
+    EXPECT_EQ(count_lines(tiny.in_run("metrics.jsonl"), "\"grad_norm\""), 12) << calls;
+  }
+}
+
+TEST(Run, TheEvaluationBeforeIsKept) {
+  TinyRun tiny;
+  tiny.run_and_stop(9);
+  eval::Evaluation kept = read_evaluation(tiny.in_run("evaluation_before.json"));
+  kept.perplexity = 12345.5;
+  write_evaluation(tiny.in_run("evaluation_before.json"), kept);
+  EXPECT_EQ(tiny.run().report.before->perplexity, 12345.5);
+}
+
+TEST(Run, StoppedBeforeTraining) {
+  TinyRun tiny;
+  tiny.stop.request(2);
+  const std::string message = message_of<Interrupted>([&] { tiny.run(); });
+  EXPECT_NE(message.find("stopped by signal 2 before training"), std::string::npos) << message;
+  tiny.stop.request(0);
+  EXPECT_EQ(tiny.run({"train.steps=12"}).report.steps, 12);
+}
+
+TEST(Run, AnotherRecipeIsRefusedByItsKeys) {
+  TinyRun tiny;
+  tiny.run_and_stop(5);
+  const std::string message = message_of<ConfigError>([&] {
+    tiny.run({"train.steps=13", "loss.0.temperature=2"});
+  });
+  const std::string file = tiny.in_run("recipe.yaml").string();
+  EXPECT_NE(message.find(file + ": the run in this folder has another recipe"), std::string::npos);
+  EXPECT_NE(message.find("\n" + file + ": loss.0.temperature: 1.0 -> 2.0\n" + file +
+                         ": train.steps: 12 -> 13"),
+            std::string::npos)
+      << message;
+}
+
+TEST(Run, ChangedInputsAreRefused) {
+  TinyRun tiny;
+  tiny.train_file = tiny.folder / "train.jsonl";
+  fs::copy_file(kModel / "train.jsonl", tiny.train_file);
+  tiny.run_and_stop(5);
+  std::ofstream(tiny.train_file, std::ios::app)
+      << "{\"text\": \"One more row for the student.\"}\n";
+  const std::string message = message_of<ConfigError>([&] { tiny.run(); });
+  EXPECT_NE(message.find("has changed since it began"), std::string::npos) << message;
+  EXPECT_NE(message.find("`data.train.fingerprint` was "), std::string::npos) << message;
+}
+
+TEST(Run, RestartMovesTheOldRunAside) {
+  TinyRun tiny;
+  tiny.run({"train.steps=3"});
+  const std::string old_report = read(tiny.in_run("report.json"));
+  EXPECT_FALSE(tiny.run({"train.steps=4"}, StartPolicy::kRestart).was_finished);
+  EXPECT_EQ(read(tiny.folder / "run.old-1" / "report.json"), old_report);
+  tiny.run({"train.steps=4"}, StartPolicy::kRestart);
+  EXPECT_TRUE(fs::exists(tiny.folder / "run.old-2" / "report.json"));
+  EXPECT_EQ(read_report(tiny.in_run("report.json")).steps, 4);
+}
+
+TEST(Run, AHalfFinishedEndIsDoneAgain) {
+  TinyRun tiny;
+  tiny.run({"train.steps=3"});
+  const std::string weights = core::hash_file(tiny.in_run("final/model.safetensors"));
+  fs::remove(tiny.in_run("report.json"));
+  EXPECT_FALSE(tiny.run({"train.steps=3"}).was_finished);
+  EXPECT_EQ(core::hash_file(tiny.in_run("final/model.safetensors")), weights);
+}
+
+TEST(Run, WorksWithoutEvaluationAndTeacher) {
+  TinyRun tiny;
+  const RunResult result = tiny.run(
+      {"teacher={kind: none}", "loss=[{kind: cross_entropy}]", "data.eval=[]", "evaluate.every=0",
+       "train.epochs=1", "train.steps=null", "student={model: " + kModel.string() + "}"});
+  EXPECT_FALSE(result.report.before || result.report.after || result.report.teacher);
+  EXPECT_GT(result.report.steps, 0);
+}
+
+TEST(Run, NothingIsMadeForARecipeThatCannotRun) {
+  TinyRun tiny;
+  const auto refused = [&](const std::string& override, const std::string& part) {
+    const std::string message = message_of<InputError>([&] { tiny.run({override}); });
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+    EXPECT_FALSE(fs::exists(tiny.folder / "run"));
+  };
+  refused("teacher.model=no/such", "no/such/config.json: no such file");
+  refused("student.init.keep_layers=9", "student.init.keep_layers: 9, but ");
+  refused("data.sequence_length=512", "data.sequence_length: 512, but ");
+  refused("device=cuda", "device: `cuda`");
+}
+
+// A wrong path must not tie the folder to the wrong recipe.
+TEST(Run, ARecipeThatFailedEarlyCanBeCorrected) {
+  TinyRun tiny;
+  const std::string message = message_of<InputError>([&] {
+    tiny.run({"data.train.0.path=no.jsonl", "train.steps=3"});
+  });
+  EXPECT_NE(message.find("no.jsonl"), std::string::npos) << message;
+  EXPECT_EQ(tiny.run({"train.steps=3"}).report.steps, 3);
+}
+
+TEST(Run, FreezePatternsMustMatch) {
+  TinyRun tiny;
+  EXPECT_NE(message_of<ConfigError>([&] {
+              tiny.run({"student.freeze=[model.embed]"});
+            }).find("student.freeze.0: `model.embed` matches no parameter"),
+            std::string::npos);
+  EXPECT_NE(message_of<ConfigError>([&] {
+              tiny.run({"student.freeze=[\"*\"]"}, StartPolicy::kRestart);
+            }).find("every parameter is frozen"),
+            std::string::npos);
+}
+
+TEST(Run, AnotherTokenizerIsRefused) {
+  TinyRun tiny;
+  const fs::path other = tiny.folder / "other";
+  fs::copy(kModel, other);
+  std::string tokenizer = read(other / "tokenizer.json");
+  const auto place = tokenizer.find("<|im_end|>");
+  ASSERT_NE(place, std::string::npos);
+  for (auto at = place; at != std::string::npos; at = tokenizer.find("<|im_end|>", at)) {
+    tokenizer.replace(at, 10, "<|im_eos|>");
+  }
+  std::ofstream(other / "tokenizer.json") << tokenizer;
+  std::string config = read(other / "tokenizer_config.json");
+  for (auto at = config.find("<|im_end|>"); at != std::string::npos;
+       at = config.find("<|im_end|>", at)) {
+    config.replace(at, 10, "<|im_eos|>");
+  }
+  std::ofstream(other / "tokenizer_config.json") << config;
+  const std::string message = message_of<InputError>([&] {
+    tiny.run({"student={model: " + other.string() + "}", "data.chat_template=none"});
+  });
+  EXPECT_NE(message.find("its tokenizer gives other ids than that of the teacher"),
+            std::string::npos)
+      << message;
+}
+
+}  // namespace
+}  // namespace distill::pipeline::testing

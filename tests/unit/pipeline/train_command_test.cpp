@@ -1,0 +1,80 @@
+#include <distill/pipeline/train_command.h>
+
+#include <fstream>
+#include <string>
+
+#include <c10/util/Exception.h>
+#include <gtest/gtest.h>
+
+#include <distill/io/json_value.h>
+#include <distill/pipeline/plan.h>
+#include "unit/pipeline/tiny_run.h"
+
+namespace distill::pipeline::testing {
+namespace {
+
+class TrainCommandTest : public ::testing::Test {
+ protected:
+  TrainCommandTest() {
+    std::string text = tiny_.text();
+    text.replace(text.find("counted_kl"), 10, "forward_kl");
+    command_.recipe = tiny_.folder / "tiny.yaml";
+    command_.run.quiet = true;
+    std::ofstream(command_.recipe) << text;
+  }
+  TinyRun tiny_;
+  TrainCommand command_;
+};
+
+TEST_F(TrainCommandTest, DryRunShowsThePlanAndWritesNothing) {
+  command_.dry_run = true;
+  const std::string text = run_train_command(command_, tiny_.log);
+  for (const char* part : {"# resolved recipe\nname: tiny\n", "# plan\nteacher  ", "2 layers of 4",
+                           "trained  ", "# memory, estimated (cpu", "total  "}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+  }
+  EXPECT_FALSE(fs::exists(tiny_.folder / "run"));
+
+  command_.json = true;
+  const io::JsonValue value = io::parse_json(run_train_command(command_, tiny_.log), "plan");
+  const io::JsonCursor plan(value, "plan");
+  EXPECT_EQ(plan.at("steps").as_int(), 12);
+  EXPECT_LT(plan.at("trainable_parameters").as_int(), plan.at("student").at("parameters").as_int());
+  EXPECT_GT(plan.at("memory_bytes").at("cpu").at("total").as_int(), 0);
+}
+
+TEST_F(TrainCommandTest, RunsAndShowsTheTable) {
+  command_.overrides = {"train.steps=3"};
+  const std::string text = run_train_command(command_, tiny_.log);
+  for (const char* part : {"student before", "perplexity", "KL to the teacher", "top-1 agreement",
+                           "generate --model"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+  }
+  command_.json = true;
+  EXPECT_EQ(run_train_command(command_, tiny_.log),
+            core::read_file(tiny_.in_run("report.json"), 1 << 20));
+  EXPECT_TRUE(tiny_.log.has("this run is done; add --restart"));
+}
+
+TEST(ErrorLines, OneForEachProblem) {
+  EXPECT_EQ(error_lines(ConfigError("a.yaml:1: x\na.yaml:2: y"), false),
+            "error: a.yaml:1: x\nerror: a.yaml:2: y\n");
+  EXPECT_EQ(error_lines(ConfigError(""), false), "error: unknown\n");
+  EXPECT_EQ(exit_code(ConfigError("")), 2);
+  EXPECT_EQ(exit_code(FormatError("")), 2);
+  EXPECT_EQ(exit_code(IoError("")), 1);
+  EXPECT_EQ(exit_code(Interrupted("")), 1);
+  EXPECT_EQ(exit_code(std::runtime_error("")), 1);
+}
+
+TEST(ErrorLines, BackTracesOnlyWhenAsked) {
+  try {
+    TORCH_CHECK(false, "a shape is wrong");
+  } catch (const std::exception& error) {
+    EXPECT_EQ(error_lines(error, false), "error: a shape is wrong\n");
+    EXPECT_GT(error_lines(error, true).size(), error_lines(error, false).size());
+  }
+}
+
+}  // namespace
+}  // namespace distill::pipeline::testing

@@ -1,0 +1,85 @@
+#include "recipe/overrides.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include <distill/core/error.h>
+#include "support/temp_folder.h"
+#include "unit/recipe/read_sample.h"
+
+namespace distill::recipe::sample {
+namespace {
+
+const std::string kText =
+    "name: x\ncount: 5\nmore:\n  - {kind: fast, speed: 1}\nparts: [{path: a}]\n";
+
+TEST(Overrides, ReplaceAddAndIndex) {
+  const Engines engines = make_engines();
+  const Sample s = read_sample(
+      engines, kText,
+      {"count=6", "count=7", "more.0.speed=8", "parts.0.path=b=c.txt", "numbers=[3, 4]",
+       "extra.path=e", "engine={kind: slow, reason: r}", "name=\"a: b\"", "steps=null"});
+  EXPECT_EQ(s.count, 7);
+  EXPECT_EQ(s.more.items().at(0).options<Fast>()->speed, 8);
+  EXPECT_EQ(s.parts.at(0).path, "b=c.txt");
+  EXPECT_EQ(s.numbers, (std::vector<double>{3, 4}));
+  EXPECT_EQ(s.extra->path, "e");
+  EXPECT_EQ(s.engine.kind(), "slow");
+  EXPECT_EQ(s.name, "a: b");
+  EXPECT_FALSE(s.steps.has_value());
+}
+
+TEST(Overrides, WorkOnAnEmptyRecipe) {
+  const Engines engines = make_engines();
+  EXPECT_EQ(read_sample(engines, "", {"name=y"}).name, "y");
+}
+
+struct Bad {
+  std::string override;
+  std::string message;
+};
+
+TEST(Overrides, ErrorsNameTheOverride) {
+  const Engines engines = make_engines();
+  const std::vector<Bad> cases = {
+      {"count", "override `count`: not of the form path.to.key=value"},
+      {"=5", "override `=5`: not of the form"},
+      {"a..b=5", "override `a..b=5`: not of the form"},
+      {".count=5", "not of the form"},
+      {"count.=5", "not of the form"},
+      {"count=4.5", "override `count=4.5`: count: `4.5` given, expected an integer"},
+      {"cuont=4", "override `cuont=4`: cuont: unknown key (did you mean `count`?)"},
+      {"part.wieght=4", "override `part.wieght=4`: part.wieght: unknown key"},
+      {"count.deep=4", "override `count.deep=4`: count: cannot set `deep` inside `5`"},
+      {"parts.1.path=b", "override `parts.1.path=b`: parts: `1` does not index the list"},
+      {"parts.-1.path=b", "`-1` does not index the list"},
+      {"parts.x.path=b", "`x` does not index the list"},
+      {"more.0.kind=slow", "more.0.reason: missing"},
+      {"numbers=[1", "override `numbers=[1`: not valid YAML"},
+      {"numbers=[1]\n---\n2", "a second document"},
+      {"count=&a 5", "an anchor"},
+      {"count=!!int 5", "the tag"},
+      {"count=101", "override `count=101`: count: must be at most 100"},
+      {"count=", "count: nothing given"},
+      {std::string(5000, 'a') + "=1", "unknown key"},
+  };
+  for (const auto& bad : cases) {
+    const auto message =
+        testing::message_of<ConfigError>([&] { read_sample(engines, kText, {bad.override}); });
+    EXPECT_NE(message.find(bad.message), std::string::npos) << bad.override << " gave " << message;
+  }
+}
+
+TEST(Overrides, DeepPathsAreRefused) {
+  const Engines engines = make_engines();
+  std::string path = "a";
+  for (int i = 0; i < 10'000; ++i) path += ".a";
+  EXPECT_NE(testing::message_of<ConfigError>([&] {
+              read_sample(engines, kText, {path + "=1"});
+            }).find("a path of more than 32 names"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace distill::recipe::sample
