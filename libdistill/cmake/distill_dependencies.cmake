@@ -7,7 +7,9 @@ endif()
 
 find_program(DISTILL_CCACHE ccache)
 if(DISTILL_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${DISTILL_CCACHE})
+  # Without this ccache does not look at files that use a precompiled header.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros
+                                  ${DISTILL_CCACHE})
 endif()
 
 # Torch's own file warns about an optional static library that CPU wheels do not ship.
@@ -17,6 +19,8 @@ find_package(Torch REQUIRED)
 set(CMAKE_MESSAGE_LOG_LEVEL ${distill_suppress_saved})
 
 find_package(Threads REQUIRED)
+# at::parallel_for is a template: without OpenMP in the file that uses it, it runs on one thread.
+find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(spdlog REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(yaml-cpp REQUIRED)

@@ -1,0 +1,152 @@
+// The `distill` command: arguments to calls, nothing else.
+#include <functional>
+#include <iostream>
+#include <map>
+#include <memory>
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+
+#include <distill/commands/evaluate.h>
+#include <distill/commands/generate.h>
+#include <distill/commands/inspect.h>
+#include <distill/commands/logits.h>
+#include <distill/commands/tokenize.h>
+#include <distill/pipeline/train_command.h>
+
+
+namespace {
+
+using namespace distill;
+
+/// A parsed sub-command, ready to run; returns the exit code.
+using Action = std::function<int(core::Logger&)>;
+
+void add_dtype(CLI::App& app, c10::ScalarType& dtype) {
+  static const std::map<std::string, c10::ScalarType> kNames = {{"fp32", c10::ScalarType::Float},
+                                                                {"bf16", c10::ScalarType::BFloat16}};
+  app.add_option("--dtype", dtype, "Type of weights and activations: fp32 or bf16")
+      ->transform(CLI::CheckedTransformer(kNames, CLI::ignore_case));
+}
+
+void add_tokenize(CLI::App& cli, Action& action) {
+  auto* app = cli.add_subcommand("tokenize", "Text on stdin to ids on stdout, a line each");
+  auto options = std::make_shared<commands::TokenizeOptions>();
+  app->add_option("--model", options->model, "Folder with the tokenizer")->required();
+  app->add_flag("!--no-special", options->add_special, "Add no BOS or EOS");
+  app->add_flag("--jsonl", options->jsonl, "Texts are JSON objects with `text`");
+  app->add_flag("--decode", options->decode, "Ids to text");
+  app->add_flag("--json", options->json, "Write JSON objects");
+  app->callback([&action, options] {
+    action = [options](core::Logger&) {
+      commands::tokenize(*options, std::cin, std::cout);
+      return 0;
+    };
+  });
+}
+
+void add_logits(CLI::App& cli, Action& action) {
+  auto* app = cli.add_subcommand("logits", "Logits of id sequences, as safetensors");
+  auto options = std::make_shared<commands::LogitsOptions>();
+  app->add_option("--model", options->model, "Model folder")->required();
+  app->add_option("--ids", options->ids, "One sequence of ids a line")->required();
+  app->add_option("--out", options->out, "Safetensors file to write")->required();
+  add_dtype(*app, options->dtype);
+  app->callback([&action, options] {
+    action = [options](core::Logger& log) {
+      commands::write_logits(*options, log);
+      return 0;
+    };
+  });
+}
+
+void add_generate(CLI::App& cli, Action& action) {
+  auto* app = cli.add_subcommand("generate", "Continue a prompt or answer conversations");
+  auto options = std::make_shared<commands::GenerateCommandOptions>();
+  app->add_option("--model", options->model, "Model folder")->required();
+  auto* source = app->add_option_group("source");
+  source->add_option("--prompt", options->prompt, "Text to continue");
+  source->add_option("--chat", options->chat, "JSONL with `messages`");
+  source->require_option(1);
+  app->add_option("--chat-template", options->chat_template, "auto, chatml or none");
+  app->add_option("--max-new-tokens", options->generate.max_new_tokens, "Most tokens to write")
+      ->check(CLI::PositiveNumber);
+  app->add_option("--temperature", options->generate.temperature, "0 always takes the likeliest token")
+      ->check(CLI::NonNegativeNumber);
+  app->add_option("--top-p", options->generate.top_p, "Sample from the likeliest ids of this probability")
+      ->check(CLI::Range(0.0, 1.0));
+  app->add_option("--seed", options->generate.seed, "Same seed, same text");
+  app->add_flag("--json", options->json, "One JSON object per prompt");
+  add_dtype(*app, options->dtype);
+  app->callback([&action, options] {
+    action = [options](core::Logger& log) {
+      commands::generate(*options, std::cout, log);
+      return 0;
+    };
+  });
+}
+
+void add_eval(CLI::App& cli, Action& action) {
+  auto* app = cli.add_subcommand("eval", "Measure a model on held-out text");
+  auto options = std::make_shared<commands::EvaluateCommandOptions>();
+  app->add_option("--model", options->model, "Model folder")->required();
+  app->add_option("--teacher", options->teacher, "Teacher's folder: adds KL and agreement");
+  app->add_option("--data", options->data, "JSONL files")->required();
+  app->add_option("--task", options->task, "perplexity or agreement")
+      ->check(CLI::IsMember({"perplexity", "agreement"}));
+  app->add_option("--chat-template", options->chat_template, "auto, chatml or none");
+  app->add_option("--sequence-length", options->sequence_length, "Tokens of one row")->check(CLI::Range(2, 1 << 20));
+  app->add_option("--max-rows", options->max_rows, "0: all")->check(CLI::NonNegativeNumber);
+  app->add_flag("--json", options->json, "Write one JSON object");
+  add_dtype(*app, options->dtype);
+  app->callback([&action, options] {
+    action = [options](core::Logger& log) {
+      commands::evaluate_model(*options, std::cout, log);
+      return 0;
+    };
+  });
+}
+
+void add_inspect(CLI::App& cli, Action& action) {
+  auto* app = cli.add_subcommand("inspect", "Say what a model folder, run folder or data file is");
+  auto options = std::make_shared<commands::InspectOptions>();
+  app->add_option("path", options->path, "Folder or file")->required();
+  app->add_flag("--check", options->check, "Read all of it and list every problem");
+  app->add_option("--model", options->model, "Base model or tokenizer, where one is needed");
+  app->add_flag("--json", options->json, "Write one JSON object");
+  app->callback([&action, options] {
+    action = [options](core::Logger&) {
+      const auto inspection = commands::inspect(*options);
+      for (const auto& problem : inspection.problems) std::cerr << "error: " << problem << '\n';
+      return commands::print_inspection(inspection, options->json, std::cout);
+    };
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Tools around distilled models", "distill");
+  app.require_subcommand(1);
+  app.fallthrough();
+  bool verbose = false;
+  app.add_flag("--verbose", verbose, "More messages, and back-traces with errors");
+  Action action;
+  for (auto* add : {add_tokenize, add_logits, add_generate, add_eval, add_inspect}) add(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    std::cerr << "error: " << error.what() << "; see distill --help\n";
+    return 2;
+  }
+  const auto level = verbose ? core::LogLevel::kDebug : core::LogLevel::kInfo;
+  const auto log = core::make_console_logger({level, ::isatty(STDERR_FILENO) != 0});
+  try {
+    return action(*log);
+  } catch (const std::exception& error) {
+    std::cerr << pipeline::error_lines(error, verbose);
+    return pipeline::exit_code(error);
+  }
+}

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <filesystem>
+#include <iosfwd>
+#include <string>
+
+#include <c10/core/ScalarType.h>
+
+#include <distill/core/log.h>
+#include <distill/models/generate.h>
+
+namespace distill::commands {
+
+struct GenerateCommandOptions {
+  std::filesystem::path model;
+  std::string prompt;          ///< plain text to continue; or
+  std::filesystem::path chat;  ///< JSONL with `messages`: each conversation gets its next answer
+  std::string chat_template = "auto";
+  models::GenerateOptions generate;
+  c10::ScalarType dtype = c10::ScalarType::BFloat16;
+  bool json = false;  ///< one object per prompt: prompt, text, ids, tokens_per_second
+};
+
+/// Text is written as it comes; the speed goes to the log.
+void generate(const GenerateCommandOptions& options, std::ostream& out, core::Logger& log);
+
+}  // namespace distill::commands

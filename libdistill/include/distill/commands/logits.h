@@ -1,0 +1,21 @@
+#pragma once
+
+#include <filesystem>
+
+#include <c10/core/ScalarType.h>
+
+#include <distill/core/log.h>
+
+namespace distill::commands {
+
+struct LogitsOptions {
+  std::filesystem::path model;
+  std::filesystem::path ids;  ///< one sequence of ids a line, separated by spaces
+  std::filesystem::path out;  ///< safetensors: logits_0, logits_1, ... float32 [sequence, vocabulary]
+  c10::ScalarType dtype = c10::ScalarType::Float;  ///< of weights and activations
+};
+
+/// Throws InputError naming FILE:LINE for a bad id. `out` appears whole or not at all.
+void write_logits(const LogitsOptions& options, core::Logger& log);
+
+}  // namespace distill::commands

@@ -1,0 +1,80 @@
+#include <distill/commands/evaluate.h>
+
+#include <iomanip>
+#include <ostream>
+
+#include <distill/core/error.h>
+#include <distill/core/json_writer.h>
+#include <distill/data/batch_source.h>
+#include <distill/dist/communicator.h>
+#include <distill/eval/evaluate.h>
+#include <distill/models/load.h>
+#include <distill/teachers/local_teacher.h>
+#include <distill/text/chat_template.h>
+#include <distill/text/tokenizer.h>
+
+namespace distill::commands {
+
+namespace {
+
+std::shared_ptr<const data::Dataset> load_data(const EvaluateCommandOptions& options,
+                                               const text::Tokenizer& tokenizer, core::Logger& log) {
+  data::DataOptions data_options;
+  data_options.sequence_length = options.sequence_length;
+  std::vector<data::DataFile> files;
+  for (const auto& path : options.data) files.push_back({path, 1.0});
+  const auto chat = text::load_chat_template(options.model, options.chat_template);
+  const auto dataset = data::Dataset::load(files, data_options, tokenizer, chat.get(), log);
+  return options.max_rows > 0 ? dataset->first_rows(options.max_rows) : dataset;
+}
+
+std::unique_ptr<teachers::Teacher> load_teacher(const EvaluateCommandOptions& options,
+                                                const text::Tokenizer& tokenizer) {
+  if (options.teacher.empty()) return nullptr;
+  const auto own = text::load_tokenizer(options.teacher);
+  if (own->fingerprint() != tokenizer.fingerprint()) {
+    fail<InputError>(options.teacher.string(), ": its tokenizer differs from that of ", options.model.string(),
+                     "; agreement compares token by token and needs the same one");
+  }
+  return teachers::make_local_teacher(models::load_causal_lm(options.teacher, {.dtype = options.dtype}),
+                                      options.teacher.string());
+}
+
+void write_json(const eval::Evaluation& result, std::ostream& out) {
+  core::JsonWriter json;
+  json.begin_object().member("tokens", result.tokens).member("perplexity", result.perplexity);
+  if (result.teacher_perplexity) json.member("teacher_perplexity", *result.teacher_perplexity);
+  if (result.kl_to_teacher) json.member("kl_to_teacher", *result.kl_to_teacher);
+  if (result.top1_agreement) json.member("top1_agreement", *result.top1_agreement);
+  json.member("seconds", result.student_seconds);
+  out << json.end_object().text() << '\n';
+}
+
+void write_table(const eval::Evaluation& result, std::ostream& out) {
+  const auto row = [&out](const char* name, double value, int digits) {
+    out << "  " << std::left << std::setw(20) << name << std::right << std::fixed << std::setprecision(digits)
+        << std::setw(12) << value << '\n';
+  };
+  row("perplexity", result.perplexity, 2);
+  if (result.teacher_perplexity) row("teacher's perplexity", *result.teacher_perplexity, 2);
+  if (result.kl_to_teacher) row("KL to the teacher", *result.kl_to_teacher, 4);
+  if (result.top1_agreement) row("top-1 agreement", *result.top1_agreement, 4);
+  row("tokens", static_cast<double>(result.tokens), 0);
+}
+
+}  // namespace
+
+void evaluate_model(const EvaluateCommandOptions& options, std::ostream& out, core::Logger& log) {
+  if (options.task == "agreement" && options.teacher.empty()) {
+    fail<InputError>("--task agreement: compares with a teacher; give --teacher DIR");
+  }
+  const auto tokenizer = text::load_tokenizer(options.model);
+  const auto dataset = load_data(options, *tokenizer, log);
+  const auto teacher = load_teacher(options, *tokenizer);
+  const auto model = models::load_causal_lm(options.model, {.dtype = options.dtype});
+  const auto ranks = dist::make_single();
+  const auto result = eval::evaluate(*model, teacher.get(), *dataset, *ranks, {});
+  options.json ? write_json(result, out) : write_table(result, out);
+}
+
+}  // namespace distill::commands

@@ -1,0 +1,85 @@
+#include <cstdint>
+
+#include <distill/core/strings.h>
+#include <distill/data/batch_source.h>
+#include <distill/io/jsonl.h>
+#include <distill/text/chat_template.h>
+#include <distill/text/tokenizer.h>
+
+#include "commands/inspect_kinds.h"
+
+namespace distill::commands {
+
+namespace {
+
+constexpr std::size_t kMostProblems = 100;
+
+struct RowCounts {
+  std::int64_t rows = 0;
+  std::int64_t text = 0;
+  std::int64_t chat = 0;
+  std::int64_t other = 0;
+  std::uint64_t bytes = 0;
+};
+
+void count_row(const io::JsonlReader::Row& row, RowCounts& counts) {
+  const io::JsonCursor cursor(row.value, row.source);
+  ++counts.rows;
+  if (cursor.has("text")) {
+    counts.bytes += cursor.at("text").as_string().size();
+    ++counts.text;
+  } else if (cursor.has("messages")) {
+    const auto messages = cursor.at("messages");
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+      counts.bytes += messages.at(i).at("content").as_string().size();
+    }
+    ++counts.chat;
+  } else {
+    ++counts.other;
+    cursor.fail("has neither `text` nor `messages`");
+  }
+}
+
+/// Every row in turn; a bad one is a problem and reading goes on at the next line.
+RowCounts read_rows(const InspectOptions& options, Inspection& inspection) {
+  RowCounts counts;
+  io::JsonlReader reader(options.path);
+  for (bool more = true; more && inspection.problems.size() < kMostProblems;) {
+    collect_problem(inspection, [&] {
+      const auto row = reader.next();
+      more = row.has_value();
+      if (row) count_row(*row, counts);
+    });
+  }
+  return counts;
+}
+
+void count_tokens(const InspectOptions& options, Inspection& inspection) {
+  const auto tokenizer = text::load_tokenizer(options.model);
+  const auto chat = text::load_chat_template(options.model, "auto");
+  const auto log = core::make_null_logger();
+  const auto dataset =
+      data::Dataset::load({{options.path.string(), 1.0}}, {.packing = false}, *tokenizer, chat.get(), *log);
+  inspection.facts.emplace_back("tokens", core::with_thousands(dataset->num_tokens()));
+  inspection.facts.emplace_back("target tokens", core::with_thousands(dataset->num_targets()));
+}
+
+}  // namespace
+
+Inspection inspect_data_file(const InspectOptions& options) {
+  Inspection inspection;
+  inspection.kind = "JSONL data";
+  collect_problem(inspection, [&] {
+    const RowCounts counts = read_rows(options, inspection);
+    inspection.facts.emplace_back("rows", core::with_thousands(counts.rows));
+    if (counts.text > 0) inspection.facts.emplace_back("text rows", core::with_thousands(counts.text));
+    if (counts.chat > 0) inspection.facts.emplace_back("chat rows", core::with_thousands(counts.chat));
+    inspection.facts.emplace_back("text", core::human_bytes(counts.bytes));
+  });
+  if (!options.model.empty() && inspection.problems.empty()) {
+    collect_problem(inspection, [&] { count_tokens(options, inspection); });
+  }
+  return inspection;
+}
+
+}  // namespace distill::commands

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include <distill/commands/inspect.h>
+#include <distill/core/error.h>
+
+/// One function per kind of thing `inspect` knows.
+namespace distill::commands {
+
+Inspection inspect_model_folder(const InspectOptions& options);
+Inspection inspect_safetensors_file(const InspectOptions& options);
+Inspection inspect_data_file(const InspectOptions& options);
+Inspection inspect_run_folder(const InspectOptions& options);
+
+/// Runs `part`; what it throws for bad input becomes a problem of `inspection`.
+template <class Part>
+void collect_problem(Inspection& inspection, Part&& part) {
+  try {
+    part();
+  } catch (const InputError& error) {
+    inspection.problems.emplace_back(error.what());
+  }
+}
+
+}  // namespace distill::commands

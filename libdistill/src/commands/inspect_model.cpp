@@ -1,0 +1,97 @@
+#include <map>
+
+#include <ATen/core/Tensor.h>
+
+#include <distill/core/strings.h>
+#include <distill/io/json_value.h>
+#include <distill/io/safetensors.h>
+#include <distill/models/load.h>
+#include <distill/text/chat_template.h>
+#include <distill/text/tokenizer.h>
+
+#include "commands/inspect_kinds.h"
+
+namespace distill::commands {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct WeightTotals {
+  std::int64_t tensors = 0;
+  std::uint64_t parameters = 0;
+  std::uint64_t bytes = 0;
+  std::map<std::string, std::int64_t> dtypes;
+
+  void add(const io::TensorEntry& entry) {
+    ++tensors;
+    const std::uint64_t entry_bytes = entry.end - entry.begin;
+    bytes += entry_bytes;
+    parameters += entry_bytes / c10::elementSize(entry.dtype);
+    ++dtypes[c10::toString(entry.dtype)];
+  }
+
+  void report(Inspection& inspection) const {
+    std::string kinds;
+    for (const auto& [dtype, count] : dtypes) {
+      kinds += core::concat(kinds.empty() ? "" : ", ", dtype, " (", count, ")");
+    }
+    inspection.facts.emplace_back("tensors", core::concat(tensors, ": ", kinds));
+    inspection.facts.emplace_back("parameters", core::with_thousands(static_cast<std::int64_t>(parameters)));
+    inspection.facts.emplace_back("weights", core::human_bytes(bytes));
+  }
+};
+
+void describe_config(const fs::path& folder, Inspection& inspection) {
+  const auto value = io::read_json_file(folder / "config.json");
+  const io::JsonCursor config(value, (folder / "config.json").string());
+  inspection.facts.emplace_back("family", config.string_or("model_type", "(not given)"));
+  for (const auto* key : {"num_hidden_layers", "hidden_size", "num_attention_heads", "num_key_value_heads",
+                          "vocab_size", "max_position_embeddings"}) {
+    if (config.has(key)) inspection.facts.emplace_back(key, std::to_string(config.at(key).as_int()));
+  }
+}
+
+void describe_text(const fs::path& folder, Inspection& inspection) {
+  const auto tokenizer = text::load_tokenizer(folder);
+  inspection.facts.emplace_back("tokenizer", core::concat(tokenizer->vocab_size(), " ids, fingerprint ",
+                                                          tokenizer->fingerprint()));
+  const auto chat = text::load_chat_template(folder, "auto");
+  inspection.facts.emplace_back("chat template", chat ? chat->name() : "none");
+}
+
+}  // namespace
+
+Inspection inspect_model_folder(const InspectOptions& options) {
+  Inspection inspection;
+  inspection.kind = "model folder";
+  collect_problem(inspection, [&] { describe_config(options.path, inspection); });
+  collect_problem(inspection, [&] {
+    WeightTotals totals;
+    for (const auto& [name, at] : io::SafetensorsFolder::open(options.path).tensors()) totals.add(*at.entry);
+    totals.report(inspection);
+  });
+  collect_problem(inspection, [&] { describe_text(options.path, inspection); });
+  if (options.check) {
+    // Loading compares every name and shape with the config and looks at every value.
+    collect_problem(inspection, [&] { models::load_causal_lm(options.path, {}); });
+  }
+  return inspection;
+}
+
+Inspection inspect_safetensors_file(const InspectOptions& options) {
+  Inspection inspection;
+  inspection.kind = "safetensors file";
+  collect_problem(inspection, [&] {
+    const auto file = io::SafetensorsFile::open(options.path);
+    WeightTotals totals;
+    for (const auto& entry : file.entries()) totals.add(entry);
+    totals.report(inspection);
+    for (const auto& [key, value] : file.metadata()) {
+      inspection.facts.emplace_back("metadata " + core::printable(key), core::printable(value));
+    }
+  });
+  return inspection;
+}
+
+}  // namespace distill::commands

@@ -1,0 +1,56 @@
+#include <distill/commands/logits.h>
+
+#include <string_view>
+
+#include <ATen/ops/tensor.h>
+#include <c10/core/InferenceMode.h>
+
+#include <distill/core/error.h>
+#include <distill/core/files.h>
+#include <distill/io/safetensors.h>
+#include <distill/models/load.h>
+#include <distill/types/model_output.h>
+
+#include "commands/ids_file.h"
+
+namespace distill::commands {
+
+namespace {
+
+std::vector<text::TokenIds> read_sequences(const std::filesystem::path& path, std::int64_t vocab_size) {
+  const auto file = core::MappedFile::open(path);
+  std::string_view rest = file.text();
+  std::vector<text::TokenIds> sequences;
+  for (std::int64_t line = 1; !rest.empty(); ++line) {
+    const auto end = rest.find('\n');
+    const std::string source = core::concat(path.string(), ":", line);
+    auto ids = parse_ids(rest.substr(0, end), source);
+    if (ids.empty()) fail<InputError>(source, ": empty line, expected a sequence of ids");
+    for (const auto id : ids) {
+      if (id >= vocab_size) {
+        fail<InputError>(source, ": id ", id, " is outside the vocabulary of ", vocab_size);
+      }
+    }
+    sequences.push_back(std::move(ids));
+    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+  }
+  if (sequences.empty()) fail<InputError>(path.string(), ": no sequence of ids in it");
+  return sequences;
+}
+
+}  // namespace
+
+void write_logits(const LogitsOptions& options, core::Logger& log) {
+  const auto model = models::load_causal_lm(options.model, {.dtype = options.dtype});
+  const auto sequences = read_sequences(options.ids, model->shape().vocab_size);
+  const c10::InferenceMode no_graph;
+  std::vector<io::NamedTensor> tensors;
+  for (const auto& ids : sequences) {
+    const auto output = model->forward(types::single_sequence(at::tensor(ids)));
+    tensors.emplace_back(core::concat("logits_", tensors.size()), types::logits(output, output.hidden));
+  }
+  io::write_safetensors(options.out, tensors, {{"format", "pt"}});
+  log.info(options.out.string(), ": logits of ", sequences.size(), sequences.size() == 1 ? " sequence" : " sequences");
+}
+
+}  // namespace distill::commands

@@ -1,0 +1,37 @@
+#include <algorithm>
+#include <iomanip>
+#include <ostream>
+
+#include <distill/commands/inspect.h>
+#include <distill/core/json_writer.h>
+
+namespace distill::commands {
+
+namespace {
+
+void print_json(const Inspection& inspection, std::ostream& out) {
+  core::JsonWriter json;
+  json.begin_object().member("kind", inspection.kind).key("facts").begin_object();
+  for (const auto& [name, value] : inspection.facts) json.member(name, value);
+  json.end_object().key("problems").begin_array();
+  for (const auto& problem : inspection.problems) json.value(problem);
+  out << json.end_array().end_object().text() << '\n';
+}
+
+void print_table(const Inspection& inspection, std::ostream& out) {
+  std::size_t width = 0;
+  for (const auto& fact : inspection.facts) width = std::max(width, fact.first.size());
+  out << inspection.kind << '\n';
+  for (const auto& [name, value] : inspection.facts) {
+    out << "  " << std::left << std::setw(static_cast<int>(width) + 2) << name << value << '\n';
+  }
+}
+
+}  // namespace
+
+int print_inspection(const Inspection& inspection, bool json, std::ostream& out) {
+  json ? print_json(inspection, out) : print_table(inspection, out);
+  return inspection.problems.empty() ? 0 : 2;
+}
+
+}  // namespace distill::commands
