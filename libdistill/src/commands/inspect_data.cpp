@@ -58,8 +58,10 @@ void count_tokens(const InspectOptions& options, Inspection& inspection) {
   const auto tokenizer = text::load_tokenizer(options.model);
   const auto chat = text::load_chat_template(options.model, "auto");
   const auto log = core::make_null_logger();
+  data::DataOptions data_options;
+  data_options.packing = false;
   const auto dataset =
-      data::Dataset::load({{options.path.string(), 1.0}}, {.packing = false}, *tokenizer, chat.get(), *log);
+      data::Dataset::load({{options.path.string(), 1.0}}, data_options, *tokenizer, chat.get(), *log);
   inspection.facts.emplace_back("tokens", core::with_thousands(dataset->num_tokens()));
   inspection.facts.emplace_back("target tokens", core::with_thousands(dataset->num_targets()));
 }
