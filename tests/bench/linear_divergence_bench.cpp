@@ -1,11 +1,13 @@
 // Time of linear_divergence (forward and backward) relative to the bare matrix products it cannot
-// do without, and its extra memory. Both are timed in turn in one run; medians are compared.
-//   linear_divergence_bench [rows width vocabulary [rounds]]
+// do without, and its extra memory. Both are timed in turn in one run; medians are compared. The
+// ratio of CPU times tells more on a machine that others use (with OMP_WAIT_POLICY=passive).
+//   linear_divergence_bench [rows width vocabulary [rounds [bf16 | fp32]]]
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -26,15 +28,24 @@ struct Shape {
   std::int64_t rows, width, vocabulary;
 };
 
-double seconds(const auto& body) {
+struct Time {
+  double wall, cpu;
+};
+
+Time time_of(const auto& body) {
   const auto start = std::chrono::steady_clock::now();
+  const std::clock_t cpu_start = std::clock();
   body();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double cpu = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC;
+  return {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), cpu};
 }
 
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
-  return values[values.size() / 2];
+double median(const std::vector<Time>& times, double Time::*which) {
+  std::vector<double> values;
+  for (const Time& time : times) values.push_back(time.*which);
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
 }
 
 /// MiB, from /proc/self/status; the peak is reset before each measured call where that is allowed.
@@ -63,8 +74,8 @@ Problem make_problem(const Shape& shape, at::ScalarType type) {
           random(shape.rows, shape.vocabulary, 1e-3)};
 }
 
-double time_products(const Problem& p, bool frozen_head) {
-  return seconds([&] {
+Time time_products(const Problem& p, bool frozen_head) {
+  return time_of([&] {
     at::mm(p.hidden, p.head.t());
     at::mm(p.teacher_hidden, p.teacher_head.t());
     at::mm(p.slope, p.head);
@@ -72,7 +83,7 @@ double time_products(const Problem& p, bool frozen_head) {
   });
 }
 
-double time_loss(const Problem& p, bool frozen_head, std::int64_t workspace, double& extra_mib) {
+Time time_loss(const Problem& p, bool frozen_head, std::int64_t workspace, double& extra_mib) {
   LinearDivergenceInput input;
   input.student_hidden = p.hidden.detach().requires_grad_();
   input.student_head = p.head.detach();
@@ -82,7 +93,7 @@ double time_loss(const Problem& p, bool frozen_head, std::int64_t workspace, dou
   const LogitTerm term{LogitTermKind::kForwardKl, 1.0, 2.0, true};
   reset_peak();
   const double before = status_mib("VmRSS");
-  const double time = seconds(
+  const Time time = time_of(
       [&] { distill::ops::linear_divergence(input, std::span(&term, 1)).total.backward(); });
   extra_mib = status_mib("VmHWM") - before;
   return time;
@@ -94,23 +105,28 @@ void run(const Shape& shape, at::ScalarType type, int rounds) {
               static_cast<long>(shape.rows), static_cast<long>(shape.width),
               static_cast<long>(shape.vocabulary));
   for (const bool frozen_head : {false, true}) {
-    std::vector<double> products;
+    std::vector<Time> products;
     const std::vector<std::int64_t> sizes = {64, 256, 1024};
-    std::vector<std::vector<double>> times(sizes.size());
+    std::vector<std::vector<Time>> times(sizes.size());
     std::vector<double> extra(sizes.size());
     for (int round = 0; round <= rounds; ++round) {
-      const double floor = time_products(problem, frozen_head);
+      const Time floor = time_products(problem, frozen_head);
       if (round > 0) products.push_back(floor);
       for (std::size_t i = 0; i < sizes.size(); ++i) {
-        const double time = time_loss(problem, frozen_head, sizes[i] << 20, extra[i]);
+        const Time time = time_loss(problem, frozen_head, sizes[i] << 20, extra[i]);
         if (round > 0) times[i].push_back(time);
       }
     }
     for (std::size_t i = 0; i < sizes.size(); ++i) {
+      const double wall = median(times[i], &Time::wall);
+      const double bare = median(products, &Time::wall);
+      const double cpu_ratio = median(times[i], &Time::cpu) / median(products, &Time::cpu);
       std::printf(
-          "  %s head, workspace %4ld MiB: %.3f s, products %.3f s, ratio %.2f, extra %.0f MiB\n",
-          frozen_head ? "frozen" : "trained", static_cast<long>(sizes[i]), median(times[i]),
-          median(products), median(times[i]) / median(products), extra[i]);
+          "  %s head, workspace %4ld MiB: %.3f s, products %.3f s, ratio %.2f (CPU time "
+          "%.2f), extra %.0f MiB\n",
+          frozen_head ? "frozen" : "trained", static_cast<long>(sizes[i]), wall, bare, wall / bare,
+          cpu_ratio, extra[i]);
+      std::fflush(stdout);
     }
   }
 }
@@ -121,8 +137,10 @@ int main(int argc, char** argv) {
   std::vector<Shape> shapes = {{2048, 576, 49152}, {256, 64, 512}};
   if (argc >= 4) shapes = {{std::atol(argv[1]), std::atol(argv[2]), std::atol(argv[3])}};
   const int rounds = argc >= 5 ? std::atoi(argv[4]) : 3;
+  const std::string only = argc >= 6 ? argv[5] : "";
   for (const auto& shape : shapes) {
-    for (const auto type : {at::kBFloat16, at::kFloat}) run(shape, type, rounds);
+    if (only != "fp32") run(shape, at::kBFloat16, rounds);
+    if (only != "bf16") run(shape, at::kFloat, rounds);
   }
   return 0;
 }

@@ -13,6 +13,7 @@ namespace distill::metrics::detail {
 namespace {
 
 std::string formatted(const char* format, double value) {
+  if (std::isnan(value)) value = std::fabs(value);  // some processors give NaN a sign
   std::array<char, 48> text{};
   std::snprintf(text.data(), text.size(), format, value);
   return text.data();

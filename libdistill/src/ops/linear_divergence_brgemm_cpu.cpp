@@ -118,11 +118,13 @@ class BrgemmDivergence {
   std::int64_t choose_chunk() const {
     const std::int64_t wanted = round_up(problem_.num_rows, kRowStep);
     std::int64_t budget = problem_.workspace_bytes;
-    if (wanted * bytes_per_row() > budget && problem_.needs_head_grad) {
+    const bool in_chunks = wanted > cpu::kMostRows || wanted * bytes_per_row() > budget;
+    if (in_chunks && problem_.needs_head_grad) {
       const std::int64_t head_bytes = num_blocks_ * kBlock * width_ * 4;
       budget -= std::min(budget / 2, head_bytes);
     }
-    const std::int64_t fitting = std::max<std::int64_t>(1, budget / bytes_per_row() / kRowStep);
+    const std::int64_t fitting =
+        std::clamp<std::int64_t>(budget / bytes_per_row() / kRowStep, 1, cpu::kMostRows / kRowStep);
     const std::int64_t chunks = (wanted / kRowStep + fitting - 1) / fitting;
     return std::min(wanted, round_up((problem_.num_rows + chunks - 1) / chunks, kRowStep));
   }

@@ -85,7 +85,8 @@ class DenseDivergence {
     const std::int64_t row_bytes =
         models * (num_blocks_ * block_ * static_cast<std::int64_t>(sizeof(T)) +
                   RunningStats<T>::bytes_per_row(1, temperatures));
-    const std::int64_t fitting = std::max<std::int64_t>(1, problem_.workspace_bytes / row_bytes);
+    const std::int64_t fitting =
+        std::clamp<std::int64_t>(problem_.workspace_bytes / row_bytes, 1, cpu::kMostRows);
     const std::int64_t chunks = (problem_.num_rows + fitting - 1) / fitting;
     return (problem_.num_rows + chunks - 1) / chunks;
   }

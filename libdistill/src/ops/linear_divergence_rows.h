@@ -61,6 +61,10 @@ class SlotValues {
 /// hundreds of MiB in small ones takes a tenth of the whole operator's time.
 at::Tensor logit_buffer(at::IntArrayRef sizes, at::ScalarType type);
 
+/// More rows at once gain nothing: the heads are read seldom enough, and first touching more memory
+/// costs more than it saves.
+inline constexpr std::int64_t kMostRows = 512;
+
 /// Work is split into as many slots as there are threads, whoever runs them: the order of every
 /// sum depends on nothing else.
 std::int64_t num_slots();

@@ -19,9 +19,25 @@ void add_scalar(at::Tensor& total, const at::Tensor& value) {
 
 }  // namespace
 
-GradientStep::GradientStep(const TrainerParts& parts, std::int64_t num_micro_batches,
+std::int64_t num_micro_batches(const TrainerOptions& options, const dist::Communicator& ranks) {
+  return options.batch_size / options.micro_batch_size / ranks.size();
+}
+
+GradientStep::GradientStep(const TrainerParts& parts, const TrainerOptions& options,
                            GradientAccumulator& accumulator)
-    : parts_(parts), num_micro_batches_(num_micro_batches), accumulator_(accumulator) {}
+    : parts_(parts),
+      micro_batch_size_(options.micro_batch_size),
+      num_micro_batches_(num_micro_batches(options, parts.ranks)),
+      accumulator_(accumulator) {}
+
+types::Batch GradientStep::next_batch() {
+  types::Batch batch = parts_.batches.next();
+  if (batch.num_sequences != micro_batch_size_) {
+    fail<ConfigError>("batches come with ", batch.num_sequences,
+                      " rows, expected `micro_batch_size` of them: ", micro_batch_size_);
+  }
+  return batch;
+}
 
 types::LossValue GradientStep::forward(const types::Batch& batch) {
   losses::LossInput input;
@@ -66,7 +82,7 @@ StepSums GradientStep::run(const std::function<bool()>& should_stop) {
   std::vector<types::Batch> batches;
   std::array<std::int64_t, 2> counts = {0, 0};
   for (std::int64_t i = 0; i < num_micro_batches_; ++i) {
-    batches.push_back(parts_.batches.next());
+    batches.push_back(next_batch());
     counts[0] += batches.back().input.input_ids.numel();
     counts[1] += batches.back().num_targets;
   }

@@ -12,6 +12,9 @@
 
 namespace distill::train {
 
+/// Of one rank and one optimizer step.
+std::int64_t num_micro_batches(const TrainerOptions& options, const dist::Communicator& ranks);
+
 /// What one optimizer step computed before its update, summed over all ranks.
 struct StepSums {
   bool abandoned = false;    ///< a stop was asked for; nothing may be used
@@ -25,10 +28,11 @@ struct StepSums {
 /// target token of the whole step in the accumulator.
 class GradientStep {
  public:
-  GradientStep(const TrainerParts& parts, std::int64_t num_micro_batches,
+  GradientStep(const TrainerParts& parts, const TrainerOptions& options,
                GradientAccumulator& accumulator);
 
-  /// `should_stop` is asked before every micro-batch, on all ranks alike.
+  /// `should_stop` is asked before every micro-batch, on all ranks alike. Throws ConfigError when
+  /// batches do not have `micro_batch_size` rows.
   StepSums run(const std::function<bool()>& should_stop);
 
  private:
@@ -36,11 +40,13 @@ class GradientStep {
     at::Tensor loss;                ///< double scalar
     std::vector<at::Tensor> parts;  ///< double scalars in the order of part_names_
   };
+  types::Batch next_batch();
   types::LossValue forward(const types::Batch& batch);
   void add(Totals& totals, const types::LossValue& value);
   void reduce(const Totals& totals, StepSums& sums);
 
   const TrainerParts& parts_;
+  std::int64_t micro_batch_size_;
   std::int64_t num_micro_batches_;
   GradientAccumulator& accumulator_;
   std::vector<std::string> part_names_;  ///< empty until a loss was formed

@@ -21,6 +21,11 @@ namespace {
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
 constexpr const char* kStateFile = "state.json";
 
+/// Without the sign that some processors give to NaN.
+std::string shown(double value) {
+  return std::isnan(value) ? "nan" : core::concat(value);
+}
+
 void require(bool holds, const std::string& what) {
   if (!holds) fail<ConfigError>(what);
 }
@@ -52,10 +57,6 @@ void check(const TrainerOptions& options, const TrainerParts& parts) {
   }
 }
 
-std::int64_t num_micro_batches(const TrainerOptions& options, const TrainerParts& parts) {
-  return options.batch_size / options.micro_batch_size / parts.ranks.size();
-}
-
 }  // namespace
 
 struct Trainer::Impl {
@@ -63,8 +64,8 @@ struct Trainer::Impl {
       : options(options_in),
         parts(std::move(parts_in)),
         accumulator(parts.trainable,
-                    num_micro_batches(options, parts) == 1 && parts.ranks.size() == 1),
-        gradient_step(parts, num_micro_batches(options, parts), accumulator) {
+                    num_micro_batches(options, parts.ranks) == 1 && parts.ranks.size() == 1),
+        gradient_step(parts, options, accumulator) {
     state.data_position = parts.batches.position();
   }
 
@@ -76,8 +77,6 @@ struct Trainer::Impl {
   }
   /// False when it was given up because of a stop.
   bool train_step();
-  /// Returns the global gradient norm.
-  double update(const StepSums& sums);
   void skip(const StepSums& sums, double norm);
   bool after_step();
   void save_checkpoint();
@@ -179,7 +178,7 @@ void Trainer::Impl::skip(const StepSums& sums, double norm) {
                                 ? core::concat("the last checkpoint is step ", saved_step)
                                 : "there is no checkpoint yet";
   fail<Error>("step ", state.step, ": loss or gradient was not finite ", state.skipped_in_a_row,
-              " times in a row (now loss ", sums.loss, ", gradient norm ", norm,
+              " times in a row (now loss ", shown(sums.loss), ", gradient norm ", shown(norm),
               "); those steps changed no weight and ", saved,
               "; check student, teacher and data for non-finite values, or lower the rate");
 }

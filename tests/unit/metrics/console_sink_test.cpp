@@ -71,7 +71,7 @@ TEST(ConsoleSink, EventsPrintAboveTheBar) {
   sink->step(step_values(1, 1.0, 10, 1.0));
   const std::string bar = text.substr(text.rfind('\r'));
   text.clear();
-  sink->event("skipped_step", {{"step", std::int64_t{2}}, {"loss", std::nan("")}});
+  sink->event("skipped_step", {{"step", std::int64_t{2}}, {"loss", -std::nan("")}});
   EXPECT_EQ(text, "\r\x1b[Kskipped step  step 2  loss nan\n" + bar);
 }
 

@@ -171,7 +171,7 @@ INSTANTIATE_TEST_SUITE_P(
         Damage{"\"model_type\": \"llama\"",
                "\"model_type\": \"a\\nb\\u0000\"",
                {"`model_type`", "known are"}},
-        Damage{"\"model_type\": \"llama\", ", "\"model_type\": 1, ", {"`model_type`", "string"}},
+        Damage{"\"model_type\": \"llama\",", "\"model_type\": 1,", {"`model_type`", "string"}},
         Damage{"\"model_type\": \"llama\",", "", {"`model_type`"}},
         Damage{"LlamaForCausalLM",
                "LlamaForSequenceClassification",

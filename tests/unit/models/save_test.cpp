@@ -98,7 +98,7 @@ TEST_P(SaveModel, ConfigChangesLayersAndDtypeOnly) {
 TEST_P(SaveModel, OtherDtypeAndShards) {
   const auto model = load_causal_lm(base, {});
   save_causal_lm(*model, saved,
-                 {.base_folder = base, .dtype = at::kBFloat16, .max_shard_bytes = 20000});
+                 {.base_folder = base, .dtype = at::kBFloat16, .max_shard_bytes = 10000});
   EXPECT_TRUE(fs::exists(saved / "model.safetensors.index.json"));
   const auto reread = load_causal_lm(saved, {});
   const auto original = model->parameters(), rounded = reread->parameters();

@@ -52,7 +52,9 @@ TEST(InverseFrequencies, Llama3KeepsHighDividesLowAndBlendsBetween) {
       EXPECT_NEAR(ratio, (1 - smooth) / 8.0 + smooth, 1e-12);
       ++blended;
     }
-    if (i > 0) EXPECT_LT(at_index(f, i), at_index(f, i - 1));
+    if (i > 0) {
+      EXPECT_LT(at_index(f, i), at_index(f, i - 1));
+    }
   }
   EXPECT_GT(kept, 0);
   EXPECT_GT(divided, 0);

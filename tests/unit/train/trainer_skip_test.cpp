@@ -24,6 +24,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 TrainingRig::Settings settings_for(std::int64_t steps, at::ScalarType dtype = at::kFloat) {
   TrainingRig::Settings settings;
   settings.train.steps = steps;
+  settings.train.schedule.kind = ScheduleKind::kConstant;  // the same in runs of any length
   settings.dtype = dtype;
   return settings;
 }

@@ -53,7 +53,7 @@ TEST(TrainerState, AnotherFormatVersionIsRefusedByItsNumber) {
 TEST(TrainerState, DamagedTextsAreRefused) {
   const TempFolder folder;
   const std::string text = text_of(kState);
-  for (std::size_t length = 0; length + 2 < text.size(); ++length) {
+  for (std::size_t length = 0; length + 2 < text.size(); length += 9) {
     core::write_file_atomically(folder / "state.json", text.substr(0, length));
     message_of<FormatError>([&] { read_state(folder / "state.json"); });
   }

@@ -127,6 +127,10 @@ TEST(Trainer, RefusesOptionsThatCannotWork) {
   rig.loss.with_teacher = true;
   EXPECT_EQ(message_of<ConfigError>([&] { rig.trainer(); }),
             "loss `plain` compares with a teacher, and there is none");
+  TrainingRig uneven(TrainingRig::Settings{});
+  uneven.settings.train.micro_batch_size = 4;  // the stream was made for 2
+  EXPECT_EQ(message_of<ConfigError>([&] { uneven.trainer().run(); }),
+            "batches come with 2 rows, expected `micro_batch_size` of them: 4");
   TrainingRig frozen(TrainingRig::Settings{});
   frozen.student.parameters()[1].tensor.set_requires_grad(false);
   EXPECT_EQ(message_of<ConfigError>([&] { frozen.trainer(); }),

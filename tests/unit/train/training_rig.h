@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/nonzero.h>
@@ -90,7 +91,7 @@ inline double number(const metrics::Values& values, const std::string& name) {
   return 0;
 }
 
-/// About 40 rows of different lengths; `text` makes each of them.
+/// Each text in a row of its own.
 inline std::shared_ptr<const data::Dataset> make_dataset(const std::vector<std::string>& texts) {
   const TempFolder folder;
   std::string lines;
@@ -104,18 +105,22 @@ inline std::shared_ptr<const data::Dataset> make_dataset(const std::vector<std::
                              nullptr, *log);
 }
 
+/// 37 or more rows of different lengths.
 inline std::shared_ptr<const data::Dataset> toy_dataset() {
-  static const std::vector<std::string> kWords = {"red ", "blue ", "green ", "one ", "two "};
-  std::vector<std::string> texts;
-  core::RandomState random(5);
-  for (int i = 0; i < 37; ++i) {
-    std::string text;
-    for (std::uint64_t words = 1 + random.below(4); words > 0; --words) {
-      text += kWords[random.below(kWords.size())];
+  static const std::shared_ptr<const data::Dataset> dataset = [] {
+    const std::vector<std::string> words = {"red ", "blue ", "green ", "one ", "two "};
+    std::vector<std::string> texts;
+    core::RandomState random(5);
+    for (int i = 0; i < 37; ++i) {
+      std::string text;
+      for (std::uint64_t left = 1 + random.below(4); left > 0; --left) {
+        text += words[random.below(words.size())];
+      }
+      texts.push_back(text);
     }
-    texts.push_back(text);
-  }
-  return make_dataset(texts);
+    return make_dataset(texts);
+  }();
+  return dataset;
 }
 
 /// Everything a trainer works with, around a toy model; two rigs of the same settings are equal.
@@ -141,6 +146,7 @@ struct TrainingRig {
                                    .rows_per_batch = settings.train.micro_batch_size,
                                    .rank = ranks.rank(),
                                    .num_ranks = ranks.size()}) {
+    at::set_num_threads(1);  // waking threads costs more than these models do
     loss.with_teacher = settings.with_teacher;
     if (settings.checkpoints) store.emplace(*settings.checkpoints);
   }
