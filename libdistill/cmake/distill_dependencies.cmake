@@ -17,6 +17,8 @@ find_package(Torch REQUIRED)
 set(CMAKE_MESSAGE_LOG_LEVEL ${distill_suppress_saved})
 
 find_package(Threads REQUIRED)
+# at::parallel_for is a template: without OpenMP in the file that uses it, it runs on one thread.
+find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(spdlog REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(yaml-cpp REQUIRED)
