@@ -30,7 +30,7 @@ TEST_F(TrainCommandTest, DryRunShowsThePlanAndWritesNothing) {
   command_.dry_run = true;
   const std::string text = run_train_command(command_, tiny_.log);
   for (const char* part : {"# resolved recipe\nname: tiny\n", "# plan\nteacher  ", "2 layers of 4",
-                           "trained  ", "eval 2 rows", "# memory, estimated (cpu", "total  "}) {
+                           "trained  ", "eval 3 rows", "# memory, estimated (cpu", "total  "}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
   }
   EXPECT_FALSE(fs::exists(tiny_.folder / "run"));
