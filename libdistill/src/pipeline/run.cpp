@@ -184,7 +184,9 @@ class Run {
     report_.seconds = result.seconds;
     if (result.stopped_by == 0) return;
     fail<Interrupted>(folder_.path().string(), ": stopped by signal ", result.stopped_by,
-                      " after step ", result.steps, " of ", steps_, ", which is saved", kGoOn);
+                      " after step ", result.steps, " of ", steps_,
+                      result.steps > 0 ? ", which is saved" : "; there is nothing to save yet",
+                      kGoOn);
   }
 
   void evaluate_after() {

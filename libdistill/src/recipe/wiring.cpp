@@ -114,6 +114,9 @@ DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Log
   };
   parts.train = load(recipe.data.train);
   if (!recipe.data.eval.empty()) parts.eval = load(recipe.data.eval);
+  if (parts.eval && recipe.data.max_eval_rows > 0) {
+    parts.eval = parts.eval->first_rows(recipe.data.max_eval_rows);
+  }
   return parts;
 }
 

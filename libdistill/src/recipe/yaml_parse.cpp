@@ -29,9 +29,7 @@ struct Refused {
 class TreeBuilder : public YAML::EventHandler {
  public:
   TreeBuilder(std::int64_t override, ProblemList& problems)
-      : override_(override), problems_(problems) {
-    root_.place = place(YAML::Mark::null_mark());  // of an empty file
-  }
+      : override_(override), problems_(problems) {}
 
   Node take() { return std::move(root_); }
 
@@ -209,7 +207,9 @@ std::optional<Node> parse_yaml(std::string_view text, std::int64_t override,
                  core::concat("not valid YAML: ", core::printable(error.msg, 120)));
     return std::nullopt;
   }
-  return builder.take();
+  Node root = builder.take();
+  if (root.kind == Node::Kind::kNull) root.place = place(1);  // an empty file begins at its start
+  return root;
 }
 
 }  // namespace distill::recipe::detail

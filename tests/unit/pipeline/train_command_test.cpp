@@ -30,15 +30,17 @@ TEST_F(TrainCommandTest, DryRunShowsThePlanAndWritesNothing) {
   command_.dry_run = true;
   const std::string text = run_train_command(command_, tiny_.log);
   for (const char* part : {"# resolved recipe\nname: tiny\n", "# plan\nteacher  ", "2 layers of 4",
-                           "trained  ", "# memory, estimated (cpu", "total  "}) {
+                           "trained  ", "eval 3 rows", "# memory, estimated (cpu", "total  "}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
   }
   EXPECT_FALSE(fs::exists(tiny_.folder / "run"));
 
   command_.json = true;
+  command_.overrides = {"data.max_eval_rows=1"};
   const io::JsonValue value = io::parse_json(run_train_command(command_, tiny_.log), "plan");
   const io::JsonCursor plan(value, "plan");
   EXPECT_EQ(plan.at("steps").as_int(), 12);
+  EXPECT_EQ(plan.at("eval_rows").as_int(), 1);
   EXPECT_LT(plan.at("trainable_parameters").as_int(), plan.at("student").at("parameters").as_int());
   EXPECT_GT(plan.at("memory_bytes").at("cpu").at("total").as_int(), 0);
 }
