@@ -15,7 +15,6 @@
 #include <distill/commands/tokenize.h>
 #include <distill/pipeline/train_command.h>
 
-
 namespace {
 
 using namespace distill;
@@ -24,8 +23,8 @@ using namespace distill;
 using Action = std::function<int(core::Logger&)>;
 
 void add_dtype(CLI::App& app, c10::ScalarType& dtype) {
-  static const std::map<std::string, c10::ScalarType> kNames = {{"fp32", c10::ScalarType::Float},
-                                                                {"bf16", c10::ScalarType::BFloat16}};
+  static const std::map<std::string, c10::ScalarType> kNames = {
+      {"fp32", c10::ScalarType::Float}, {"bf16", c10::ScalarType::BFloat16}};
   app.add_option("--dtype", dtype, "Type of weights and activations: fp32 or bf16")
       ->transform(CLI::CheckedTransformer(kNames, CLI::ignore_case));
 }
@@ -72,9 +71,11 @@ void add_generate(CLI::App& cli, Action& action) {
   app->add_option("--chat-template", options->chat_template, "auto, chatml or none");
   app->add_option("--max-new-tokens", options->generate.max_new_tokens, "Most tokens to write")
       ->check(CLI::PositiveNumber);
-  app->add_option("--temperature", options->generate.temperature, "0 always takes the likeliest token")
+  app->add_option("--temperature", options->generate.temperature,
+                  "0 always takes the likeliest token")
       ->check(CLI::NonNegativeNumber);
-  app->add_option("--top-p", options->generate.top_p, "Sample from the likeliest ids of this probability")
+  app->add_option("--top-p", options->generate.top_p,
+                  "Sample from the likeliest ids of this probability")
       ->check(CLI::Range(0.0, 1.0));
   app->add_option("--seed", options->generate.seed, "Same seed, same text");
   app->add_flag("--json", options->json, "One JSON object per prompt");
@@ -96,7 +97,8 @@ void add_eval(CLI::App& cli, Action& action) {
   app->add_option("--task", options->task, "perplexity or agreement")
       ->check(CLI::IsMember({"perplexity", "agreement"}));
   app->add_option("--chat-template", options->chat_template, "auto, chatml or none");
-  app->add_option("--sequence-length", options->sequence_length, "Tokens of one row")->check(CLI::Range(2, 1 << 20));
+  app->add_option("--sequence-length", options->sequence_length, "Tokens of one row")
+      ->check(CLI::Range(2, 1 << 20));
   app->add_option("--max-rows", options->max_rows, "0: all")->check(CLI::NonNegativeNumber);
   app->add_flag("--json", options->json, "Write one JSON object");
   add_dtype(*app, options->dtype);
@@ -133,7 +135,8 @@ int main(int argc, char** argv) {
   bool verbose = false;
   app.add_flag("--verbose", verbose, "More messages, and back-traces with errors");
   Action action;
-  for (auto* add : {add_tokenize, add_logits, add_generate, add_eval, add_inspect}) add(app, action);
+  for (auto* add : {add_tokenize, add_logits, add_generate, add_eval, add_inspect})
+    add(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

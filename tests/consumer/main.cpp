@@ -16,7 +16,8 @@ struct TinyModelImpl : torch::nn::Module {
   explicit TinyModelImpl(int64_t width)
       : embedding(register_module("embedding", torch::nn::Embedding(kVocabulary, width))),
         mixer(register_module("mixer", torch::nn::Linear(width, width))),
-        head(register_module("head", torch::nn::Linear(torch::nn::LinearOptions(width, kVocabulary).bias(false)))) {}
+        head(register_module(
+            "head", torch::nn::Linear(torch::nn::LinearOptions(width, kVocabulary).bias(false)))) {}
 
   distill::types::ModelOutput forward(const torch::Tensor& ids) {
     return {torch::tanh(mixer(embedding(ids))), head->weight, {}};

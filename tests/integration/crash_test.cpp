@@ -39,7 +39,9 @@ long count_calls() {
 }
 
 /// Every k-th point in a normal run, all of them with DISTILL_EXHAUSTIVE=1.
-long stride(long calls, long points) { return std::getenv("DISTILL_EXHAUSTIVE") != nullptr ? 1 : calls / points + 1; }
+long stride(long calls, long points) {
+  return std::getenv("DISTILL_EXHAUSTIVE") != nullptr ? 1 : calls / points + 1;
+}
 
 TEST(Crash, KilledBeforeAnyWriteTheRunGoesOnBitForBit) {
   const std::string expected = straight_hash();
@@ -84,8 +86,8 @@ TEST(Crash, KilledAtRandomMomentsTheRunGoesOnBitForBit) {
       ASSERT_LT(start, 200) << "no progress";
       const std::chrono::milliseconds limit(250 + random.below(900));
       const auto result = run.train({}, {.signal = [&](std::chrono::milliseconds elapsed) {
-        return elapsed >= limit ? SIGKILL : 0;
-      }});
+                                      return elapsed >= limit ? SIGKILL : 0;
+                                    }});
       if (result.exit_code == 0) break;
       ASSERT_EQ(result.signal, SIGKILL) << result.err;
       ++kills;
@@ -98,15 +100,16 @@ TEST(Crash, KilledAtRandomMomentsTheRunGoesOnBitForBit) {
 TEST(Crash, ASecondProcessOnTheSameRunIsRefused) {
   const TinyRun run;
   bool tried = false;
-  const auto first = run.train({"train.steps=60"}, {.signal = [&](std::chrono::milliseconds) {
-    if (!tried && fs::exists(run.output() / "checkpoints/step_00000002")) {
-      tried = true;
-      const auto second = run.train({"train.steps=60"});
-      EXPECT_EQ(second.exit_code, 2) << second.err;
-      EXPECT_NE(second.err.find("another process"), std::string::npos) << second.err;
-    }
-    return 0;
-  }});
+  const auto first =
+      run.train({"train.steps=60"}, {.signal = [&](std::chrono::milliseconds) {
+                  if (!tried && fs::exists(run.output() / "checkpoints/step_00000002")) {
+                    tried = true;
+                    const auto second = run.train({"train.steps=60"});
+                    EXPECT_EQ(second.exit_code, 2) << second.err;
+                    EXPECT_NE(second.err.find("another process"), std::string::npos) << second.err;
+                  }
+                  return 0;
+                }});
   EXPECT_EQ(first.exit_code, 0) << first.err;
   EXPECT_TRUE(tried);
 }

@@ -17,7 +17,9 @@ ProgramResult distill(std::vector<std::string> arguments, const std::string& inp
   return run_program(arguments, {.input = input});
 }
 
-std::string tiny() { return tiny_model().string(); }
+std::string tiny() {
+  return tiny_model().string();
+}
 
 TEST(Distill, TokenizeAndBack) {
   const std::string text = "The river runs past 12 mills.\n  two  spaces\n";
@@ -65,7 +67,8 @@ TEST(Distill, LogitsProduceTransformersValues) {
     out << "\n1 2 3\n";
   }
   const auto out = folder / "logits.safetensors";
-  const auto result = distill({"logits", "--model", tiny(), "--ids", (folder / "ids").string(), "--out", out.string()});
+  const auto result = distill(
+      {"logits", "--model", tiny(), "--ids", (folder / "ids").string(), "--out", out.string()});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const auto file = io::SafetensorsFile::open(out);
   ASSERT_EQ(file.entries().size(), 2u);
@@ -81,8 +84,8 @@ TEST(Distill, LogitsRefuseBadIds) {
       {"1 2\n9999\n", "ids:2"}, {"1 -2\n", "ids:1"}, {"", "no sequence"}, {"1\n\n2\n", "ids:2"}};
   for (const auto& [text, expected] : cases) {
     std::ofstream(folder / "ids") << text;
-    const auto result = distill({"logits", "--model", tiny(), "--ids", (folder / "ids").string(), "--out",
-                                 (folder / "out.safetensors").string()});
+    const auto result = distill({"logits", "--model", tiny(), "--ids", (folder / "ids").string(),
+                                 "--out", (folder / "out.safetensors").string()});
     EXPECT_EQ(result.exit_code, 2) << result.err;
     EXPECT_NE(result.err.find(expected), std::string::npos) << result.err;
     EXPECT_FALSE(fs::exists(folder / "out.safetensors"));
@@ -90,26 +93,31 @@ TEST(Distill, LogitsRefuseBadIds) {
 }
 
 TEST(Distill, GenerateContinuesWhatTheModelLearned) {
-  const auto greedy = distill({"generate", "--model", tiny(), "--prompt", "The river runs", "--dtype", "fp32"});
+  const auto greedy =
+      distill({"generate", "--model", tiny(), "--prompt", "The river runs", "--dtype", "fp32"});
   ASSERT_EQ(greedy.exit_code, 0) << greedy.err;
   EXPECT_NE(greedy.out.find("past the mill"), std::string::npos) << greedy.out;
   const auto sample = [](const char* seed) {
-    return distill({"generate", "--model", tiny(), "--prompt", "x", "--temperature", "2", "--seed", seed, "--json",
-                    "--max-new-tokens", "30"});
+    return distill({"generate", "--model", tiny(), "--prompt", "x", "--temperature", "2", "--seed",
+                    seed, "--json", "--max-new-tokens", "30"});
   };
   const auto first = io::parse_json(sample("1").out, "out");
   const auto again = io::parse_json(sample("1").out, "out");
   const auto other = io::parse_json(sample("2").out, "out");
-  const auto text = [](const io::JsonValue& value) { return io::JsonCursor(value, "out").at("text").as_string(); };
+  const auto text = [](const io::JsonValue& value) {
+    return io::JsonCursor(value, "out").at("text").as_string();
+  };
   EXPECT_EQ(text(first), text(again));
   EXPECT_NE(text(first), text(other));
 }
 
 TEST(Distill, GenerateAnswersConversations) {
   const TempFolder folder;
-  std::ofstream(folder / "chat.jsonl") << R"({"messages": [{"role": "user", "content": "Hi"}]})" << '\n';
-  const auto result = distill({"generate", "--model", tiny(), "--chat", (folder / "chat.jsonl").string(), "--json",
-                               "--max-new-tokens", "4"});
+  std::ofstream(folder / "chat.jsonl")
+      << R"({"messages": [{"role": "user", "content": "Hi"}]})" << '\n';
+  const auto result =
+      distill({"generate", "--model", tiny(), "--chat", (folder / "chat.jsonl").string(), "--json",
+               "--max-new-tokens", "4"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const auto answer = io::parse_json(result.out, "out");
   EXPECT_EQ(io::JsonCursor(answer, "out").at("prompt").as_string(), "Hi");
@@ -117,8 +125,8 @@ TEST(Distill, GenerateAnswersConversations) {
 
 TEST(Distill, EvalComparesWithATeacher) {
   const auto result = distill({"eval", "--model", tiny(), "--teacher", tiny(), "--data",
-                               (tiny_model() / "eval.jsonl").string(), "--task", "agreement", "--json", "--dtype", "fp32",
-                               "--sequence-length", "64"});
+                               (tiny_model() / "eval.jsonl").string(), "--task", "agreement",
+                               "--json", "--dtype", "fp32", "--sequence-length", "64"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const auto value = io::parse_json(result.out, "out");
   const io::JsonCursor report(value, "out");
@@ -133,7 +141,8 @@ TEST(Distill, InspectSaysWhatThingsAre) {
   ASSERT_EQ(model.exit_code, 0) << model.err;
   const auto value = io::parse_json(model.out, "out");
   EXPECT_EQ(io::JsonCursor(value, "out").at("kind").as_string(), "model folder");
-  const auto data = distill({"inspect", (tiny_model() / "train.jsonl").string(), "--model", tiny()});
+  const auto data =
+      distill({"inspect", (tiny_model() / "train.jsonl").string(), "--model", tiny()});
   ASSERT_EQ(data.exit_code, 0) << data.err;
   EXPECT_NE(data.out.find("18"), std::string::npos) << data.out;
   EXPECT_EQ(distill({"inspect", "/nowhere"}).exit_code, 2);
@@ -154,7 +163,8 @@ TEST(Distill, ADamagedModelIsNamedByFile) {
     fs::remove_all(copy);
     fs::copy(tiny_model(), copy);
     std::ofstream(fs::path(copy) / file, std::ios::binary) << content;
-    const auto result = distill({"logits", "--model", copy.string(), "--ids", "/dev/null", "--out", "/dev/null"});
+    const auto result =
+        distill({"logits", "--model", copy.string(), "--ids", "/dev/null", "--out", "/dev/null"});
     EXPECT_EQ(result.exit_code, 2) << file << ": " << result.err;
     ASSERT_EQ(error_lines(result).size(), 1u) << result.err;
     EXPECT_NE(result.err.find(file), std::string::npos) << result.err;
@@ -164,14 +174,17 @@ TEST(Distill, ADamagedModelIsNamedByFile) {
   damaged("model.safetensors", std::string("\xff\xff\xff\xff\xff\xff\xff\x7f{}", 10));
   damaged("config.json", "{\"model_type\": \"llama\", \"hidden_size\": 1000000000000000000}");
   damaged("config.json", "{\"model_type\": \"mamba\"}");
-  damaged("config.json", "{\"model_type\": \"llama\", \"hidden_size\": 48, \"num_attention_heads\": -4}");
+  damaged("config.json",
+          "{\"model_type\": \"llama\", \"hidden_size\": 48, \"num_attention_heads\": -4}");
 }
 
 TEST(Distill, BadArgumentsExitWith2) {
   EXPECT_EQ(distill({}).exit_code, 2);
   EXPECT_EQ(distill({"frobnicate"}).exit_code, 2);
   EXPECT_EQ(distill({"tokenize"}).exit_code, 2);
-  EXPECT_EQ(distill({"logits", "--model", tiny(), "--ids", "x", "--out", "y", "--dtype", "int3"}).exit_code, 2);
+  EXPECT_EQ(distill({"logits", "--model", tiny(), "--ids", "x", "--out", "y", "--dtype", "int3"})
+                .exit_code,
+            2);
   EXPECT_EQ(distill({"--help"}).exit_code, 0);
 }
 

@@ -17,7 +17,8 @@ TEST(DistillTrain, TinyStudentComesNearerToItsTeacher) {
   const auto result = run.train({"train.steps=40"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const auto report = io::read_json_file(run.output() / "report.json");
-  EXPECT_LT(number(report, "after", "kl_to_teacher"), 0.7 * number(report, "before", "kl_to_teacher"));
+  EXPECT_LT(number(report, "after", "kl_to_teacher"),
+            0.7 * number(report, "before", "kl_to_teacher"));
   EXPECT_LT(number(report, "after", "perplexity"), number(report, "before", "perplexity"));
   EXPECT_GT(number(report, "after", "top1_agreement"), number(report, "before", "top1_agreement"));
   const io::JsonCursor cursor(report, "report.json");
@@ -37,7 +38,8 @@ TEST(DistillTrain, Bf16RunsWithFp32Masters) {
   const auto result = run.train({"precision=bf16", "train.steps=40"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const auto report = io::read_json_file(run.output() / "report.json");
-  EXPECT_LT(number(report, "after", "kl_to_teacher"), 0.7 * number(report, "before", "kl_to_teacher"));
+  EXPECT_LT(number(report, "after", "kl_to_teacher"),
+            0.7 * number(report, "before", "kl_to_teacher"));
 }
 
 TEST(DistillTrain, MetricsHoldOneObjectAStep) {
@@ -50,8 +52,8 @@ TEST(DistillTrain, MetricsHoldOneObjectAStep) {
     const io::JsonCursor row(value, "metrics.jsonl");
     if (row.has("event")) continue;
     EXPECT_EQ(row.at("step").as_int(), ++steps);
-    for (const auto* name : {"tokens", "loss", "forward_kl", "cross_entropy", "lr", "grad_norm", "tokens_per_second",
-                             "seconds"}) {
+    for (const auto* name : {"tokens", "loss", "forward_kl", "cross_entropy", "lr", "grad_norm",
+                             "tokens_per_second", "seconds"}) {
       EXPECT_TRUE(row.has(name)) << name << ": " << line;
     }
   }
@@ -73,11 +75,12 @@ TEST(DistillTrain, StoppedBySignalGoesOnBitForBit) {
     const TinyRun run;
     // Sent once, when some steps are done.
     bool sent = false;
-    const auto stopped = run.train({}, {.signal = [&](std::chrono::milliseconds) {
-      if (sent || !fs::exists(run.output() / "checkpoints/step_00000003")) return 0;
-      sent = true;
-      return number;
-    }});
+    const auto stopped =
+        run.train({}, {.signal = [&](std::chrono::milliseconds) {
+                    if (sent || !fs::exists(run.output() / "checkpoints/step_00000003")) return 0;
+                    sent = true;
+                    return number;
+                  }});
     if (stopped.exit_code == 0) continue;  // it was faster than the signal
     EXPECT_EQ(stopped.exit_code, 1) << stopped.err;
     EXPECT_NE(stopped.err.find("same command"), std::string::npos) << stopped.err;

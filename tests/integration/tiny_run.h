@@ -25,15 +25,23 @@ class TinyRun {
  public:
   TinyRun() {
     std::ofstream(recipe()) << "name: tiny\n"
-                               "output: " << output().string() << "\n"
+                               "output: "
+                            << output().string()
+                            << "\n"
                                "seed: 3\n"
                                "precision: fp32\n"
                                "student:\n"
                                "  init: {from: teacher, keep_layers: 2}\n"
-                               "teacher: {kind: local, model: " << tiny_model().string() << "}\n"
+                               "teacher: {kind: local, model: "
+                            << tiny_model().string()
+                            << "}\n"
                                "data:\n"
-                               "  train: [{path: " << (tiny_model() / "train.jsonl").string() << "}]\n"
-                               "  eval: [{path: " << (tiny_model() / "eval.jsonl").string() << "}]\n"
+                               "  train: [{path: "
+                            << (tiny_model() / "train.jsonl").string()
+                            << "}]\n"
+                               "  eval: [{path: "
+                            << (tiny_model() / "eval.jsonl").string()
+                            << "}]\n"
                                "  sequence_length: 48\n"
                                "loss:\n"
                                "  - {kind: forward_kl, weight: 0.7, temperature: 2.0}\n"
@@ -51,13 +59,16 @@ class TinyRun {
   std::filesystem::path output() const { return folder_ / "run"; }
   const std::filesystem::path& folder() const { return folder_.path(); }
 
-  ProgramResult train(const std::vector<std::string>& more = {}, const ProgramOptions& options = {}) const {
+  ProgramResult train(const std::vector<std::string>& more = {},
+                      const ProgramOptions& options = {}) const {
     std::vector<std::string> arguments = {DISTILL_TRAIN_BINARY, recipe().string()};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_program(arguments, options);
   }
 
-  std::string final_weights_hash() const { return core::hash_file(output() / "final/model.safetensors"); }
+  std::string final_weights_hash() const {
+    return core::hash_file(output() / "final/model.safetensors");
+  }
 
  private:
   TempFolder folder_;

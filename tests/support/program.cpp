@@ -43,7 +43,8 @@ std::string read_all(const std::filesystem::path& path) {
 
 }  // namespace
 
-ProgramResult run_program(const std::vector<std::string>& arguments, const ProgramOptions& options) {
+ProgramResult run_program(const std::vector<std::string>& arguments,
+                          const ProgramOptions& options) {
   const TempFolder files;
   std::ofstream(files / "in", std::ios::binary) << options.input;
   const pid_t child = ::fork();
@@ -56,7 +57,8 @@ ProgramResult run_program(const std::vector<std::string>& arguments, const Progr
     const pid_t ended = ::waitpid(child, &status, options.signal ? WNOHANG : 0);
     if (ended == child) break;
     const auto elapsed = std::chrono::steady_clock::now() - began;
-    if (const int number = options.signal(std::chrono::duration_cast<std::chrono::milliseconds>(elapsed))) {
+    if (const int number =
+            options.signal(std::chrono::duration_cast<std::chrono::milliseconds>(elapsed))) {
       ::kill(child, number);
     }
     ::usleep(2000);

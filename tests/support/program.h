@@ -9,7 +9,7 @@
 namespace distill::testing {
 
 struct ProgramOptions {
-  std::string input;                           ///< given on standard input
+  std::string input;                               ///< given on standard input
   std::map<std::string, std::string> environment;  ///< added to ours
   /// Called every few milliseconds while it runs; a signal number to send, or 0.
   std::function<int(std::chrono::milliseconds elapsed)> signal;
@@ -23,6 +23,7 @@ struct ProgramResult {
 };
 
 /// Runs a program to its end and collects what it wrote.
-ProgramResult run_program(const std::vector<std::string>& arguments, const ProgramOptions& options = {});
+ProgramResult run_program(const std::vector<std::string>& arguments,
+                          const ProgramOptions& options = {});
 
 }  // namespace distill::testing

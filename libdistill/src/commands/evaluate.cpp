@@ -18,7 +18,8 @@ namespace distill::commands {
 namespace {
 
 std::shared_ptr<const data::Dataset> load_data(const EvaluateCommandOptions& options,
-                                               const text::Tokenizer& tokenizer, core::Logger& log) {
+                                               const text::Tokenizer& tokenizer,
+                                               core::Logger& log) {
   data::DataOptions data_options;
   data_options.sequence_length = options.sequence_length;
   std::vector<data::DataFile> files;
@@ -33,11 +34,12 @@ std::unique_ptr<teachers::Teacher> load_teacher(const EvaluateCommandOptions& op
   if (options.teacher.empty()) return nullptr;
   const auto own = text::load_tokenizer(options.teacher);
   if (own->fingerprint() != tokenizer.fingerprint()) {
-    fail<InputError>(options.teacher.string(), ": its tokenizer differs from that of ", options.model.string(),
+    fail<InputError>(options.teacher.string(), ": its tokenizer differs from that of ",
+                     options.model.string(),
                      "; agreement compares token by token and needs the same one");
   }
-  return teachers::make_local_teacher(models::load_causal_lm(options.teacher, {.dtype = options.dtype}),
-                                      options.teacher.string());
+  return teachers::make_local_teacher(
+      models::load_causal_lm(options.teacher, {.dtype = options.dtype}), options.teacher.string());
 }
 
 void write_json(const eval::Evaluation& result, std::ostream& out) {
@@ -52,8 +54,8 @@ void write_json(const eval::Evaluation& result, std::ostream& out) {
 
 void write_table(const eval::Evaluation& result, std::ostream& out) {
   const auto row = [&out](const char* name, double value, int digits) {
-    out << "  " << std::left << std::setw(20) << name << std::right << std::fixed << std::setprecision(digits)
-        << std::setw(12) << value << '\n';
+    out << "  " << std::left << std::setw(20) << name << std::right << std::fixed
+        << std::setprecision(digits) << std::setw(12) << value << '\n';
   };
   row("perplexity", result.perplexity, 2);
   if (result.teacher_perplexity) row("teacher's perplexity", *result.teacher_perplexity, 2);

@@ -28,27 +28,33 @@ std::vector<text::ChatMessage> read_messages(const io::JsonCursor& row) {
   return messages;
 }
 
-std::vector<Prompt> read_prompts(const GenerateCommandOptions& options, const text::Tokenizer& tokenizer) {
+std::vector<Prompt> read_prompts(const GenerateCommandOptions& options,
+                                 const text::Tokenizer& tokenizer) {
   if (options.chat.empty()) return {{options.prompt, tokenizer.encode(options.prompt, true)}};
   const auto chat = text::load_chat_template(options.model, options.chat_template);
-  if (!chat) fail<InputError>(options.model.string(), ": has no chat template; give --prompt, or --chat-template");
+  if (!chat)
+    fail<InputError>(options.model.string(),
+                     ": has no chat template; give --prompt, or --chat-template");
   std::vector<Prompt> prompts;
   io::JsonlReader reader(options.chat);
   while (const auto row = reader.next()) {
     const auto messages = read_messages({row->value, row->source});
     if (messages.empty()) fail<InputError>(row->source, ": `messages` is empty");
-    prompts.push_back({messages.back().content, text::encode_chat(*chat, tokenizer, messages, true).ids});
+    prompts.push_back(
+        {messages.back().content, text::encode_chat(*chat, tokenizer, messages, true).ids});
   }
   if (prompts.empty()) fail<InputError>(options.chat.string(), ": no conversation in it");
   return prompts;
 }
 
-void write_json(const Prompt& prompt, const text::TokenIds& ids, const std::string& text, double seconds,
-                std::ostream& out) {
+void write_json(const Prompt& prompt, const text::TokenIds& ids, const std::string& text,
+                double seconds, std::ostream& out) {
   core::JsonWriter json;
   json.begin_object().member("prompt", prompt.text).member("text", text).key("ids").begin_array();
   for (const auto id : ids) json.value(id);
-  json.end_array().member("tokens_per_second", static_cast<double>(ids.size()) / seconds).end_object();
+  json.end_array()
+      .member("tokens_per_second", static_cast<double>(ids.size()) / seconds)
+      .end_object();
   out << json.text() << '\n';
 }
 

@@ -16,7 +16,8 @@ text::TokenIds parse_ids(std::string_view line, const std::string& source) {
     std::int64_t id = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
     if (error != std::errc() || end != word.data() + word.size() || id < 0) {
-      fail<InputError>(source, ": `", core::printable(word), "` is not an id, expected numbers separated by spaces");
+      fail<InputError>(source, ": `", core::printable(word),
+                       "` is not an id, expected numbers separated by spaces");
     }
     ids.push_back(id);
     line.remove_prefix(word.size());

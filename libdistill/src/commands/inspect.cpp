@@ -14,11 +14,13 @@ Inspection inspect(const InspectOptions& options) {
   if (fs::is_directory(path)) {
     if (fs::exists(path / "config.json")) return inspect_model_folder(options);
     if (fs::exists(path / "recipe.yaml")) return inspect_run_folder(options);
-    fail<InputError>(path.string(), ": holds neither config.json (a model) nor recipe.yaml (a run)");
+    fail<InputError>(path.string(),
+                     ": holds neither config.json (a model) nor recipe.yaml (a run)");
   }
   if (path.extension() == ".safetensors") return inspect_safetensors_file(options);
   if (path.extension() == ".jsonl") return inspect_data_file(options);
-  fail<InputError>(path.string(), ": expected a model folder, a run folder, a .safetensors or a .jsonl file");
+  fail<InputError>(path.string(),
+                   ": expected a model folder, a run folder, a .safetensors or a .jsonl file");
 }
 
 }  // namespace distill::commands

@@ -60,8 +60,8 @@ void count_tokens(const InspectOptions& options, Inspection& inspection) {
   const auto log = core::make_null_logger();
   data::DataOptions data_options;
   data_options.packing = false;
-  const auto dataset =
-      data::Dataset::load({{options.path.string(), 1.0}}, data_options, *tokenizer, chat.get(), *log);
+  const auto dataset = data::Dataset::load({{options.path.string(), 1.0}}, data_options, *tokenizer,
+                                           chat.get(), *log);
   inspection.facts.emplace_back("tokens", core::with_thousands(dataset->num_tokens()));
   inspection.facts.emplace_back("target tokens", core::with_thousands(dataset->num_targets()));
 }
@@ -74,8 +74,10 @@ Inspection inspect_data_file(const InspectOptions& options) {
   collect_problem(inspection, [&] {
     const RowCounts counts = read_rows(options, inspection);
     inspection.facts.emplace_back("rows", core::with_thousands(counts.rows));
-    if (counts.text > 0) inspection.facts.emplace_back("text rows", core::with_thousands(counts.text));
-    if (counts.chat > 0) inspection.facts.emplace_back("chat rows", core::with_thousands(counts.chat));
+    if (counts.text > 0)
+      inspection.facts.emplace_back("text rows", core::with_thousands(counts.text));
+    if (counts.chat > 0)
+      inspection.facts.emplace_back("chat rows", core::with_thousands(counts.chat));
     inspection.facts.emplace_back("text", core::human_bytes(counts.bytes));
   });
   if (!options.model.empty() && inspection.problems.empty()) {

@@ -37,7 +37,8 @@ struct WeightTotals {
       kinds += core::concat(kinds.empty() ? "" : ", ", dtype, " (", count, ")");
     }
     inspection.facts.emplace_back("tensors", core::concat(tensors, ": ", kinds));
-    inspection.facts.emplace_back("parameters", core::with_thousands(static_cast<std::int64_t>(parameters)));
+    inspection.facts.emplace_back("parameters",
+                                  core::with_thousands(static_cast<std::int64_t>(parameters)));
     inspection.facts.emplace_back("weights", core::human_bytes(bytes));
   }
 };
@@ -46,16 +47,18 @@ void describe_config(const fs::path& folder, Inspection& inspection) {
   const auto value = io::read_json_file(folder / "config.json");
   const io::JsonCursor config(value, (folder / "config.json").string());
   inspection.facts.emplace_back("family", config.string_or("model_type", "(not given)"));
-  for (const auto* key : {"num_hidden_layers", "hidden_size", "num_attention_heads", "num_key_value_heads",
-                          "vocab_size", "max_position_embeddings"}) {
-    if (config.has(key)) inspection.facts.emplace_back(key, std::to_string(config.at(key).as_int()));
+  for (const auto* key : {"num_hidden_layers", "hidden_size", "num_attention_heads",
+                          "num_key_value_heads", "vocab_size", "max_position_embeddings"}) {
+    if (config.has(key))
+      inspection.facts.emplace_back(key, std::to_string(config.at(key).as_int()));
   }
 }
 
 void describe_text(const fs::path& folder, Inspection& inspection) {
   const auto tokenizer = text::load_tokenizer(folder);
-  inspection.facts.emplace_back("tokenizer", core::concat(tokenizer->vocab_size(), " ids, fingerprint ",
-                                                          tokenizer->fingerprint()));
+  inspection.facts.emplace_back(
+      "tokenizer",
+      core::concat(tokenizer->vocab_size(), " ids, fingerprint ", tokenizer->fingerprint()));
   const auto chat = text::load_chat_template(folder, "auto");
   inspection.facts.emplace_back("chat template", chat ? chat->name() : "none");
 }
@@ -67,8 +70,9 @@ Inspection inspect_model_folder(const InspectOptions& options) {
   inspection.kind = "model folder";
   collect_problem(inspection, [&] { describe_config(options.path, inspection); });
   collect_problem(inspection, [&] {
+    const auto folder = io::SafetensorsFolder::open(options.path);
     WeightTotals totals;
-    for (const auto& [name, at] : io::SafetensorsFolder::open(options.path).tensors()) totals.add(*at.entry);
+    for (const auto& [name, at] : folder.tensors()) totals.add(*at.entry);
     totals.report(inspection);
   });
   collect_problem(inspection, [&] { describe_text(options.path, inspection); });

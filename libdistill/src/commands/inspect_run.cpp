@@ -31,7 +31,8 @@ void describe_report(const fs::path& path, Inspection& inspection) {
 void list_checkpoints(const fs::path& root, bool check, Inspection& inspection) {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(root)) {
-    if (entry.path().filename().string().starts_with("step_")) names.push_back(entry.path().filename().string());
+    if (entry.path().filename().string().starts_with("step_"))
+      names.push_back(entry.path().filename().string());
   }
   std::sort(names.begin(), names.end());
   inspection.facts.emplace_back("checkpoints", names.empty() ? "none" : core::join(names));
@@ -59,7 +60,8 @@ Inspection inspect_run_folder(const InspectOptions& options) {
     InspectOptions final_model = options;
     final_model.path = options.path / "final";
     const auto inner = inspect(final_model);
-    inspection.problems.insert(inspection.problems.end(), inner.problems.begin(), inner.problems.end());
+    inspection.problems.insert(inspection.problems.end(), inner.problems.begin(),
+                               inner.problems.end());
   }
   return inspection;
 }

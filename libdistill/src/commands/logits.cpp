@@ -17,7 +17,8 @@ namespace distill::commands {
 
 namespace {
 
-std::vector<text::TokenIds> read_sequences(const std::filesystem::path& path, std::int64_t vocab_size) {
+std::vector<text::TokenIds> read_sequences(const std::filesystem::path& path,
+                                           std::int64_t vocab_size) {
   const auto file = core::MappedFile::open(path);
   std::string_view rest = file.text();
   std::vector<text::TokenIds> sequences;
@@ -47,10 +48,12 @@ void write_logits(const LogitsOptions& options, core::Logger& log) {
   std::vector<io::NamedTensor> tensors;
   for (const auto& ids : sequences) {
     const auto output = model->forward(types::single_sequence(at::tensor(ids)));
-    tensors.emplace_back(core::concat("logits_", tensors.size()), types::logits(output, output.hidden));
+    tensors.emplace_back(core::concat("logits_", tensors.size()),
+                         types::logits(output, output.hidden));
   }
   io::write_safetensors(options.out, tensors, {{"format", "pt"}});
-  log.info(options.out.string(), ": logits of ", sequences.size(), sequences.size() == 1 ? " sequence" : " sequences");
+  log.info(options.out.string(), ": logits of ", sequences.size(),
+           sequences.size() == 1 ? " sequence" : " sequences");
 }
 
 }  // namespace distill::commands

@@ -17,7 +17,8 @@ struct EvaluateCommandOptions {
   std::filesystem::path model;
   std::filesystem::path teacher;  ///< empty: none; needed for agreement
   std::vector<std::string> data;  ///< JSONL files
-  std::string task = "perplexity";  ///< perplexity | agreement (which adds KL and top-1 to the teacher)
+  std::string task =
+      "perplexity";  ///< perplexity | agreement (which adds KL and top-1 to the teacher)
   std::string chat_template = "auto";
   std::int64_t sequence_length = 512;
   std::int64_t max_rows = 0;  ///< 0: all

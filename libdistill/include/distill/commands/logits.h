@@ -11,7 +11,8 @@ namespace distill::commands {
 struct LogitsOptions {
   std::filesystem::path model;
   std::filesystem::path ids;  ///< one sequence of ids a line, separated by spaces
-  std::filesystem::path out;  ///< safetensors: logits_0, logits_1, ... float32 [sequence, vocabulary]
+  std::filesystem::path
+      out;  ///< safetensors: logits_0, logits_1, ... float32 [sequence, vocabulary]
   c10::ScalarType dtype = c10::ScalarType::Float;  ///< of weights and activations
 };
 

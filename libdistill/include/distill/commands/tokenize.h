@@ -8,9 +8,9 @@ namespace distill::commands {
 struct TokenizeOptions {
   std::filesystem::path model;  ///< folder with the tokenizer
   bool add_special = true;      ///< BOS/EOS as the post-processor adds them
-  bool jsonl = false;           ///< texts are JSON objects with `text`, so that they may hold line breaks
-  bool decode = false;          ///< ids to texts instead
-  bool json = false;            ///< write JSON objects: {"ids": [...]} or {"text": ...}
+  bool jsonl = false;   ///< texts are JSON objects with `text`, so that they may hold line breaks
+  bool decode = false;  ///< ids to texts instead
+  bool json = false;    ///< write JSON objects: {"ids": [...]} or {"text": ...}
 };
 
 /// One text a line in, one line of ids out (or the reverse). Throws InputError naming the line.

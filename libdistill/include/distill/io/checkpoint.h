@@ -15,12 +15,12 @@ namespace distill::io {
 /// `checksums.json` listing every other file's size and XXH3-128. See docs/formats/checkpoint.md.
 class CheckpointStore {
  public:
-  /// `root` is RUN/checkpoints; made when missing. Leftovers of interrupted saves are removed, so no
-  /// other process may be saving there: hold a core::FolderLock on the run.
+  /// `root` is RUN/checkpoints; made when missing. Leftovers of interrupted saves are removed, so
+  /// no other process may be saving there: hold a core::FolderLock on the run.
   explicit CheckpointStore(std::filesystem::path root);
 
-  /// Calls `write` with a temporary folder, adds checksums, fsyncs all, renames it to its name, then
-  /// deletes the oldest beyond `keep` (never before the new one is in place). On any error the
+  /// Calls `write` with a temporary folder, adds checksums, fsyncs all, renames it to its name,
+  /// then deletes the oldest beyond `keep` (never before the new one is in place). On any error the
   /// temporary folder is removed and the older checkpoints stay. A checkpoint of the same step is
   /// replaced; steps beyond this one, left from before a resume, count as the oldest. `write` makes
   /// regular files and folders only, and none named `checksums.json`.

@@ -65,7 +65,8 @@ class JsonValue {
 };
 
 /// Throws FormatError `SOURCE:LINE:COLUMN: ...`.
-JsonValue parse_json(std::string_view text, const std::string& source, const JsonLimits& limits = {});
+JsonValue parse_json(std::string_view text, const std::string& source,
+                     const JsonLimits& limits = {});
 /// Reads a regular file. Throws InputError when missing, FormatError when it is not JSON.
 JsonValue read_json_file(const std::filesystem::path& path, const JsonLimits& limits = {});
 
@@ -80,14 +81,14 @@ class JsonCursor {
   std::string where() const;
   const std::string& source() const { return source_; }
 
-  bool has(std::string_view name) const;         ///< a member that is there and not null
-  JsonCursor at(std::string_view name) const;    ///< throws FormatError when missing
+  bool has(std::string_view name) const;       ///< a member that is there and not null
+  JsonCursor at(std::string_view name) const;  ///< throws FormatError when missing
   JsonCursor at(std::size_t index) const;
-  std::size_t size() const;                      ///< of an array or object; throws otherwise
+  std::size_t size() const;  ///< of an array or object; throws otherwise
 
   bool as_bool() const;
-  std::int64_t as_int() const;                   ///< exactly an integer; 3.0 is refused
-  double as_double() const;                      ///< any finite number
+  std::int64_t as_int() const;  ///< exactly an integer; 3.0 is refused
+  double as_double() const;     ///< any finite number
   const std::string& as_string() const;
   const JsonArray& as_array() const;
   const JsonObject& as_object() const;

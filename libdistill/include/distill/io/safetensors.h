@@ -15,7 +15,8 @@
 
 namespace distill::io {
 
-/// What the header says about one tensor. Checked: the bytes lie inside the file and match the shape.
+/// What the header says about one tensor. Checked: the bytes lie inside the file and match the
+/// shape.
 struct TensorEntry {
   std::string name;
   c10::ScalarType dtype;
@@ -24,8 +25,8 @@ struct TensorEntry {
   std::uint64_t end = 0;
 };
 
-/// One safetensors file, mapped. The format page is docs/formats/safetensors.md. Strict: the header is
-/// at most 100 MB, names are unique, the tensors cover the data exactly with no hole or overlap.
+/// One safetensors file, mapped. The format page is docs/formats/safetensors.md. Strict: the header
+/// is at most 100 MB, names are unique, the tensors cover the data exactly with no hole or overlap.
 /// Nothing is allocated on the file's word.
 class SafetensorsFile {
  public:
@@ -55,7 +56,8 @@ class SafetensorsFile {
 class SafetensorsFolder {
  public:
   /// `stem` is `model` for models, `adapter_model` for adapters.
-  static SafetensorsFolder open(const std::filesystem::path& folder, const std::string& stem = "model");
+  static SafetensorsFolder open(const std::filesystem::path& folder,
+                                const std::string& stem = "model");
 
   struct Location {
     const SafetensorsFile* file;
@@ -82,7 +84,8 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Name
 
 /// `model.safetensors`, or `model-00001-of-0000N.safetensors` with an index when the tensors exceed
 /// `max_shard_bytes`.
-void write_safetensors_folder(const std::filesystem::path& folder, const std::vector<NamedTensor>& tensors,
+void write_safetensors_folder(const std::filesystem::path& folder,
+                              const std::vector<NamedTensor>& tensors,
                               const std::map<std::string, std::string>& metadata,
                               std::uint64_t max_shard_bytes, const std::string& stem = "model");
 

@@ -13,7 +13,8 @@ struct GenerateOptions {
   double temperature = 0.0;  ///< 0: greedy
   double top_p = 1.0;        ///< keep the smallest set of ids with at least this probability
   std::uint64_t seed = 0;
-  std::vector<std::int64_t> stop_ids = {};  ///< generation ends after one of these (it is returned too)
+  std::vector<std::int64_t> stop_ids =
+      {};  ///< generation ends after one of these (it is returned too)
 };
 
 /// Continues one prompt with a key/value cache. `on_token` (may be empty) sees each new id as it

@@ -11,7 +11,7 @@ struct AdamWStep {
   double beta1 = 0.9;
   double beta2 = 0.95;
   double eps = 1e-8;
-  double weight_decay = 0.0;  ///< decoupled: weights shrink by lr * weight_decay
+  double weight_decay = 0.0;    ///< decoupled: weights shrink by lr * weight_decay
   double gradient_scale = 1.0;  ///< gradients are multiplied by it first (clipping, averaging)
   std::int64_t step = 1;        ///< 1 for the first update (bias correction)
 };

@@ -15,8 +15,10 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
   /// `gradients` in the order of the parameters given at construction (fp32 or bf16); undefined
-  /// ones are skipped. `gradient_scale` multiplies them first; `lr_factor` multiplies the peak rate.
-  virtual void step(const std::vector<at::Tensor>& gradients, double gradient_scale, double lr_factor) = 0;
+  /// ones are skipped. `gradient_scale` multiplies them first; `lr_factor` multiplies the peak
+  /// rate.
+  virtual void step(const std::vector<at::Tensor>& gradients, double gradient_scale,
+                    double lr_factor) = 0;
   /// Updates done so far.
   virtual std::int64_t steps() const = 0;
   /// The rate at factor 1.

@@ -51,11 +51,11 @@ struct TrainerParts {
 };
 
 struct TrainResult {
-  std::int64_t steps = 0;          ///< done in all, earlier runs included
-  std::int64_t tokens = 0;         ///< input tokens consumed in all
-  double seconds = 0;              ///< training time in all, earlier runs included
+  std::int64_t steps = 0;   ///< done in all, earlier runs included
+  std::int64_t tokens = 0;  ///< input tokens consumed in all
+  double seconds = 0;       ///< training time in all, earlier runs included
   std::int64_t skipped_steps = 0;
-  int stopped_by = 0;              ///< the stop flag's reason when it ended early; a checkpoint is written
+  int stopped_by = 0;  ///< the stop flag's reason when it ended early; a checkpoint is written
 };
 
 /// The loop: whole-step token counts first, micro-batches, clipping, update, checkpoint.
