@@ -84,7 +84,7 @@ TEST(Crash, KilledAtRandomMomentsTheRunGoesOnBitForBit) {
     const TinyRun run;
     for (int start = 0;; ++start) {
       ASSERT_LT(start, 200) << "no progress";
-      const std::chrono::milliseconds limit(250 + random.below(900));
+      const std::chrono::milliseconds limit(30 + random.below(450));
       const auto result = run.train({}, {.signal = [&](std::chrono::milliseconds elapsed) {
                                       return elapsed >= limit ? SIGKILL : 0;
                                     }});

@@ -105,9 +105,9 @@ TEST(DistillTrain, ChangedRecipeIsRefusedAndRestartKeepsTheOldRun) {
 
 TEST(DistillTrain, FinishedRunIsNotRepeated) {
   const TinyRun run;
-  ASSERT_EQ(run.train({"train.steps=2"}).exit_code, 0);
+  ASSERT_EQ(run.train({"train.steps=3"}).exit_code, 0);
   const auto before = fs::last_write_time(run.output() / "final/model.safetensors");
-  const auto again = run.train({"train.steps=2"});
+  const auto again = run.train({"train.steps=3"});
   EXPECT_EQ(again.exit_code, 0) << again.err;
   EXPECT_NE(again.out.find("perplexity"), std::string::npos) << again.out;
   EXPECT_EQ(fs::last_write_time(run.output() / "final/model.safetensors"), before);

@@ -9,10 +9,10 @@
 namespace distill::testing {
 
 struct ProgramOptions {
-  std::string input;                               ///< given on standard input
-  std::map<std::string, std::string> environment;  ///< added to ours
+  std::string input = {};                               ///< given on standard input
+  std::map<std::string, std::string> environment = {};  ///< added to ours
   /// Called every few milliseconds while it runs; a signal number to send, or 0.
-  std::function<int(std::chrono::milliseconds elapsed)> signal;
+  std::function<int(std::chrono::milliseconds elapsed)> signal = {};
 };
 
 struct ProgramResult {

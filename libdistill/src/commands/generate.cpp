@@ -1,5 +1,6 @@
 #include <distill/commands/generate.h>
 
+#include <algorithm>
 #include <chrono>
 #include <ostream>
 
@@ -70,6 +71,9 @@ void generate(const GenerateCommandOptions& options, std::ostream& out, core::Lo
   std::int64_t tokens = 0;
   double seconds = 0;
   for (const auto& prompt : prompts) {
+    const auto room = model->shape().max_positions - static_cast<std::int64_t>(prompt.ids.size());
+    generate_options.max_new_tokens =
+        std::min(options.generate.max_new_tokens, std::max<std::int64_t>(room, 1));
     text::StreamDecoder stream;
     std::string text;
     const auto show = [&](std::string piece) {

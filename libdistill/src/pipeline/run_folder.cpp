@@ -1,5 +1,7 @@
 #include <distill/pipeline/run_folder.h>
 
+#include <cerrno>
+
 #include <system_error>
 
 #include <distill/core/error.h>
@@ -16,7 +18,14 @@ constexpr std::uint64_t kMaxRecipeBytes = std::uint64_t{4} << 20;
 void make_folder(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
-  if (error) fail<InputError>(path.string(), ": could not make the run folder: ", error.message());
+  if (!error) return;
+  // A path that cannot be a folder is the user's to mend; a disk that is full is not bad input.
+  const bool disk = error == std::errc::no_space_on_device || error == std::errc::io_error ||
+                    error.value() == EDQUOT;
+  const auto message =
+      core::concat(path.string(), ": could not make the run folder: ", error.message());
+  if (disk) throw IoError(message);
+  throw InputError(message);
 }
 
 bool is_leftover(const fs::path& path) {

@@ -16,7 +16,7 @@ struct GenerateCommandOptions {
   std::string prompt;          ///< plain text to continue; or
   std::filesystem::path chat;  ///< JSONL with `messages`: each conversation gets its next answer
   std::string chat_template = "auto";
-  models::GenerateOptions generate;
+  models::GenerateOptions generate;  ///< max_new_tokens also ends at the model's last position
   c10::ScalarType dtype = c10::ScalarType::BFloat16;
   bool json = false;  ///< one object per prompt: prompt, text, ids, tokens_per_second
 };
