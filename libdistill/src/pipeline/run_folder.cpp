@@ -1,7 +1,6 @@
 #include <distill/pipeline/run_folder.h>
 
 #include <cerrno>
-
 #include <system_error>
 
 #include <distill/core/error.h>
