@@ -32,8 +32,8 @@ TORCH_MODULE(TinyModel);
 std::unique_ptr<distill::losses::Loss> make_loss() {
   using namespace distill::losses;
   std::vector<std::unique_ptr<Loss>> terms;
-  terms.push_back(make_forward_kl({.weight = 0.7, .temperature = 2.0}));
-  terms.push_back(make_cross_entropy({.weight = 0.3}));
+  terms.push_back(std::make_unique<ForwardKl>(ForwardKlOptions{.weight = 0.7, .temperature = 2.0}));
+  terms.push_back(std::make_unique<CrossEntropy>(CrossEntropyOptions{.weight = 0.3}));
   return make_weighted_sum(std::move(terms));
 }
 
