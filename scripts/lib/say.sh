@@ -23,7 +23,8 @@ logged() {
   shift
   mkdir -p build/logs
   "$@" >"$log" 2>&1 </dev/null && return 0
-  local status=$? why="failed (status $status)"
+  local status=$?
+  local why="failed (status $status)"
   if grep -q 'No space left on device' "$log"; then
     why="the disk is full"
   elif grep -qiE 'Temporary failure (in name )?resolving|Network is unreachable|Could not resolve|NewConnectionError|Connection (refused|timed out)|Max retries' "$log"; then
