@@ -29,6 +29,8 @@ logged() {
     why="the disk is full"
   elif grep -qiE 'Temporary failure (in name )?resolving|Network is unreachable|Could not resolve|NewConnectionError|Connection (refused|timed out)|Max retries' "$log"; then
     why="no network"
+  elif grep -q 'from versions: none' "$log"; then
+    why="the package index gave nothing; is there a network?"
   else
     tail -n 15 "$log" | sed 's/^/    /' >&2
   fi
