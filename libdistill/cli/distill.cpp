@@ -1,4 +1,5 @@
 // The `distill` command: arguments to calls, nothing else.
+#include <cstdlib>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -145,7 +146,9 @@ int main(int argc, char** argv) {
     return 2;
   }
   const auto level = verbose ? core::LogLevel::kDebug : core::LogLevel::kInfo;
-  const auto log = core::make_console_logger({level, ::isatty(STDERR_FILENO) != 0});
+  const bool terminal = ::isatty(STDERR_FILENO) != 0;
+  const auto log =
+      core::make_console_logger({level, terminal && std::getenv("NO_COLOR") == nullptr, terminal});
   try {
     return action(*log);
   } catch (const std::exception& error) {

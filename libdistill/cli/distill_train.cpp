@@ -1,4 +1,5 @@
 #include <csignal>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <string>
@@ -77,7 +78,8 @@ int main(int argc, char** argv) {
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
   const auto level = verbose ? distill::core::LogLevel::kDebug : distill::core::LogLevel::kInfo;
-  const auto log = distill::core::make_console_logger({level, command.run.terminal});
+  const auto log = distill::core::make_console_logger(
+      {level, command.run.terminal && std::getenv("NO_COLOR") == nullptr, command.run.terminal});
   try {
     std::cout << distill::pipeline::run_train_command(command, *log) << std::flush;
     return 0;

@@ -1,10 +1,11 @@
 #include <distill/commands/evaluate.h>
 
-#include <iomanip>
 #include <ostream>
 
 #include <distill/core/error.h>
 #include <distill/core/json_writer.h>
+#include <distill/core/strings.h>
+#include <distill/core/table.h>
 #include <distill/data/batch_source.h>
 #include <distill/dist/communicator.h>
 #include <distill/eval/evaluate.h>
@@ -53,15 +54,16 @@ void write_json(const eval::Evaluation& result, std::ostream& out) {
 }
 
 void write_table(const eval::Evaluation& result, std::ostream& out) {
-  const auto row = [&out](const char* name, double value, int digits) {
-    out << "  " << std::left << std::setw(20) << name << std::right << std::fixed
-        << std::setprecision(digits) << std::setw(12) << value << '\n';
+  core::Table table;
+  table.add({"perplexity", core::fixed(result.perplexity, 2)});
+  const auto optional = [&table](const char* name, std::optional<double> value, int digits) {
+    if (value) table.add({name, core::fixed(*value, digits)});
   };
-  row("perplexity", result.perplexity, 2);
-  if (result.teacher_perplexity) row("teacher's perplexity", *result.teacher_perplexity, 2);
-  if (result.kl_to_teacher) row("KL to the teacher", *result.kl_to_teacher, 4);
-  if (result.top1_agreement) row("top-1 agreement", *result.top1_agreement, 4);
-  row("tokens", static_cast<double>(result.tokens), 0);
+  optional("teacher's perplexity", result.teacher_perplexity, 2);
+  optional("KL to the teacher", result.kl_to_teacher, 4);
+  optional("top-1 agreement", result.top1_agreement, 4);
+  table.add({"tokens", core::with_thousands(result.tokens)});
+  out << table.text("  ");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <distill/core/error.h>
 #include <distill/core/json_writer.h>
+#include <distill/data/document_row.h>
 #include <distill/io/jsonl.h>
 #include <distill/models/load.h>
 #include <distill/text/chat_template.h>
@@ -20,15 +21,6 @@ struct Prompt {
   text::TokenIds ids;
 };
 
-std::vector<text::ChatMessage> read_messages(const io::JsonCursor& row) {
-  std::vector<text::ChatMessage> messages;
-  const auto list = row.at("messages");
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    messages.push_back({list.at(i).at("role").as_string(), list.at(i).at("content").as_string()});
-  }
-  return messages;
-}
-
 std::vector<Prompt> read_prompts(const GenerateCommandOptions& options,
                                  const text::Tokenizer& tokenizer) {
   if (options.chat.empty()) return {{options.prompt, tokenizer.encode(options.prompt, true)}};
@@ -39,10 +31,13 @@ std::vector<Prompt> read_prompts(const GenerateCommandOptions& options,
   std::vector<Prompt> prompts;
   io::JsonlReader reader(options.chat);
   while (const auto row = reader.next()) {
-    const auto messages = read_messages({row->value, row->source});
-    if (messages.empty()) fail<InputError>(row->source, ": `messages` is empty");
+    const auto document = data::parse_document_row(*row);
+    const auto* messages = document.messages();
+    if (messages == nullptr) {
+      fail<FormatError>(row->source, ": holds `text`, expected `messages`; give texts by --prompt");
+    }
     prompts.push_back(
-        {messages.back().content, text::encode_chat(*chat, tokenizer, messages, true).ids});
+        {messages->back().content, text::encode_chat(*chat, tokenizer, *messages, true).ids});
   }
   if (prompts.empty()) fail<InputError>(options.chat.string(), ": no conversation in it");
   return prompts;

@@ -2,6 +2,7 @@
 
 #include <distill/core/strings.h>
 #include <distill/data/batch_source.h>
+#include <distill/data/document_row.h>
 #include <distill/io/jsonl.h>
 #include <distill/text/chat_template.h>
 #include <distill/text/tokenizer.h>
@@ -18,26 +19,17 @@ struct RowCounts {
   std::int64_t rows = 0;
   std::int64_t text = 0;
   std::int64_t chat = 0;
-  std::int64_t other = 0;
   std::uint64_t bytes = 0;
 };
 
-void count_row(const io::JsonlReader::Row& row, RowCounts& counts) {
-  const io::JsonCursor cursor(row.value, row.source);
-  ++counts.rows;
-  if (cursor.has("text")) {
-    counts.bytes += cursor.at("text").as_string().size();
+void count_row(const data::DocumentRow& row, RowCounts& counts) {
+  if (const auto* text = row.text()) {
     ++counts.text;
-  } else if (cursor.has("messages")) {
-    const auto messages = cursor.at("messages");
-    for (std::size_t i = 0; i < messages.size(); ++i) {
-      counts.bytes += messages.at(i).at("content").as_string().size();
-    }
-    ++counts.chat;
-  } else {
-    ++counts.other;
-    cursor.fail("has neither `text` nor `messages`");
+    counts.bytes += text->size();
+    return;
   }
+  ++counts.chat;
+  for (const auto& message : *row.messages()) counts.bytes += message.content.size();
 }
 
 /// Every row in turn; a bad one is a problem and reading goes on at the next line.
@@ -48,7 +40,9 @@ RowCounts read_rows(const InspectOptions& options, Inspection& inspection) {
     collect_problem(inspection, [&] {
       const auto row = reader.next();
       more = row.has_value();
-      if (row) count_row(*row, counts);
+      if (!row) return;
+      ++counts.rows;
+      count_row(data::parse_document_row(*row), counts);
     });
   }
   return counts;

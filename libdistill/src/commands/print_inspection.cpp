@@ -1,9 +1,8 @@
-#include <algorithm>
-#include <iomanip>
 #include <ostream>
 
 #include <distill/commands/inspect.h>
 #include <distill/core/json_writer.h>
+#include <distill/core/table.h>
 
 namespace distill::commands {
 
@@ -19,12 +18,9 @@ void print_json(const Inspection& inspection, std::ostream& out) {
 }
 
 void print_table(const Inspection& inspection, std::ostream& out) {
-  std::size_t width = 0;
-  for (const auto& fact : inspection.facts) width = std::max(width, fact.first.size());
-  out << inspection.kind << '\n';
-  for (const auto& [name, value] : inspection.facts) {
-    out << "  " << std::left << std::setw(static_cast<int>(width) + 2) << name << value << '\n';
-  }
+  core::Table table(core::Table::Align::kLeft);
+  for (const auto& [name, value] : inspection.facts) table.add({name, value});
+  out << inspection.kind << '\n' << table.text("  ");
 }
 
 }  // namespace

@@ -26,8 +26,9 @@ class ConsoleLogger final : public Logger {
  public:
   explicit ConsoleLogger(const ConsoleLogOptions& options)
       : plain_("plain", make_sink(options.colour)), marked_("marked", make_sink(options.colour)) {
-    plain_.set_pattern("%v");
-    marked_.set_pattern("%^%l%$: %v");
+    const std::string clear_line = options.terminal ? "\r\x1b[K" : "";
+    plain_.set_pattern(clear_line + "%v");
+    marked_.set_pattern(clear_line + "%^%l%$: %v");
     for (auto* logger : {&plain_, &marked_}) {
       logger->set_level(to_spdlog(options.level));
       logger->flush_on(spdlog::level::debug);

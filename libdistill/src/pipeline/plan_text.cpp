@@ -4,6 +4,7 @@
 
 #include <distill/core/json_writer.h>
 #include <distill/core/strings.h>
+#include <distill/core/table.h>
 #include <distill/pipeline/plan.h>
 #include <distill/recipe/write.h>
 
@@ -62,12 +63,11 @@ std::string plan_text(const recipe::Recipe& recipe, const Plan& plan) {
       << " rows: about " << with_thousands(plan.run_tokens) << " tokens, "
       << percent(plan.steps * recipe.train.batch_size, plan.train_rows) << " of the data\n"
       << "\n# memory, estimated (cpu, " << human_bytes(machine_memory()) << " there)\n";
+  core::Table memory;
   for (const auto& line : memory_lines(plan.memory)) {
-    const std::string name = line.name;
-    const std::string bytes = human_bytes(line.bytes);
-    out << name << std::string(18 - name.size(), ' ') << std::string(12 - bytes.size(), ' ')
-        << bytes << "\n";
+    memory.add({line.name, human_bytes(line.bytes)});
   }
+  out << memory.text();
   return out.str();
 }
 

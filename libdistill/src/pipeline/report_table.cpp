@@ -1,23 +1,16 @@
-#include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstdio>
-#include <string_view>
+#include <string>
 #include <vector>
 
 #include <distill/core/strings.h>
+#include <distill/core/table.h>
 #include <distill/pipeline/report.h>
 
 namespace distill::pipeline {
 
 namespace {
 
-std::string fixed(double value, int digits) {
-  if (!std::isfinite(value)) return "not finite";
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%.*f", digits, value);
-  return text.data();
-}
+using core::fixed;
 
 std::string perplexity(double value) {
   if (std::isfinite(value) && value >= 10'000 && value < 1e15) {
@@ -42,7 +35,7 @@ std::string speed(std::int64_t tokens, double seconds) {
   return rate < 1e15 ? core::with_thousands(std::llround(rate)) : "-";
 }
 
-using Row = std::array<std::string, 4>;
+using Row = std::vector<std::string>;
 
 Row measured(const std::string& name, const Report& report, const std::string& teacher,
              const auto& cell) {
@@ -86,18 +79,12 @@ std::vector<Row> make_rows(const Report& report) {
 }  // namespace
 
 std::string report_table(const Report& report) {
-  auto rows = make_rows(report);
-  std::string out;
-  for (std::size_t r = 0; r < rows.size(); ++r) {
-    for (std::size_t c = 0; c < rows[r].size(); ++c) {
-      if (c == 1 && !report.teacher) continue;
-      std::size_t width = 0;
-      for (const Row& row : rows) width = std::max(width, row[c].size());
-      const std::string padding(width - rows[r][c].size(), ' ');
-      out += c == 0 ? rows[r][c] + padding : "   " + padding + rows[r][c];
-    }
-    out += '\n';
+  core::Table table;
+  for (Row& row : make_rows(report)) {
+    if (!report.teacher) row.erase(row.begin() + 1);
+    table.add(std::move(row));
   }
+  std::string out = table.text();
   out += core::concat(
       "\n", core::with_thousands(report.tokens), " tokens in ", core::human_seconds(report.seconds),
       " (", core::with_thousands(std::llround(report.tokens_per_second())),

@@ -72,12 +72,28 @@ TEST_P(BatchQueueTest, TriesAgainAfterAFailure) {
   EXPECT_EQ(queue.next().num_sequences, 2);
 }
 
-TEST_P(BatchQueueTest, EndsAtAnyMoment) {
+TEST_P(BatchQueueTest, MakesNothingMoreOnceItEnds) {
+  std::atomic<int> made = 0;
+  std::atomic<int> running = 0;
   for (int taken = 0; taken < 4; ++taken) {
     for (int round = 0; round < 20; ++round) {
-      BatchQueue queue(numbered, 1, GetParam());
-      for (int i = 0; i < taken; ++i) queue.next();
-      if (round % 2 == 1) queue.seek(1000);
+      {
+        BatchQueue queue(
+            [&](std::int64_t position) {
+              ++running;
+              ++made;
+              std::this_thread::yield();
+              --running;
+              return numbered(position);
+            },
+            1, GetParam());
+        for (int i = 0; i < taken; ++i) queue.next();
+        if (round % 2 == 1) queue.seek(1000);
+      }
+      EXPECT_EQ(running, 0);
+      const int before = made;
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+      EXPECT_EQ(made, before);
     }
   }
 }
@@ -98,9 +114,17 @@ TEST(BatchQueue, MakesNoMoreThanItsDepthAhead) {
 }
 
 TEST(BatchQueue, EndsWhileAFailureWaits) {
-  BatchQueue queue([](std::int64_t) -> types::Batch { throw std::runtime_error("never taken"); }, 1,
-                   2);
-  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  std::atomic<int> tried = 0;
+  {
+    BatchQueue queue(
+        [&](std::int64_t) -> types::Batch {
+          ++tried;
+          throw std::runtime_error("never taken");
+        },
+        1, 2);
+    while (tried == 0) std::this_thread::yield();
+  }
+  EXPECT_EQ(tried, 1) << "a failure waits to be taken and is not tried again by itself";
 }
 
 }  // namespace

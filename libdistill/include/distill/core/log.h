@@ -36,6 +36,9 @@ class Logger {
 struct ConsoleLogOptions {
   LogLevel level = LogLevel::kInfo;  ///< messages below it are dropped
   bool colour = false;               ///< ANSI colours for warnings and errors
+  /// A message takes the place of a progress bar on the terminal's last line; the bar is drawn
+  /// again below it.
+  bool terminal = false;
 };
 
 /// A logger that writes plain lines to stderr. Safe to use from several threads.
