@@ -1,7 +1,10 @@
 // Time of linear_divergence (forward and backward) relative to the bare matrix products it cannot
-// do without, and its extra memory. Both are timed in turn in one run; medians are compared. The
-// ratio of CPU times tells more on a machine that others use (with OMP_WAIT_POLICY=passive).
-//   linear_divergence_bench [rows width vocabulary [rounds [bf16 | fp32]]]
+// do without, and its extra memory. All are timed in turn in one run; medians are compared.
+//   linear_divergence_bench [--shape ROWSxWIDTHxVOCABULARY]... [--dtype bf16|fp32]... [--kind
+//   KIND]...
+//                           [--workspace MIB]... [--rounds N] [--frozen]
+// KIND is a kind of loss or forward_kl+cross_entropy; without arguments: all of them on three
+// shapes. The products of forward_kl+cross_entropy and of a kind alone are the same four.
 
 #include <algorithm>
 #include <chrono>
@@ -9,12 +12,14 @@
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
 
 #include <distill/ops/linear_divergence.h>
 
@@ -74,6 +79,7 @@ Problem make_problem(const Shape& shape, at::ScalarType type) {
           random(shape.rows, shape.vocabulary, 1e-3)};
 }
 
+/// Student logits, teacher logits, gradient of the hidden states, and of the head.
 Time time_products(const Problem& p, bool frozen_head) {
   return time_of([&] {
     at::mm(p.hidden, p.head.t());
@@ -83,64 +89,136 @@ Time time_products(const Problem& p, bool frozen_head) {
   });
 }
 
-Time time_loss(const Problem& p, bool frozen_head, std::int64_t workspace, double& extra_mib) {
+struct Case {
+  std::string name;
+  std::vector<LogitTerm> terms;
+};
+
+std::vector<Case> all_cases() {
+  std::vector<Case> cases;
+  const LogitTerm cross_entropy{LogitTermKind::kCrossEntropy, 0.3};
+  for (const auto name : distill::ops::choice_names(LogitTermKind{})) {
+    const auto kind = static_cast<LogitTermKind>(cases.size());
+    if (kind == LogitTermKind::kCrossEntropy) break;
+    cases.push_back({std::string(name), {{kind, 1.0, 2.0}}});
+  }
+  cases.push_back(
+      {"forward_kl+cross_entropy", {{LogitTermKind::kForwardKl, 0.7, 2.0}, cross_entropy}});
+  return cases;
+}
+
+Time time_loss(const Problem& p, const Case& of, bool frozen_head, std::int64_t workspace,
+               double& extra_mib) {
   LinearDivergenceInput input;
   input.student_hidden = p.hidden.detach().requires_grad_();
   input.student_head = p.head.detach();
   if (!frozen_head) input.student_head.requires_grad_();
   input.teacher = distill::types::DenseHidden{p.teacher_hidden, p.teacher_head, {}};
-  input.workspace_bytes = workspace;
-  const LogitTerm term{LogitTermKind::kForwardKl, 1.0, 2.0, true};
+  input.labels = at::zeros({p.hidden.size(0)}, at::kLong);
+  input.workspace_bytes = workspace << 20;
   reset_peak();
   const double before = status_mib("VmRSS");
-  const Time time = time_of(
-      [&] { distill::ops::linear_divergence(input, std::span(&term, 1)).total.backward(); });
-  extra_mib = status_mib("VmHWM") - before;
+  const Time time =
+      time_of([&] { distill::ops::linear_divergence(input, of.terms).total.backward(); });
+  // The gradients themselves are what was asked for.
+  const double gradients = static_cast<double>(input.student_hidden.nbytes() +
+                                               (frozen_head ? 0 : input.student_head.nbytes())) /
+                           (1 << 20);
+  extra_mib = status_mib("VmHWM") - before - gradients;
   return time;
 }
 
-void run(const Shape& shape, at::ScalarType type, int rounds) {
+struct Options {
+  std::vector<Shape> shapes;
+  std::vector<at::ScalarType> types;
+  std::vector<std::string> kinds;
+  std::vector<std::int64_t> workspaces;
+  int rounds = 5;
+  bool frozen = false;
+};
+
+struct Line {
+  const Case* of;
+  std::int64_t workspace;
+  std::vector<Time> times;
+  double extra = 0;
+};
+
+void run(const Shape& shape, at::ScalarType type, const Options& options) {
   const Problem problem = make_problem(shape, type);
-  std::printf("%s rows %ld width %ld vocabulary %ld\n", c10::toString(type),
-              static_cast<long>(shape.rows), static_cast<long>(shape.width),
-              static_cast<long>(shape.vocabulary));
-  for (const bool frozen_head : {false, true}) {
-    std::vector<Time> products;
-    const std::vector<std::int64_t> sizes = {64, 256, 1024};
-    std::vector<std::vector<Time>> times(sizes.size());
-    std::vector<double> extra(sizes.size());
-    for (int round = 0; round <= rounds; ++round) {
-      const Time floor = time_products(problem, frozen_head);
-      if (round > 0) products.push_back(floor);
-      for (std::size_t i = 0; i < sizes.size(); ++i) {
-        const Time time = time_loss(problem, frozen_head, sizes[i] << 20, extra[i]);
-        if (round > 0) times[i].push_back(time);
-      }
-    }
-    for (std::size_t i = 0; i < sizes.size(); ++i) {
-      const double wall = median(times[i], &Time::wall);
-      const double bare = median(products, &Time::wall);
-      const double cpu_ratio = median(times[i], &Time::cpu) / median(products, &Time::cpu);
-      std::printf(
-          "  %s head, workspace %4ld MiB: %.3f s, products %.3f s, ratio %.2f (CPU time "
-          "%.2f), extra %.0f MiB\n",
-          frozen_head ? "frozen" : "trained", static_cast<long>(sizes[i]), wall, bare, wall / bare,
-          cpu_ratio, extra[i]);
-      std::fflush(stdout);
+  const std::vector<Case> cases = all_cases();
+  std::vector<Line> lines;
+  for (const Case& of : cases) {
+    const auto& kinds = options.kinds;
+    if (!kinds.empty() && std::find(kinds.begin(), kinds.end(), of.name) == kinds.end()) continue;
+    for (const auto workspace : options.workspaces) lines.push_back({&of, workspace, {}, 0});
+  }
+  std::vector<Time> products;
+  for (int round = 0; round <= options.rounds; ++round) {
+    const Time floor = time_products(problem, options.frozen);
+    if (round > 0) products.push_back(floor);
+    for (Line& line : lines) {
+      const Time time = time_loss(problem, *line.of, options.frozen, line.workspace, line.extra);
+      if (round > 0) line.times.push_back(time);
     }
   }
+  const double bare = median(products, &Time::wall);
+  const double flops = (options.frozen ? 6.0 : 8.0) * static_cast<double>(shape.rows) *
+                       static_cast<double>(shape.width) * static_cast<double>(shape.vocabulary);
+  std::printf("%s, %ld rows, width %ld, vocabulary %ld, %s head: products %.3f s (%.0f GFLOP/s)\n",
+              c10::toString(type), static_cast<long>(shape.rows), static_cast<long>(shape.width),
+              static_cast<long>(shape.vocabulary), options.frozen ? "frozen" : "trained", bare,
+              flops / bare / 1e9);
+  for (const Line& line : lines) {
+    const double wall = median(line.times, &Time::wall);
+    std::printf(
+        "  %-26s workspace %5ld MiB   %.3f s   ratio %.2f (CPU time %.2f)   extra %.0f MiB\n",
+        line.of->name.c_str(), static_cast<long>(line.workspace), wall, wall / bare,
+        median(line.times, &Time::cpu) / median(products, &Time::cpu), line.extra);
+  }
+  std::fflush(stdout);
+}
+
+Options parse(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string name = argv[i];
+    if (name == "--frozen") {
+      options.frozen = true;
+      continue;
+    }
+    const std::string value = i + 1 < argc ? argv[++i] : "";
+    if (name == "--shape") {
+      Shape shape{};
+      char x = 0;
+      std::istringstream(value) >> shape.rows >> x >> shape.width >> x >> shape.vocabulary;
+      options.shapes.push_back(shape);
+    } else if (name == "--dtype") {
+      options.types.push_back(value == "fp32" ? at::kFloat : at::kBFloat16);
+    } else if (name == "--kind") {
+      options.kinds.push_back(value);
+    } else if (name == "--workspace") {
+      options.workspaces.push_back(std::stol(value));
+    } else if (name == "--rounds") {
+      options.rounds = std::stoi(value);
+    } else {
+      std::fprintf(stderr, "unknown argument %s; the head of the source lists them\n", argv[i]);
+      std::exit(2);
+    }
+  }
+  if (options.shapes.empty())
+    options.shapes = {{2048, 576, 49152}, {1024, 2048, 151936}, {256, 64, 512}};
+  if (options.types.empty()) options.types = {at::kBFloat16, at::kFloat};
+  if (options.workspaces.empty()) options.workspaces = {256};
+  return options;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::vector<Shape> shapes = {{2048, 576, 49152}, {256, 64, 512}};
-  if (argc >= 4) shapes = {{std::atol(argv[1]), std::atol(argv[2]), std::atol(argv[3])}};
-  const int rounds = argc >= 5 ? std::atoi(argv[4]) : 3;
-  const std::string only = argc >= 6 ? argv[5] : "";
-  for (const auto& shape : shapes) {
-    if (only != "fp32") run(shape, at::kBFloat16, rounds);
-    if (only != "bf16") run(shape, at::kFloat, rounds);
+  const Options options = parse(argc, argv);
+  for (const auto& shape : options.shapes) {
+    for (const auto type : options.types) run(shape, type, options);
   }
   return 0;
 }

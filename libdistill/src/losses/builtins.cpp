@@ -1,17 +1,38 @@
 #include <distill/losses/builtins.h>
 
+#include <distill/losses/adaptive_kl.h>
 #include <distill/losses/cross_entropy.h>
 #include <distill/losses/forward_kl.h>
+#include <distill/losses/jsd.h>
+#include <distill/losses/reverse_kl.h>
+#include <distill/losses/skew_forward_kl.h>
+#include <distill/losses/skew_reverse_kl.h>
+#include <distill/losses/symmetric_kl.h>
+#include <distill/losses/tvd.h>
 
 namespace distill::losses {
 
+namespace {
+
+template <class Options>
+void add(LossRegistry& registry) {
+  registry.add<Options>(std::string(Options::kKind), [](const Options& options) {
+    return std::make_unique<LogitLoss<Options>>(options);
+  });
+}
+
+}  // namespace
+
 void add_builtin_losses(LossRegistry& registry) {
-  registry.add<CrossEntropyOptions>("cross_entropy", [](const CrossEntropyOptions& options) {
-    return std::make_unique<CrossEntropy>(options);
-  });
-  registry.add<ForwardKlOptions>("forward_kl", [](const ForwardKlOptions& options) {
-    return std::make_unique<ForwardKl>(options);
-  });
+  add<AdaptiveKlOptions>(registry);
+  add<CrossEntropyOptions>(registry);
+  add<ForwardKlOptions>(registry);
+  add<JsdOptions>(registry);
+  add<ReverseKlOptions>(registry);
+  add<SkewForwardKlOptions>(registry);
+  add<SkewReverseKlOptions>(registry);
+  add<SymmetricKlOptions>(registry);
+  add<TvdOptions>(registry);
 }
 
 }  // namespace distill::losses

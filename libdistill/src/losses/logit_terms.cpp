@@ -11,6 +11,7 @@ types::LossValue evaluate_terms(const LossInput& input, std::span<const ops::Log
   op_input.teacher = input.teacher;
   op_input.labels = input.labels;
   op_input.valid = input.mask;
+  op_input.weights = input.weights;
   const auto result = ops::linear_divergence(op_input, terms);
   types::LossValue value{result.total, result.count, {}};
   for (std::size_t i = 0; i < terms.size(); ++i) {

@@ -8,9 +8,9 @@
 
 namespace distill::losses {
 
-inline void check_weight(double weight, core::Problems& problems) {
-  if (std::isfinite(weight) && weight >= 0) return;
-  problems.add("weight", core::concat("must be finite and not negative, is ", weight));
+inline void check_not_negative(const char* field, double value, core::Problems& problems) {
+  if (std::isfinite(value) && value >= 0) return;
+  problems.add(field, core::concat("must be finite and not negative, is ", value));
 }
 
 /// Throws ConfigError with every problem of `options`.

@@ -90,9 +90,9 @@ struct Embedding : torch::autograd::Function<Embedding> {
 at::Tensor embedding(const at::Tensor& weight, const at::Tensor& ids) {
   check_float_on_cpu(weight, "embedding", "weight");
   TORCH_CHECK(weight.dim() == 2, "embedding: `weight` is ", weight.sizes(), ", expected [V, H]");
-  TORCH_CHECK(ids.defined() && ids.dim() == 1 && ids.scalar_type() == at::kLong &&
-                  ids.device().is_cpu(),
-              "embedding: `ids` must be an int64 tensor [N] on the CPU");
+  TORCH_CHECK(
+      ids.defined() && ids.dim() == 1 && ids.scalar_type() == at::kLong && ids.device().is_cpu(),
+      "embedding: `ids` must be an int64 tensor [N] on the CPU");
   if (needs_graph({weight})) return Embedding::apply(weight, ids);
   return at::index_select(weight, 0, ids);
 }

@@ -12,8 +12,16 @@
 
 namespace distill::ops {
 
+std::string_view name_of(LogitTermKind kind) {
+  return choice_names(kind)[static_cast<std::size_t>(kind)];
+}
+
+bool needs_teacher(LogitTermKind kind) {
+  return kind != LogitTermKind::kCrossEntropy;
+}
+
 double value_factor(const LogitTerm& term) {
-  const bool scaled = term.kind != LogitTermKind::kCrossEntropy && term.scale_by_t2;
+  const bool scaled = needs_teacher(term.kind) && term.scale_by_t2;
   return scaled ? term.temperature * term.temperature : 1.0;
 }
 

@@ -5,29 +5,24 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
-#include "ops/linear_divergence_rows.h"
+#include "ops/divergence_rows.h"
 
 // bf16 with fp32 logits. The vocabulary is split into blocks of kBlock ids, each slot of work (a
 // thread) owns a run of blocks. First pass, for each block: the heads' rows are packed, multiplied
 // with the chunk's hidden states into fp32 logits that are kept, and the running statistics are
-// updated while the tile is in cache. Second pass: logits -> gradient tile in bf16 -> added into
+// updated while the tile is in cache. Last pass: logits -> gradient tile in bf16 -> added into
 // the slot's fp32 gradient of the hidden states, and into the block's fp32 gradient of the head.
 
 namespace distill::ops {
 namespace {
 
 using cpu::Bf16;
-using cpu::GradientArgs;
-using cpu::RunningStats;
-using cpu::StatsArgs;
+using cpu::round_up;
+using Tile = cpu::Tile<float>;
 
 constexpr std::int64_t kBlock = 128;   // ids
 constexpr std::int64_t kTile = 64;     // rows handled while in cache
 constexpr std::int64_t kRowStep = 16;  // rows of a chunk are padded: few sizes of matrix product
-
-std::int64_t round_up(std::int64_t n, std::int64_t step) {
-  return (n + step - 1) / step * step;
-}
 
 const Bf16* bf16_data(const at::Tensor& x) {
   return static_cast<const Bf16*>(x.const_data_ptr());
@@ -51,15 +46,12 @@ void multiply(const Product& p, const Bf16* a, const Bf16* b, float* c) {
 
 /// Logits of one model for a chunk: [blocks][padded rows][kBlock].
 struct Side {
-  Side(std::int64_t slots, std::int64_t blocks, std::int64_t rows, std::vector<float> inverse)
-      : rows_of_block(rows),
-        stats(slots, rows, std::move(inverse)),
-        logits(cpu::logit_buffer({blocks * rows * kBlock}, at::kFloat)) {}
+  Side(std::int64_t blocks, std::int64_t rows)
+      : rows_of_block(rows), logits(cpu::logit_buffer({blocks * rows * kBlock}, at::kFloat)) {}
   float* tile(std::int64_t block, std::int64_t row) const {
     return logits.data_ptr<float>() + (block * rows_of_block + row) * kBlock;
   }
   std::int64_t rows_of_block;
-  RunningStats<float> stats;
   at::Tensor logits;
 };
 
@@ -71,11 +63,9 @@ class BrgemmDivergence {
         num_blocks_((problem.vocabulary + kBlock - 1) / kBlock),
         slots_(cpu::num_slots()),
         chunk_(choose_chunk()),
-        student_(slots_, num_blocks_, chunk_, cpu::inverse_temperatures<float>(problem)),
-        teacher_(slots_, problem.has_teacher() ? num_blocks_ : 0, chunk_,
-                 cpu::inverse_temperatures<float>(problem)),
-        terms_(cpu::term_args<float>(problem)),
-        values_(slots_, static_cast<std::int64_t>(terms_.size())) {}
+        student_(num_blocks_, chunk_),
+        teacher_(problem.has_dense_teacher() ? num_blocks_ : 0, chunk_),
+        per_row_(problem, chunk_, slots_, slots_) {}
 
   DivergenceSums run() {
     DivergenceSums sums;
@@ -94,20 +84,22 @@ class BrgemmDivergence {
       first_row_ = begin;
       rows_ = std::min(chunk_, problem_.num_rows - begin);
       padded_ = round_up(rows_, kRowStep);
+      per_row_.begin(first_row_, rows_);
       first_pass();
-      second_pass(sums);
+      if (per_row_.wants_thresholds()) set_thresholds();
+      if (per_row_.reduces()) reduce();
+      if (per_row_.wants_last_pass()) last_pass(sums);
     }
-    sums.values = values_.total();
+    sums.values = per_row_.values();
     return sums;
   }
 
  private:
   /// Bytes that grow with the rows of a chunk.
   std::int64_t bytes_per_row() const {
-    const std::int64_t models = problem_.has_teacher() ? 2 : 1;
-    const auto temperatures = static_cast<std::int64_t>(problem_.temperatures.size());
-    std::int64_t bytes = models * (num_blocks_ * kBlock * 4 + width_ * 4 +
-                                   RunningStats<float>::bytes_per_row(slots_, temperatures));
+    const std::int64_t models = problem_.has_dense_teacher() ? 2 : 1;
+    std::int64_t bytes = models * (num_blocks_ * kBlock * 4 + width_ * 4) +
+                         cpu::DivergenceRows<float>::bytes_per_row(problem_, slots_);
     if (problem_.needs_hidden_grad) bytes += slots_ * width_ * 4;
     if (problem_.needs_head_grad) bytes += width_ * 2 + slots_ * kBlock * 2;
     return bytes;
@@ -165,20 +157,23 @@ class BrgemmDivergence {
       float* tile = side.tile(block, row);
       multiply({count, kBlock, width, width, kBlock, kBlock, false}, hidden + row * width,
                reinterpret_cast<const Bf16*>(packed), tile);
-      update_stats(side, cpu::transform_of<float>(model), {block, row, count, slot});
+      add(side, block, row, count, slot);
     }
   }
 
-  struct Where {
-    std::int64_t block, row, count, slot;
-  };
-  void update_stats(Side& side, cpu::Transform<float> transform, const Where& where) {
-    StatsArgs<float> args;
-    args.block = {side.tile(where.block, where.row), kBlock, kBlock};
-    args.valid_columns = num_ids(where.block);
-    args.transform = transform;
-    side.stats.attach(args, where.slot, where.row);
-    kernels_.f32.stats(args, where.count);
+  Tile tile(const Side& side, std::int64_t block, std::int64_t row, std::int64_t count) const {
+    return {side.tile(block, row), kBlock, kBlock, num_ids(block), block * kBlock, row, count};
+  }
+
+  /// The teacher's, where it has any.
+  Tile teacher_tile(std::int64_t block, std::int64_t row, std::int64_t count) const {
+    return problem_.has_dense_teacher() ? tile(teacher_, block, row, count) : Tile();
+  }
+
+  void add(const Side& side, std::int64_t block, std::int64_t row, std::int64_t count,
+           std::int64_t slot) {
+    const Tile added = tile(side, block, row, count);
+    &side == &student_ ? per_row_.add_student(added, slot) : per_row_.add_teacher(added, slot);
   }
 
   void copy_teacher_logits(std::int64_t first_block, std::int64_t last_block, std::int64_t slot) {
@@ -194,7 +189,7 @@ class BrgemmDivergence {
           to[i] = x < cpu::kNoLogit ? cpu::kNoLogit : x;  // ids excluded with -infinity
         }
       }
-      update_stats(teacher_, {}, {block, 0, padded_, slot});
+      add(teacher_, block, 0, padded_, slot);
     }
   }
 
@@ -203,8 +198,6 @@ class BrgemmDivergence {
     hidden_ = padded_rows(problem_.student.hidden);
     const at::Tensor teacher_hidden =
         projected ? padded_rows(problem_.teacher.hidden) : at::Tensor();
-    student_.stats.reset();
-    teacher_.stats.reset();
     const std::int64_t widest =
         std::max(width_, projected ? problem_.teacher.head.size(1) : std::int64_t{0});
     for_slots([&](std::int64_t slot, std::int64_t first, std::int64_t last) {
@@ -218,8 +211,24 @@ class BrgemmDivergence {
       }
       if (problem_.teacher_logits.defined()) copy_teacher_logits(first, last, slot);
     });
-    student_.stats.finish(rows_);
-    if (problem_.has_teacher()) teacher_.stats.finish(rows_);
+    per_row_.finish_stats();
+  }
+
+  void set_thresholds() {
+    per_row_.set_thresholds([this](std::int64_t row, float* out) {
+      for (std::int64_t block = 0; block < num_blocks_; ++block) {
+        std::copy_n(teacher_.tile(block, row), num_ids(block), out + block * kBlock);
+      }
+    });
+  }
+
+  void reduce() {
+    for_slots([&](std::int64_t slot, std::int64_t first, std::int64_t last) {
+      for (std::int64_t block = first; block < last; ++block) {
+        per_row_.reduce(tile(student_, block, 0, rows_), teacher_tile(block, 0, rows_), slot);
+      }
+    });
+    per_row_.finish_reductions();
   }
 
   /// What one slot works in.
@@ -229,29 +238,6 @@ class BrgemmDivergence {
     std::vector<Bf16> head_pairs;                                // [kBlock / 2][width][2]
     std::vector<Bf16> slope_pairs;                               // [padded / 2][kBlock][2]
   };
-
-  GradientArgs<float> gradient_args(std::int64_t block, std::int64_t row, double* values,
-                                    Scratch& scratch) {
-    GradientArgs<float> args;
-    args.student = {student_.tile(block, row), kBlock, kBlock};
-    args.student_stats = student_.stats.from_row(row);
-    if (problem_.has_teacher()) {
-      args.teacher = {teacher_.tile(block, row), kBlock, kBlock};
-      args.teacher_stats = teacher_.stats.from_row(row);
-    }
-    args.num_temperatures = static_cast<std::int64_t>(problem_.temperatures.size());
-    args.transform = cpu::transform_of<float>(problem_.student);
-    args.terms = terms_.data();
-    args.num_terms = static_cast<std::int64_t>(terms_.size());
-    if (problem_.labels.defined()) {
-      args.labels = problem_.labels.const_data_ptr<std::int64_t>() + first_row_ + row;
-    }
-    args.first_column = block * kBlock;
-    args.gradient = scratch.tile.data();
-    args.scratch = scratch.row.data();
-    args.values = values;
-    return args;
-  }
 
   void pack_head_pairs(std::int64_t block, std::vector<Bf16>& pairs) const {
     const std::int64_t ids = num_ids(block);
@@ -269,7 +255,8 @@ class BrgemmDivergence {
     for (std::int64_t row = 0; row < padded_; row += kTile) {
       const std::int64_t count = std::min(kTile, padded_ - row);
       const std::int64_t real = std::clamp<std::int64_t>(rows_ - row, 0, count);
-      kernels_.f32.gradient(gradient_args(block, row, values_.of(slot), scratch), real);
+      per_row_.gradient(tile(student_, block, row, real), teacher_tile(block, row, real), slot,
+                        scratch.row.data(), scratch.tile.data());
       std::fill(scratch.tile.begin() + real * kBlock, scratch.tile.begin() + count * kBlock,
                 Bf16{0});
       if (problem_.needs_head_grad) {
@@ -301,7 +288,7 @@ class BrgemmDivergence {
                                width_, width_, num_ids(block));
   }
 
-  void second_pass(DivergenceSums& sums) {
+  void last_pass(DivergenceSums& sums) {
     if (problem_.needs_head_grad) transposed_hidden_ = hidden_.t().contiguous();
     for_slots([&](std::int64_t slot, std::int64_t first, std::int64_t last) {
       Scratch scratch;
@@ -337,8 +324,7 @@ class BrgemmDivergence {
   std::int64_t chunk_;
   Side student_;
   Side teacher_;
-  std::vector<cpu::TermArgs<float>> terms_;
-  cpu::SlotValues values_;
+  cpu::DivergenceRows<float> per_row_;
   at::Tensor slot_hidden_grad_;   // [slots, chunk, width]
   at::Tensor head_grad_;          // [blocks or slots, width, kBlock]
   at::Tensor hidden_;             // [padded, width]

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/nonzero.h>
+
+#include "ops/sparse_teacher_checks.h"
 
 namespace distill::ops {
 namespace {
@@ -46,33 +49,51 @@ void check_side(const ModelSide& side, const char* hidden_name, const char* head
               side.transform.softcap);
 }
 
-bool needs_teacher(LogitTermKind kind) {
-  switch (kind) {
-    case LogitTermKind::kForwardKl:
-      return true;
-    case LogitTermKind::kCrossEntropy:
-      return false;
+/// `what` of a term must lie in a range; `range` says which.
+void check_number(bool ok, const LogitTerm& term, const char* what, const char* range,
+                  double seen) {
+  TORCH_CHECK(ok && std::isfinite(seen), kOp, "the ", what, " of ", name_of(term.kind), " must be ",
+              range, ", is ", seen);
+}
+
+void check_term(const LogitTerm& term) {
+  check_number(true, term, "weight", "finite", term.weight);
+  if (term.kind == LogitTermKind::kCrossEntropy) {
+    check_number(term.label_smoothing >= 0 && term.label_smoothing < 1, term, "label smoothing",
+                 "in [0, 1)", term.label_smoothing);
+    check_number(term.z_loss >= 0, term, "z-loss", "0 or above", term.z_loss);
+    return;
   }
-  return false;
-}
-
-bool needs_labels(LogitTermKind kind) {
-  return kind == LogitTermKind::kCrossEntropy;
-}
-
-std::string_view name_of(LogitTermKind kind) {
-  return choice_names(kind)[static_cast<std::size_t>(kind)];
+  check_number(term.temperature > 0, term, "temperature", "above 0", term.temperature);
+  const bool between = term.beta > 0 && term.beta < 1;
+  switch (term.kind) {
+    case LogitTermKind::kJsd:
+      check_number(between, term, "beta",
+                   "in (0, 1) (its limits are not 0 but have other names: forward_kl, reverse_kl)",
+                   term.beta);
+      break;
+    case LogitTermKind::kSkewForwardKl:
+      check_number(between, term, "beta", "in (0, 1) (0 would be forward_kl)", term.beta);
+      break;
+    case LogitTermKind::kSkewReverseKl:
+      check_number(between, term, "beta", "in (0, 1) (0 would be reverse_kl)", term.beta);
+      break;
+    case LogitTermKind::kSymmetricKl:
+      check_number(term.forward_weight >= 0, term, "forward weight", "0 or above",
+                   term.forward_weight);
+      check_number(term.reverse_weight >= 0, term, "reverse weight", "0 or above",
+                   term.reverse_weight);
+      break;
+    default:
+      break;
+  }
 }
 
 /// Terms, and each temperature once.
 void take_terms(std::span<const LogitTerm> terms, DivergenceProblem& problem) {
   for (const LogitTerm& term : terms) {
-    const bool heated = term.kind != LogitTermKind::kCrossEntropy;
-    const double temperature = heated ? term.temperature : 1.0;
-    TORCH_CHECK(std::isfinite(temperature) && temperature > 0, kOp, "the temperature of ",
-                name_of(term.kind), " must be above 0, is ", temperature);
-    TORCH_CHECK(std::isfinite(term.weight), kOp, "the weight of ", name_of(term.kind),
-                " must be finite, is ", term.weight);
+    check_term(term);
+    const double temperature = needs_teacher(term.kind) ? term.temperature : 1.0;
     auto& known = problem.temperatures;
     const auto found = std::find(known.begin(), known.end(), temperature);
     problem.temperature_of.push_back(found - known.begin());
@@ -96,30 +117,91 @@ void take_valid(const LinearDivergenceInput& input, DivergenceProblem& problem) 
   if (problem.num_rows < num_rows) problem.rows = rows;
 }
 
+/// Sizes of a teacher's answer: it has a row for each of the student's.
+struct TeacherSize {
+  std::int64_t rows, vocabulary;
+};
+
+TeacherSize take_signal(const types::DenseHidden& signal, DivergenceProblem& problem) {
+  problem.teacher = {signal.hidden.detach(), signal.head.detach().contiguous(), signal.transform};
+  check_side(problem.teacher, "teacher.hidden", "teacher.head");
+  return {signal.hidden.size(0), signal.head.size(0)};
+}
+
+TeacherSize take_signal(const types::DenseLogits& signal, DivergenceProblem& problem) {
+  check_matrix(signal.logits, "teacher.logits");
+  TORCH_CHECK(at::isFloatingType(signal.logits.scalar_type()), kOp,
+              "`teacher.logits` must be floating point, is ", signal.logits.scalar_type());
+  TORCH_CHECK(signal.logits.size(1) > 0, kOp, "`teacher.logits` has no columns");
+  problem.teacher_logits = signal.logits.detach();
+  return {signal.logits.size(0), signal.logits.size(1)};
+}
+
+TeacherSize take_signal(const types::TopKLogProbs& signal, DivergenceProblem& problem) {
+  check_sparse_signal(signal.ids, {{"log_probs", signal.log_probs}}, signal.vocabulary,
+                      signal.temperature);
+  problem.sparse.temperature = signal.temperature;
+  return {signal.ids.size(0), signal.vocabulary};
+}
+
+TeacherSize take_signal(const types::SampledLogProbs& signal, DivergenceProblem& problem) {
+  check_sparse_signal(signal.ids, {{"log_probs", signal.log_probs}, {"weights", signal.weights}},
+                      signal.vocabulary, signal.temperature);
+  for (const LogitTerm& term : problem.terms) {
+    if (!needs_teacher(term.kind)) continue;
+    TORCH_CHECK(term.kind == LogitTermKind::kForwardKl, kOp, name_of(term.kind),
+                " is not linear in the teacher's probabilities, so samples of it would be biased; "
+                "a sampled teacher serves forward_kl");
+    TORCH_CHECK(term.temperature == signal.temperature, kOp,
+                "the teacher's samples are at "
+                "temperature ",
+                signal.temperature, " and forward_kl is at ", term.temperature,
+                ", they must be equal");
+  }
+  problem.sparse.temperature = signal.temperature;
+  return {signal.ids.size(0), signal.vocabulary};
+}
+
 void take_teacher(const LinearDivergenceInput& input, LogitTermKind kind,
                   DivergenceProblem& problem) {
+  const TeacherSize size = std::visit(
+      [&](const auto& signal) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(signal)>, std::monostate>) {
+          TORCH_CHECK(false, kOp, "`teacher` is missing, ", name_of(kind), " compares with one");
+          return TeacherSize{};
+        } else {
+          return take_signal(signal, problem);
+        }
+      },
+      input.teacher);
   const std::int64_t num_rows = input.student_hidden.size(0);
-  std::int64_t vocabulary = 0;
-  std::int64_t teacher_rows = 0;
-  if (const auto* dense = std::get_if<types::DenseHidden>(&input.teacher)) {
-    problem.teacher = {dense->hidden.detach(), dense->head.detach().contiguous(), dense->transform};
-    check_side(problem.teacher, "teacher.hidden", "teacher.head");
-    vocabulary = dense->head.size(0);
-    teacher_rows = dense->hidden.size(0);
-  } else if (const auto* logits = std::get_if<types::DenseLogits>(&input.teacher)) {
-    check_matrix(logits->logits, "teacher.logits");
-    TORCH_CHECK(at::isFloatingType(logits->logits.scalar_type()), kOp,
-                "`teacher.logits` must be floating point, is ", logits->logits.scalar_type());
-    TORCH_CHECK(logits->logits.size(1) > 0, kOp, "`teacher.logits` has no columns");
-    problem.teacher_logits = logits->logits.detach();
-    vocabulary = logits->logits.size(1);
-    teacher_rows = logits->logits.size(0);
-  } else {
-    TORCH_CHECK(false, kOp, "`teacher` is missing, ", name_of(kind), " compares with one");
-  }
-  TORCH_CHECK(teacher_rows == num_rows, kOp, "`teacher` has ", teacher_rows,
+  TORCH_CHECK(size.rows == num_rows, kOp, "`teacher` has ", size.rows,
               " rows and `student_hidden` ", num_rows, ", they must be equal");
-  problem.vocabulary = std::min(problem.vocabulary, vocabulary);
+  problem.vocabulary = std::min(problem.vocabulary, size.vocabulary);
+  if (const auto* top_k = std::get_if<types::TopKLogProbs>(&input.teacher)) {
+    take_sparse_rows(top_k->ids, top_k->log_probs, at::Tensor(), problem);
+  } else if (const auto* sampled = std::get_if<types::SampledLogProbs>(&input.teacher)) {
+    take_sparse_rows(sampled->ids, sampled->log_probs, sampled->weights, problem);
+  }
+}
+
+/// Factors of the rows that count.
+void take_weights(const LinearDivergenceInput& input, DivergenceProblem& problem) {
+  const std::int64_t num_rows = input.student_hidden.size(0);
+  const at::Tensor& weights = input.weights;
+  if (!weights.defined()) return;
+  TORCH_CHECK((weights.scalar_type() == at::kFloat || weights.scalar_type() == at::kDouble) &&
+                  weights.dim() == 1 && weights.size(0) == num_rows,
+              kOp, "`weights` must be fp32 or fp64 [", num_rows, "], is ", weights.scalar_type(),
+              " ", weights.sizes());
+  check_on_cpu(weights, "weights");
+  problem.row_weights =
+      take_rows(problem, weights.detach(), 0, problem.num_rows).to(at::kDouble).contiguous();
+  const auto* values = problem.row_weights.const_data_ptr<double>();
+  for (std::int64_t i = 0; i < problem.num_rows; ++i) {
+    TORCH_CHECK(values[i] >= 0 && std::isfinite(values[i]), kOp, "`weights` holds ", values[i],
+                " in a row that counts, expected a finite number, 0 or above");
+  }
 }
 
 void take_labels(const LinearDivergenceInput& input, DivergenceProblem& problem) {
@@ -160,10 +242,11 @@ DivergenceProblem checked_problem(const LinearDivergenceInput& input,
     break;
   }
   for (const LogitTerm& term : terms) {
-    if (!needs_labels(term.kind)) continue;
+    if (needs_teacher(term.kind)) continue;
     take_labels(input, problem);
     break;
   }
+  take_weights(input, problem);
   const bool recording = at::GradMode::is_enabled();
   problem.needs_hidden_grad = recording && input.student_hidden.requires_grad();
   problem.needs_head_grad = recording && input.student_head.requires_grad();

@@ -7,19 +7,12 @@
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 
-#include "ops/linear_divergence_rows.h"
+#include "ops/divergence_rows.h"
 
 namespace distill::ops {
 namespace {
 
-using cpu::DivergenceKernels;
-using cpu::GradientArgs;
-using cpu::RunningStats;
-using cpu::StatsArgs;
-
-std::int64_t round_up(std::int64_t n, std::int64_t step) {
-  return (n + step - 1) / step * step;
-}
+using cpu::round_up;
 
 /// Logits of a chunk of rows, block of ids after block of ids, each a dense [rows, block] matrix.
 template <class T>
@@ -32,11 +25,9 @@ class DenseDivergence {
         num_blocks_((problem.vocabulary + block_ - 1) / block_),
         chunk_(choose_chunk()),
         slots_(cpu::num_slots()),
-        student_(num_blocks_, chunk_, block_, cpu::inverse_temperatures<T>(problem)),
-        teacher_(problem.has_teacher() ? num_blocks_ : 0, chunk_, block_,
-                 cpu::inverse_temperatures<T>(problem)),
-        terms_(cpu::term_args<T>(problem)),
-        values_(slots_, static_cast<std::int64_t>(terms_.size())) {}
+        student_(num_blocks_, chunk_, block_),
+        teacher_(problem.has_dense_teacher() ? num_blocks_ : 0, chunk_, block_),
+        per_row_(problem, chunk_, /*stat_slots=*/1, slots_) {}
 
   DivergenceSums run() {
     const at::Tensor& head = problem_.student.head;
@@ -50,23 +41,24 @@ class DenseDivergence {
     for (std::int64_t begin = 0; begin < problem_.num_rows; begin += chunk_) {
       first_row_ = begin;
       rows_ = std::min(chunk_, problem_.num_rows - begin);
+      per_row_.begin(first_row_, rows_);
       first_pass();
-      second_pass(sums.hidden_grad, head_grad);
+      if (per_row_.wants_thresholds()) set_thresholds();
+      if (per_row_.reduces()) reduce();
+      if (per_row_.wants_last_pass()) last_pass(sums.hidden_grad, head_grad);
     }
-    sums.values = values_.total();
+    sums.values = per_row_.values();
     if (head_grad.defined()) sums.head_grad = head_grad.to(head.scalar_type());
     return sums;
   }
 
  private:
   struct Side {
-    Side(std::int64_t blocks, std::int64_t rows, std::int64_t block, std::vector<T> inverse)
-        : stats(1, rows, std::move(inverse)),
-          logits(cpu::logit_buffer({blocks, rows, block}, c10::CppTypeToScalarType<T>::value)) {}
+    Side(std::int64_t blocks, std::int64_t rows, std::int64_t block)
+        : logits(cpu::logit_buffer({blocks, rows, block}, c10::CppTypeToScalarType<T>::value)) {}
     at::Tensor tile(std::int64_t block, std::int64_t rows) const {
       return logits.select(0, block).narrow(0, 0, rows);
     }
-    RunningStats<T> stats;
     at::Tensor logits;
   };
 
@@ -80,11 +72,10 @@ class DenseDivergence {
   }
 
   std::int64_t choose_chunk() const {
-    const std::int64_t models = problem_.has_teacher() ? 2 : 1;
-    const auto temperatures = static_cast<std::int64_t>(problem_.temperatures.size());
+    const std::int64_t models = problem_.has_dense_teacher() ? 2 : 1;
     const std::int64_t row_bytes =
-        models * (num_blocks_ * block_ * static_cast<std::int64_t>(sizeof(T)) +
-                  RunningStats<T>::bytes_per_row(1, temperatures));
+        models * num_blocks_ * block_ * static_cast<std::int64_t>(sizeof(T)) +
+        cpu::DivergenceRows<T>::bytes_per_row(problem_, 1);
     const std::int64_t fitting =
         std::clamp<std::int64_t>(problem_.workspace_bytes / row_bytes, 1, cpu::kMostRows);
     const std::int64_t chunks = (problem_.num_rows + fitting - 1) / fitting;
@@ -99,27 +90,34 @@ class DenseDivergence {
     return head.narrow(0, first_id(block), num_ids(block)).to(type_);
   }
 
-  void update_stats(Side& side, std::int64_t block, cpu::Transform<T> transform) {
-    const at::Tensor tile = side.tile(block, rows_);
-    T* data = tile.data_ptr<T>();
-    at::parallel_for(
-        0, rows_, std::max<std::int64_t>(1, cpu::kLogitsForThread / block_),
-        [&](std::int64_t begin, std::int64_t end) {
-          StatsArgs<T> args;
-          args.block = {data + begin * block_, block_, round_up(num_ids(block), cpu::kColumnStep)};
-          args.valid_columns = num_ids(block);
-          args.transform = transform;
-          side.stats.attach(args, 0, begin);
-          kernels_.stats(args, end - begin);
-        });
+  /// Rows [first, last) of a block.
+  cpu::Tile<T> tile(const Side& side, std::int64_t block, std::int64_t first,
+                    std::int64_t last) const {
+    const std::int64_t ids = num_ids(block);
+    T* data = side.tile(block, rows_).template data_ptr<T>() + first * block_;
+    return {data,  block_,      round_up(ids, cpu::kColumnStep), ids, first_id(block),
+            first, last - first};
+  }
+  /// The teacher's, where it has any.
+  cpu::Tile<T> teacher_tile(std::int64_t block, std::int64_t first, std::int64_t last) const {
+    return problem_.has_dense_teacher() ? tile(teacher_, block, first, last) : cpu::Tile<T>();
   }
 
-  void project(Side& side, const ModelSide& model) {
+  void add(const Side& side, std::int64_t block) {
+    at::parallel_for(0, rows_, std::max<std::int64_t>(1, cpu::kLogitsForThread / block_),
+                     [&](std::int64_t begin, std::int64_t end) {
+                       const cpu::Tile<T> added = tile(side, block, begin, end);
+                       &side == &student_ ? per_row_.add_student(added, 0)
+                                          : per_row_.add_teacher(added, 0);
+                     });
+  }
+
+  void project(const Side& side, const ModelSide& model) {
     const at::Tensor hidden = take_rows(problem_, model.hidden, first_row_, rows_).to(type_);
     for (std::int64_t block = 0; block < num_blocks_; ++block) {
       at::Tensor out = side.tile(block, rows_).narrow(1, 0, num_ids(block));
       at::mm_out(out, hidden, head_rows(model.head, block).t());
-      update_stats(side, block, cpu::transform_of<T>(model));
+      add(side, block);
     }
   }
 
@@ -130,63 +128,59 @@ class DenseDivergence {
                           problem_.teacher_logits.narrow(1, first_id(block), num_ids(block)),
                           first_row_, rows_));
       out.clamp_min_(cpu::kNoLogit);  // ids the teacher excludes with -infinity
-      update_stats(teacher_, block, {});
+      add(teacher_, block);
     }
   }
 
   void first_pass() {
-    student_.stats.reset();
     project(student_, problem_.student);
-    student_.stats.finish(rows_);
-    if (!problem_.has_teacher()) return;
-    teacher_.stats.reset();
     if (problem_.teacher_logits.defined()) {
       copy_teacher_logits();
-    } else {
+    } else if (problem_.teacher.hidden.defined()) {
       project(teacher_, problem_.teacher);
     }
-    teacher_.stats.finish(rows_);
+    per_row_.finish_stats();
   }
 
-  GradientArgs<T> gradient_args(std::int64_t block, std::int64_t first, double* values) {
-    const std::int64_t columns = round_up(num_ids(block), cpu::kColumnStep);
-    GradientArgs<T> args;
-    args.student = {student_.tile(block, rows_).template data_ptr<T>() + first * block_, block_,
-                    columns};
-    args.student_stats = student_.stats.from_row(first);
-    if (problem_.has_teacher()) {
-      args.teacher = {teacher_.tile(block, rows_).template data_ptr<T>() + first * block_, block_,
-                      columns};
-      args.teacher_stats = teacher_.stats.from_row(first);
-    }
-    args.num_temperatures = static_cast<std::int64_t>(problem_.temperatures.size());
-    args.transform = cpu::transform_of<T>(problem_.student);
-    args.terms = terms_.data();
-    args.num_terms = static_cast<std::int64_t>(terms_.size());
-    if (problem_.labels.defined()) {
-      args.labels = problem_.labels.const_data_ptr<std::int64_t>() + first_row_ + first;
-    }
-    args.first_column = first_id(block);
-    args.values = values;
-    return args;
-  }
-
-  /// Student logits become gradients, in place.
-  void form_gradients(std::int64_t block) {
-    const std::int64_t grain = rows_ * num_ids(block) < cpu::kLogitsForThread ? slots_ : 1;
-    at::parallel_for(0, slots_, grain, [&](std::int64_t begin, std::int64_t end) {
-      std::vector<T> scratch(static_cast<std::size_t>(block_));
-      for (std::int64_t slot = begin; slot < end; ++slot) {
-        const std::int64_t first = rows_ * slot / slots_;
-        const std::int64_t last = rows_ * (slot + 1) / slots_;
-        GradientArgs<T> args = gradient_args(block, first, values_.of(slot));
-        args.scratch = scratch.data();
-        kernels_.gradient(args, last - first);
+  void set_thresholds() {
+    per_row_.set_thresholds([this](std::int64_t row, T* out) {
+      for (std::int64_t block = 0; block < num_blocks_; ++block) {
+        std::copy_n(tile(teacher_, block, row, row + 1).data, num_ids(block),
+                    out + first_id(block));
       }
     });
   }
 
-  void second_pass(const at::Tensor& hidden_grad, const at::Tensor& head_grad) {
+  /// Calls body(slot, first row, last row), the rows split over the threads.
+  template <class Body>
+  void for_rows(std::int64_t columns, Body body) {
+    const std::int64_t grain = rows_ * columns < cpu::kLogitsForThread ? slots_ : 1;
+    at::parallel_for(0, slots_, grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t slot = begin; slot < end; ++slot) {
+        body(slot, rows_ * slot / slots_, rows_ * (slot + 1) / slots_);
+      }
+    });
+  }
+
+  void reduce() {
+    for_rows(problem_.vocabulary, [&](std::int64_t, std::int64_t first, std::int64_t last) {
+      for (std::int64_t block = 0; block < num_blocks_; ++block) {
+        per_row_.reduce(tile(student_, block, first, last), teacher_tile(block, first, last), 0);
+      }
+    });
+    per_row_.finish_reductions();
+  }
+
+  /// Student logits become gradients, in place.
+  void form_gradients(std::int64_t block) {
+    for_rows(num_ids(block), [&](std::int64_t slot, std::int64_t first, std::int64_t last) {
+      std::vector<T> scratch(static_cast<std::size_t>(block_));
+      per_row_.gradient(tile(student_, block, first, last), teacher_tile(block, first, last), slot,
+                        scratch.data(), nullptr);
+    });
+  }
+
+  void last_pass(const at::Tensor& hidden_grad, const at::Tensor& head_grad) {
     at::Tensor hidden;
     if (head_grad.defined()) {
       hidden = take_rows(problem_, problem_.student.hidden, first_row_, rows_).to(type_);
@@ -206,7 +200,6 @@ class DenseDivergence {
   }
 
   const DivergenceProblem& problem_;
-  const DivergenceKernels<T>& kernels_ = cpu::typed_divergence_kernels<T>();
   at::ScalarType type_;
   std::int64_t block_;
   std::int64_t num_blocks_;
@@ -214,8 +207,7 @@ class DenseDivergence {
   std::int64_t slots_;
   Side student_;
   Side teacher_;
-  std::vector<cpu::TermArgs<T>> terms_;
-  cpu::SlotValues values_;
+  cpu::DivergenceRows<T> per_row_;
   std::int64_t first_row_ = 0;
   std::int64_t rows_ = 0;
 };

@@ -16,12 +16,26 @@ struct ModelSide {
   types::LogitTransform transform;
 };
 
+/// A teacher known at K ids of each row that counts; all dense.
+struct SparseTeacher {
+  at::Tensor ids;        ///< int64 [n, K]; undefined: the teacher is dense or there is none
+  at::Tensor log_probs;  ///< fp64 [n, K]
+  at::Tensor weights;    ///< fp64 [n, K] of samples; undefined: ids are the likeliest
+  double temperature = 1.0;
+
+  bool defined() const { return ids.defined(); }
+  bool is_sampled() const { return weights.defined(); }
+  std::int64_t count() const { return ids.size(1); }
+};
+
 struct DivergenceProblem {
   ModelSide student;
-  ModelSide teacher;            ///< hidden undefined: none, or `teacher_logits`
-  at::Tensor teacher_logits;    ///< [N, Vt] or undefined
+  ModelSide teacher;          ///< hidden undefined: none, or one of the next two
+  at::Tensor teacher_logits;  ///< [N, Vt] or undefined
+  SparseTeacher sparse;
   at::Tensor rows;              ///< int64 [n]: which of the N rows count; undefined: all
   at::Tensor labels;            ///< int64 [n] dense, of those rows; undefined: no term needs them
+  at::Tensor row_weights;       ///< fp64 [n] dense, of those rows; undefined: all 1
   std::int64_t num_rows = 0;    ///< n
   std::int64_t vocabulary = 0;  ///< ids both models have; > 0
   std::vector<LogitTerm> terms;
@@ -31,7 +45,9 @@ struct DivergenceProblem {
   bool needs_head_grad = false;
   std::int64_t workspace_bytes = 0;
 
-  bool has_teacher() const { return teacher.hidden.defined() || teacher_logits.defined(); }
+  /// The teacher's logits are there, or are formed.
+  bool has_dense_teacher() const { return teacher.hidden.defined() || teacher_logits.defined(); }
+  bool needs_gradient() const { return needs_hidden_grad || needs_head_grad; }
 };
 
 struct DivergenceSums {
@@ -39,6 +55,8 @@ struct DivergenceSums {
   at::Tensor hidden_grad;      ///< [n, H] fp32 or fp64; undefined unless asked for
   at::Tensor head_grad;        ///< [V, H] in the head's type; undefined unless asked for
 };
+
+bool needs_teacher(LogitTermKind kind);
 
 /// `scale_by_t2`'s factor.
 double value_factor(const LogitTerm& term);

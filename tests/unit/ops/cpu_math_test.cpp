@@ -54,6 +54,25 @@ TEST_P(CpuMath, ExpIsWithinTwoUlp) {
   EXPECT_LE(worst, 2.0);
 }
 
+TEST_P(CpuMath, Expm1IsWithinFourUlp) {
+  std::vector<float> x = linear(-100.0F, 88.0F, 100001);
+  for (const float small : linear(-0.5F, 0.5F, 100001)) x.push_back(small);
+  x.insert(x.end(), {1e-20F, -1e-20F, 0.0F});
+  const std::vector<float> y = mapped(table().expm1, x);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    ASSERT_LE(ulps(y[i], std::expm1(double(x[i]))), 4.0) << x[i];
+  }
+}
+
+TEST_P(CpuMath, Log1pIsWithinFourUlp) {
+  std::vector<float> x = linear(-0.999999F, 1.0F, 200001);
+  x.insert(x.end(), {1e-20F, -1e-20F, 0.0F, -1e-4F, 1e-4F});
+  const std::vector<float> y = mapped(table().log1p, x);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    ASSERT_LE(ulps(y[i], std::log1p(double(x[i]))), 4.0) << x[i];
+  }
+}
+
 TEST_P(CpuMath, ExpAtTheEdges) {
   const std::vector<float> y = mapped(
       table().exp, {0.0F, -0.0F, kInfinity, -kInfinity, kNan, -1e30F, -105.0F, 1e30F, 88.73F});

@@ -1,33 +1,25 @@
 #pragma once
 
-#include <string>
-
 #include <distill/core/describe.h>
-#include <distill/losses/loss.h>
+#include <distill/losses/logit_loss.h>
 
 namespace distill::losses {
 
 struct CrossEntropyOptions {
-  double weight = 1.0;  ///< factor of this loss in the total; >= 0
+  static constexpr std::string_view kKind = "cross_entropy";
+  double weight = 1.0;           ///< factor of this loss in the total; >= 0
+  double label_smoothing = 0.0;  ///< share of the target that is spread over all ids; [0, 1)
+  double z_loss = 0.0;           ///< weight of the squared log of the softmax's denominator; >= 0
 };
 void describe(core::FieldVisitor& visit, CrossEntropyOptions& options);
 void validate(const CrossEntropyOptions& options, core::Problems& problems);
 
-/// -log S(label) summed over tokens, S = softmax(student): the usual language-model loss (Bengio et
-/// al. 2003, "A Neural Probabilistic Language Model"). Derivative in the student's logit v: S_v,
-/// less 1 at the label. Beside a loss that compares with a teacher, S is restricted to the ids that
-/// both vocabularies have.
-class CrossEntropy final : public Loss {
- public:
-  /// Throws ConfigError for options that do not validate.
-  explicit CrossEntropy(const CrossEntropyOptions& options);
-  std::string name() const override { return "cross_entropy"; }
-  bool needs_teacher() const override { return false; }
-  types::LossValue operator()(const LossInput& input) const override;
-  std::optional<ops::LogitTerm> logit_term() const override;
-
- private:
-  CrossEntropyOptions options_;
-};
+/// -sum_v Q_v log S_v + z log^2 Z at temperature 1: the usual language-model loss (Bengio et al.
+/// 2003, "A Neural Probabilistic Language Model"). Q is 1 at the label, less label_smoothing e, and
+/// e / V more everywhere (Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer
+/// Vision", section 7); Z = sum_v exp(logit v), kept near 1 by z (Chowdhery et al. 2022, "PaLM",
+/// section 5). Derivative in the student's logit v: S_v - Q_v + 2 z S_v log Z. Beside a loss that
+/// compares with a teacher, S and V are restricted to the ids that both vocabularies have.
+using CrossEntropy = LogitLoss<CrossEntropyOptions>;
 
 }  // namespace distill::losses

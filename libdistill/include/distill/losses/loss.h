@@ -18,8 +18,9 @@ namespace distill::losses {
 struct LossInput {
   types::ModelOutput student;
   types::TeacherSignal teacher;
-  at::Tensor labels;  ///< int64 [N], already shifted (types::Batch)
-  at::Tensor mask;    ///< bool [N]; rows that count. Undefined: all
+  at::Tensor labels;        ///< int64 [N], already shifted (types::Batch)
+  at::Tensor mask;          ///< bool [N]; rows that count. Undefined: all
+  at::Tensor weights = {};  ///< fp32 or fp64 [N], >= 0: factor of each row's loss. Undefined: 1
 };
 
 /// A distillation objective. Returns the sum over valid tokens and their number, never a mean. The

@@ -15,13 +15,25 @@
 /// the forward pass, so nothing is projected twice.
 namespace distill::ops {
 
+/// P is the teacher's softmax, S the student's. Formulas and papers stand at the losses of the same
+/// names (distill/losses).
 enum class LogitTermKind {
-  kForwardKl,     ///< KL(teacher || student)
-  kCrossEntropy,  ///< -log p_student(label)
+  kForwardKl,      ///< KL(P || S)
+  kReverseKl,      ///< KL(S || P)
+  kJsd,            ///< beta KL(P || M) + (1 - beta) KL(S || M), M = beta P + (1 - beta) S
+  kSkewForwardKl,  ///< KL(P || beta P + (1 - beta) S)
+  kSkewReverseKl,  ///< KL(S || beta S + (1 - beta) P)
+  kSymmetricKl,    ///< forward_weight KL(P || S) + reverse_weight KL(S || P)
+  kTvd,            ///< sum |P - S| / 2
+  kAdaptiveKl,     ///< both KLs, weighted by where the models differ
+  kCrossEntropy,   ///< -log S(label)
 };
-constexpr std::array<std::string_view, 2> choice_names(LogitTermKind) {
-  return {"forward_kl", "cross_entropy"};
+constexpr std::array<std::string_view, 9> choice_names(LogitTermKind) {
+  return {"forward_kl",   "reverse_kl", "jsd",         "skew_forward_kl", "skew_reverse_kl",
+          "symmetric_kl", "tvd",        "adaptive_kl", "cross_entropy"};
 }
+/// How errors name a kind.
+std::string_view name_of(LogitTermKind kind);
 
 /// One term of the weighted sum.
 struct LogitTerm {
@@ -29,6 +41,10 @@ struct LogitTerm {
   double weight = 1.0;
   double temperature = 1.0;  ///< divides both models' logits; > 0. cross_entropy ignores it
   bool scale_by_t2 = true;   ///< multiplies value and gradient by temperature^2
+  double beta = 0.5;         ///< jsd, skew_*: in (0, 1)
+  double forward_weight = 0.5, reverse_weight = 0.5;  ///< symmetric_kl: >= 0
+  double label_smoothing = 0.0;  ///< cross_entropy: share of the target spread over all ids; [0, 1)
+  double z_loss = 0.0;  ///< cross_entropy: weight of log^2 of the softmax's denominator; >= 0
 };
 
 struct LinearDivergenceInput {
@@ -36,11 +52,11 @@ struct LinearDivergenceInput {
   at::Tensor student_head;    ///< [V, Hs] same dtype
   types::LogitTransform student_transform;
   types::TeacherSignal
-      teacher;        ///< needed by terms that compare with a teacher; never gets a gradient
-  at::Tensor labels;  ///< int64 [N] in [0, V); needed by cross_entropy
-  at::Tensor valid;   ///< bool [N]; undefined: all rows. Other rows may hold anything, NaN too
-  /// Bound on the logits held at once, whatever N and V; never less than a few rows. The fp32 sum
-  /// of a bf16 head's gradient, V x Hs, comes on top where it takes more than half of it.
+      teacher;         ///< needed by terms that compare with a teacher; never gets a gradient
+  at::Tensor labels;   ///< int64 [N] in [0, V); needed by cross_entropy
+  at::Tensor valid;    ///< bool [N]; undefined: all rows. Other rows may hold anything, NaN too
+  at::Tensor weights;  ///< fp32 or fp64 [N], >= 0: factors of the rows in every term; undefined: 1
+  /// Bound on the memory that is held beside inputs, gradients and a few rows, whatever N and V.
   std::int64_t workspace_bytes = std::int64_t{256} << 20;
 };
 
@@ -54,8 +70,13 @@ struct LinearDivergenceResult {
 /// gradient); a second derivative is refused. Logits are fp32 whatever the input type, the head's
 /// gradient is accumulated in fp32. Where student and teacher vocabularies differ in size, both
 /// softmaxes (cross_entropy's too) are restricted to the first min(V, Vt) ids when a term has a
-/// teacher. With no valid row the result is 0 with a live graph. Throws c10::Error naming the
-/// argument on bad shapes, dtypes or values.
+/// teacher. With no valid row the result is 0 with a live graph.
+///
+/// A TopKLogProbs teacher is compared over K + 1 classes: its ids, and all others as one. The value
+/// is then at most that of the dense teacher, and equal for K = V. At another temperature than the
+/// signal's own the tail is taken to be spread evenly, which makes it too large for T > 1.
+/// SampledLogProbs serve forward_kl only, whose value and gradient they give without bias.
+/// Throws c10::Error naming the argument on bad shapes, dtypes or values.
 LinearDivergenceResult linear_divergence(const LinearDivergenceInput& input,
                                          std::span<const LogitTerm> terms);
 

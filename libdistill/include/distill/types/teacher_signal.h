@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <variant>
 
 #include <ATen/core/Tensor.h>
@@ -25,7 +26,28 @@ struct DenseLogits {
   at::Tensor logits;  ///< [N, Vt], before temperature
 };
 
+/// The teacher's likeliest ids only, as a server or a cache gives them. What is left of its
+/// probability is one more class, the tail.
+struct TopKLogProbs {
+  at::Tensor ids;  ///< int64 or int32 [N, K], ascending in each row, each once, below `vocabulary`
+  at::Tensor log_probs;  ///< fp32 or fp64 [N, K] of the whole softmax, so they sum to 1 at most
+  std::int64_t vocabulary = 0;  ///< ids of the teacher, Vt
+  /// What the teacher's logits were divided by before the softmax; servers give 1.
+  double temperature = 1.0;
+};
+
+/// A few ids drawn from the teacher's distribution, weighted so that the expected value of
+/// sum_k weight_k f(id_k) is sum_v P_v f(v) for any f.
+struct SampledLogProbs {
+  at::Tensor ids;        ///< int64 or int32 [N, K], ascending in each row, each once
+  at::Tensor weights;    ///< fp32 or fp64 [N, K], >= 0
+  at::Tensor log_probs;  ///< fp32 or fp64 [N, K], log P of each id in the whole softmax
+  std::int64_t vocabulary = 0;
+  double temperature = 1.0;  ///< as above; the loss must have the same
+};
+
 /// What a teacher says about each position of a batch; monostate: there is no teacher.
-using TeacherSignal = std::variant<std::monostate, DenseHidden, DenseLogits>;
+using TeacherSignal =
+    std::variant<std::monostate, DenseHidden, DenseLogits, TopKLogProbs, SampledLogProbs>;
 
 }  // namespace distill::types

@@ -30,13 +30,19 @@ struct Transform {
   DISTILL_INLINE bool identity() const { return scale == T(1) && softcap == T(0); }
 };
 
-/// First pass. Transforms the block in place, writes kNoLogit to the columns behind `valid_columns`
-/// and updates maximum and sums of exp((x - maximum) / temperature).
+/// Applies the model's transform in place and writes kNoLogit to the columns behind
+/// `valid_columns`.
 template <class T>
-struct StatsArgs {
+struct PrepareArgs {
   LogitBlock<T> block;
   std::int64_t valid_columns = 0;
   Transform<T> transform;
+};
+
+/// Updates maxima and sums of exp((x - maximum) / temperature) by a block.
+template <class T>
+struct StatsArgs {
+  LogitBlock<T> block;
   const T* inverse_temperatures = nullptr;
   std::int64_t num_temperatures = 0;
   T* maxima = nullptr;  ///< [rows, kStatLanes]
@@ -50,28 +56,74 @@ struct RowStats {
   const T* log_sums = nullptr;  ///< [rows, num_temperatures]
 };
 
-enum class TermKind { kForwardKl, kCrossEntropy };
+enum class TermKind {
+  kForwardKl,
+  kReverseKl,
+  kJsd,
+  kSkewForwardKl,
+  kSkewReverseKl,
+  kBlendedKl,
+  kTotalVariation,
+  kCrossEntropy,
+  kSmoothedCrossEntropy,
+  kSharedSlope,
+};
+
+/// Sums over a row that a kind may ask for, and numbers that its gradient then reads.
+inline constexpr std::int64_t kMostReductions = 4;
+inline constexpr std::int64_t kRowParams = 3;
 
 template <class T>
 struct TermArgs {
   TermKind kind = TermKind::kForwardKl;
   std::int64_t temperature = 0;  ///< index
   T inverse_temperature = 1;
-  T coefficient = 1;  ///< the gradient with respect to log p's logit is multiplied by it
+  T coefficient = 1;    ///< the gradient with respect to logit / temperature is multiplied by it
+  T teacher_share = 0;  ///< of a mixture
+  T smoothing = 0;      ///< label smoothing / ids
+  T label_weight = 1;   ///< 1 - label smoothing
+  bool apart_from_held = false;  ///< statistics are `apart_stats`: held ids do not count
 };
 
-/// Second pass. Adds each term's value to `values` and forms the gradient with respect to the
-/// logits as the matrix product gave them (before the transform).
+/// Ids at which a sparse teacher is known, in order, for each row: the slope of the shared part is
+/// corrected there.
 template <class T>
-struct GradientArgs {
-  LogitBlock<T> student;  ///< overwritten by the gradient when `gradient` is null
+struct HeldIds {
+  const std::int64_t* ids = nullptr;  ///< [rows, count]; null: a dense teacher or none
+  std::int64_t count = 0;
+  const T* logits = nullptr;  ///< [rows, count]
+  const T* slopes = nullptr;  ///< [rows, num_terms, count], with respect to logit / temperature
+};
+
+/// What both passes over pairs of logits read.
+template <class T>
+struct PairArgs {
+  LogitBlock<T> student;
   LogitBlock<T> teacher;  ///< data null: no term needs it
   RowStats<T> student_stats;
   RowStats<T> teacher_stats;
+  RowStats<T> apart_stats;  ///< the student's without the held ids
   std::int64_t num_temperatures = 0;
-  Transform<T> transform;  ///< the student's
   const TermArgs<T>* terms = nullptr;
   std::int64_t num_terms = 0;
+  const T* row_params = nullptr;  ///< [rows, num_terms, kRowParams]
+};
+
+/// Between the passes: adds to the reductions of each row.
+template <class T>
+struct ReduceArgs {
+  PairArgs<T> pair;
+  double* sums = nullptr;  ///< [rows, num_terms, kMostReductions]
+};
+
+/// Last pass. Adds values of kinds without reductions to `values` and forms the gradient with
+/// respect to the logits as the matrix product gave them (before the transform).
+template <class T>
+struct GradientArgs {
+  PairArgs<T> pair;        ///< `student` is overwritten by the gradient when `gradient` is null
+  Transform<T> transform;  ///< the student's
+  HeldIds<T> held;
+  const T* row_weights = nullptr;        ///< [rows] or null: all 1
   const std::int64_t* labels = nullptr;  ///< [rows] or null
   std::int64_t first_column = 0;         ///< id of the block's first column
   Bf16* gradient = nullptr;              ///< [rows, columns] dense, or null
@@ -81,7 +133,9 @@ struct GradientArgs {
 
 template <class T>
 struct DivergenceKernels {
+  void (*prepare)(const PrepareArgs<T>&, std::int64_t rows);
   void (*stats)(const StatsArgs<T>&, std::int64_t rows);
+  void (*reduce)(const ReduceArgs<T>&, std::int64_t rows);
   void (*gradient)(const GradientArgs<T>&, std::int64_t rows);
 };
 

@@ -18,6 +18,18 @@ inline void log_array(const float* x, float* out, std::int64_t n) {
   });
 }
 
+inline void expm1_array(const float* x, float* out, std::int64_t n) {
+  for_vectors<Vec>(n, [&](std::int64_t i, auto lanes) DISTILL_INLINE_LAMBDA {
+    expm1(Vec::load(x + i, lanes)).store(out + i, lanes);
+  });
+}
+
+inline void log1p_array(const float* x, float* out, std::int64_t n) {
+  for_vectors<Vec>(n, [&](std::int64_t i, auto lanes) DISTILL_INLINE_LAMBDA {
+    log1p(Vec::load(x + i, lanes)).store(out + i, lanes);
+  });
+}
+
 inline void sigmoid_array(const float* x, float* out, std::int64_t n) {
   for_vectors<Vec>(n, [&](std::int64_t i, auto lanes) DISTILL_INLINE_LAMBDA {
     sigmoid(Vec::load(x + i, lanes)).store(out + i, lanes);

@@ -100,6 +100,8 @@ struct KernelTable {
   double (*sum_of_squares_bf16)(const Bf16* x, std::int64_t n);
   void (*exp)(const float* x, float* out, std::int64_t n);
   void (*log)(const float* x, float* out, std::int64_t n);
+  void (*expm1)(const float* x, float* out, std::int64_t n);
+  void (*log1p)(const float* x, float* out, std::int64_t n);
   void (*sigmoid)(const float* x, float* out, std::int64_t n);
   void (*to_bf16)(const float* x, Bf16* out, std::int64_t n);
   void (*to_f32)(const Bf16* x, float* out, std::int64_t n);

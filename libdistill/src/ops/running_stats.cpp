@@ -1,12 +1,10 @@
-#include "ops/linear_divergence_rows.h"
+#include "ops/running_stats.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
-#include <sys/mman.h>
 
 namespace distill::ops::cpu {
 
@@ -77,68 +75,7 @@ std::int64_t RunningStats<T>::bytes_per_row(std::int64_t slots, std::int64_t tem
   return (1 + temperatures) * (slots * kStatLanes + 1) * static_cast<std::int64_t>(sizeof(T));
 }
 
-template <class T>
-std::vector<T> inverse_temperatures(const DivergenceProblem& problem) {
-  std::vector<T> inverse;
-  for (const double t : problem.temperatures) inverse.push_back(static_cast<T>(1.0 / t));
-  return inverse;
-}
-
-template <class T>
-std::vector<TermArgs<T>> term_args(const DivergenceProblem& problem) {
-  std::vector<TermArgs<T>> args;
-  for (std::size_t i = 0; i < problem.terms.size(); ++i) {
-    const LogitTerm& term = problem.terms[i];
-    const std::int64_t t = problem.temperature_of[i];
-    const double inverse = 1.0 / problem.temperatures[static_cast<std::size_t>(t)];
-    TermArgs<T> arg;
-    switch (term.kind) {
-      case LogitTermKind::kForwardKl:
-        arg.kind = TermKind::kForwardKl;
-        break;
-      case LogitTermKind::kCrossEntropy:
-        arg.kind = TermKind::kCrossEntropy;
-        break;
-    }
-    arg.temperature = t;
-    arg.inverse_temperature = static_cast<T>(inverse);
-    arg.coefficient = static_cast<T>(term.weight * value_factor(term) * inverse);
-    args.push_back(arg);
-  }
-  return args;
-}
-
-std::vector<double> SlotValues::total() const {
-  std::vector<double> sums(static_cast<std::size_t>(terms_));
-  const auto stride = static_cast<std::size_t>(terms_ + kGap);
-  for (std::size_t offset = 0; offset < values_.size(); offset += stride) {
-    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += values_[offset + i];
-  }
-  return sums;
-}
-
-at::Tensor logit_buffer(at::IntArrayRef sizes, at::ScalarType type) {
-  at::Tensor buffer = at::empty(sizes, type);
-#if defined(MADV_HUGEPAGE)
-  constexpr std::uintptr_t kPage = std::uintptr_t{2} << 20;
-  const auto begin = reinterpret_cast<std::uintptr_t>(buffer.data_ptr());
-  const std::uintptr_t first = (begin + kPage - 1) / kPage * kPage;
-  const std::uintptr_t last = (begin + buffer.nbytes()) / kPage * kPage;
-  // Advice only: where it is refused, small pages do.
-  if (first < last) (void)madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-#endif
-  return buffer;
-}
-
-std::int64_t num_slots() {
-  return at::get_num_threads();
-}
-
 template class RunningStats<float>;
 template class RunningStats<double>;
-template std::vector<float> inverse_temperatures(const DivergenceProblem&);
-template std::vector<double> inverse_temperatures(const DivergenceProblem&);
-template std::vector<TermArgs<float>> term_args(const DivergenceProblem&);
-template std::vector<TermArgs<double>> term_args(const DivergenceProblem&);
 
 }  // namespace distill::ops::cpu
