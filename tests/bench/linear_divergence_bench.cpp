@@ -1,8 +1,7 @@
 // Time of linear_divergence (forward and backward) relative to the bare matrix products it cannot
 // do without, and its extra memory. All are timed in turn in one run; medians are compared.
-//   linear_divergence_bench [--shape ROWSxWIDTHxVOCABULARY]... [--dtype bf16|fp32]... [--kind
-//   KIND]...
-//                           [--workspace MIB]... [--rounds N] [--frozen]
+//   linear_divergence_bench [--shape ROWSxWIDTHxVOCABULARY]... [--dtype bf16|fp32]...
+//       [--kind KIND]... [--workspace MIB]... [--rounds N] [--frozen] [--profile]
 // KIND is a kind of loss or forward_kl+cross_entropy; without arguments: all of them on three
 // shapes. The products of forward_kl+cross_entropy and of a kind alone are the same four.
 
@@ -12,6 +11,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
+#include <list>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -108,7 +108,7 @@ std::vector<Case> all_cases() {
 }
 
 Time time_loss(const Problem& p, const Case& of, bool frozen_head, std::int64_t workspace,
-               double& extra_mib) {
+               distill::ops::Workspace& kept, double& extra_mib) {
   LinearDivergenceInput input;
   input.student_hidden = p.hidden.detach().requires_grad_();
   input.student_head = p.head.detach();
@@ -116,6 +116,7 @@ Time time_loss(const Problem& p, const Case& of, bool frozen_head, std::int64_t 
   input.teacher = distill::types::DenseHidden{p.teacher_hidden, p.teacher_head, {}};
   input.labels = at::zeros({p.hidden.size(0)}, at::kLong);
   input.workspace_bytes = workspace << 20;
+  input.workspace = &kept;
   reset_peak();
   const double before = status_mib("VmRSS");
   const Time time =
@@ -135,31 +136,40 @@ struct Options {
   std::vector<std::int64_t> workspaces;
   int rounds = 5;
   bool frozen = false;
+  bool profile = false;  ///< the losses alone, for a profiler
 };
 
 struct Line {
-  const Case* of;
-  std::int64_t workspace;
+  const Case* of = nullptr;
+  std::int64_t workspace = 0;
   std::vector<Time> times;
-  double extra = 0;
+  double extra = 0;  ///< of the first call, which finds nothing kept
+  distill::ops::Workspace kept = {};
 };
 
 void run(const Shape& shape, at::ScalarType type, const Options& options) {
   const Problem problem = make_problem(shape, type);
   const std::vector<Case> cases = all_cases();
-  std::vector<Line> lines;
+  std::list<Line> lines;
   for (const Case& of : cases) {
     const auto& kinds = options.kinds;
     if (!kinds.empty() && std::find(kinds.begin(), kinds.end(), of.name) == kinds.end()) continue;
-    for (const auto workspace : options.workspaces) lines.push_back({&of, workspace, {}, 0});
+    for (const auto workspace : options.workspaces) {
+      Line& line = lines.emplace_back();
+      line.of = &of;
+      line.workspace = workspace;
+    }
   }
   std::vector<Time> products;
   for (int round = 0; round <= options.rounds; ++round) {
-    const Time floor = time_products(problem, options.frozen);
+    const Time floor = options.profile ? Time{1, 1} : time_products(problem, options.frozen);
     if (round > 0) products.push_back(floor);
     for (Line& line : lines) {
-      const Time time = time_loss(problem, *line.of, options.frozen, line.workspace, line.extra);
+      double extra = 0;
+      const Time time =
+          time_loss(problem, *line.of, options.frozen, line.workspace, line.kept, extra);
       if (round > 0) line.times.push_back(time);
+      if (round == 0) line.extra = extra;
     }
   }
   const double bare = median(products, &Time::wall);
@@ -183,8 +193,8 @@ Options parse(int argc, char** argv) {
   Options options;
   for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
-    if (name == "--frozen") {
-      options.frozen = true;
+    if (name == "--frozen" || name == "--profile") {
+      (name == "--frozen" ? options.frozen : options.profile) = true;
       continue;
     }
     const std::string value = i + 1 < argc ? argv[++i] : "";

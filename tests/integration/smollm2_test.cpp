@@ -10,6 +10,7 @@
 #include <distill/io/safetensors.h>
 #include <distill/models/generate.h>
 #include <distill/models/load.h>
+#include <distill/models/logits.h>
 #include <distill/text/tokenizer.h>
 #include <distill/types/model_output.h>
 
@@ -47,7 +48,7 @@ TEST_F(SmolLm2, ProducesTransformersLogits) {
   const auto model = models::load_causal_lm(folder_, {});
   const auto ids = reference("input_ids");
   const auto output = model->forward(types::single_sequence(ids));
-  const auto logits = types::logits(output, output.hidden);
+  const auto logits = models::logits(output, output.hidden);
   const auto expected = reference("logits");
   const auto rows = logits.index_select(0, reference("rows"));
   for (std::int64_t row = 0; row < rows.size(0); ++row) {

@@ -193,6 +193,9 @@ inline OracleResult divergence_oracle(const ops::LinearDivergenceInput& input,
     teacher = oracle_teacher(input, rows);
     student = student.narrow(1, 0, std::min(student.size(1), teacher.vocabulary));
   }
+  if (input.vocabulary > 0) {
+    student = student.narrow(1, 0, std::min(student.size(1), input.vocabulary));
+  }
   at::Tensor labels;
   if (input.labels.defined()) labels = rows(input.labels);
 

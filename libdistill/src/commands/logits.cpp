@@ -9,6 +9,7 @@
 #include <distill/core/files.h>
 #include <distill/io/safetensors.h>
 #include <distill/models/load.h>
+#include <distill/models/logits.h>
 #include <distill/types/model_output.h>
 
 #include "commands/ids_file.h"
@@ -49,7 +50,7 @@ void write_logits(const LogitsOptions& options, core::Logger& log) {
   for (const auto& ids : sequences) {
     const auto output = model->forward(types::single_sequence(at::tensor(ids)));
     tensors.emplace_back(core::concat("logits_", tensors.size()),
-                         types::logits(output, output.hidden));
+                         models::logits(output, output.hidden));
   }
   io::write_safetensors(options.out, tensors, {{"format", "pt"}});
   log.info(options.out.string(), ": logits of ", sequences.size(),

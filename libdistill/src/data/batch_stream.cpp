@@ -72,7 +72,9 @@ struct BatchStream::Impl {
     for (std::int64_t i = 0; i < options.rows_per_batch; ++i) {
       rows.push_back(dataset->row(order.row_at(position + options.rank + i * options.num_ranks)));
     }
-    return make_batch(rows);
+    types::Batch batch = make_batch(rows);
+    batch.vocabulary = dataset->vocabulary();
+    return batch;
   }
 
   std::shared_ptr<const Dataset> dataset;

@@ -24,6 +24,7 @@ struct Dataset::Data {
   PackedRows rows;
   std::int64_t num_tokens = 0;
   std::int64_t num_targets = 0;
+  std::int64_t vocabulary = 0;
   std::string fingerprint;
 };
 
@@ -118,6 +119,7 @@ std::shared_ptr<const Dataset> Dataset::load(const std::vector<DataFile>& files,
   }
   data->fingerprint = hash_rows(*tokens, data->rows);
   data->tokens = std::move(tokens);
+  data->vocabulary = tokenizer.vocab_size();
   std::shared_ptr<const Dataset> dataset(new Dataset(std::move(data)));
 
   if (pieces.tokens_left_out > 0) {
@@ -139,6 +141,7 @@ std::shared_ptr<const Dataset> Dataset::first_rows(std::int64_t count) const {
   const std::int64_t kept = std::clamp<std::int64_t>(count, 0, num_rows());
   auto data = std::make_shared<Data>();
   data->tokens = data_->tokens;
+  data->vocabulary = data_->vocabulary;
   const auto& begins = data_->rows.row_begin;
   data->rows.row_begin.assign(begins.begin(), begins.begin() + kept + 1);
   const auto& all = data_->rows.pieces;
@@ -159,6 +162,9 @@ std::int64_t Dataset::num_tokens() const {
 }
 std::int64_t Dataset::num_targets() const {
   return data_->num_targets;
+}
+std::int64_t Dataset::vocabulary() const {
+  return data_->vocabulary;
 }
 const std::string& Dataset::fingerprint() const {
   return data_->fingerprint;

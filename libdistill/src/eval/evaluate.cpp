@@ -75,6 +75,7 @@ class Measurement {
       }
     }
     const at::Tensor positions = at::nonzero(batch.loss_mask).squeeze(1);
+    vocabulary_ = batch.vocabulary;
     const std::int64_t step = rows_at_a_time(
         std::max(student.vocab_size(), teacher ? teacher->vocab_size() : std::int64_t{0}));
     for (std::int64_t begin = 0; begin < positions.size(0); begin += step) {
@@ -107,19 +108,26 @@ class Measurement {
  private:
   void add_rows(const LogitRows& student, const std::optional<LogitRows>& teacher,
                 const at::Tensor& rows, const at::Tensor& labels) {
-    const at::Tensor s = timed(student_seconds_, [&] { return student.select(rows); });
+    const at::Tensor s = timed(student_seconds_, [&] { return real_ids(student.select(rows)); });
     add_nll(s, labels.to(s.device()), sums_.student_nll);
     if (!teacher) return;
     const at::Tensor t =
-        timed(teacher_seconds_, [&] { return teacher->select(rows).to(s.device()); });
+        timed(teacher_seconds_, [&] { return real_ids(teacher->select(rows)).to(s.device()); });
     add_nll(t, labels.to(s.device()), sums_.teacher_nll);
     add_comparison(t, s, sums_);
+  }
+
+  /// Without the padding of the head.
+  at::Tensor real_ids(const at::Tensor& logits) const {
+    if (vocabulary_ == 0 || vocabulary_ >= logits.size(1)) return logits;
+    return logits.narrow(1, 0, vocabulary_);
   }
 
   models::CausalLm& student_;
   teachers::Teacher* teacher_;
   TokenSums sums_;
   std::int64_t tokens_ = 0;
+  std::int64_t vocabulary_ = 0;  // of the batch's tokenizer
   double student_seconds_ = 0;
   double teacher_seconds_ = 0;
 };
@@ -130,6 +138,7 @@ types::Batch batch_of(const data::Dataset& dataset, std::int64_t begin, std::int
   std::vector<data::Row> rows;
   for (std::int64_t i = begin; i < end; ++i) rows.push_back(dataset.row(i));
   types::Batch batch = data::make_batch(rows);
+  batch.vocabulary = dataset.vocabulary();
   batch.input.input_ids = batch.input.input_ids.to(device);
   batch.input.position_ids = batch.input.position_ids.to(device);
   return batch;

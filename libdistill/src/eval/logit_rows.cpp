@@ -1,6 +1,5 @@
 #include "eval/logit_rows.h"
-
-#include <utility>
+#include <distill/models/logits.h>
 
 #include <ATen/ops/index_select.h>
 
@@ -14,12 +13,6 @@ at::ScalarType wide(at::ScalarType dtype) {
 
 }  // namespace
 
-// types::logits would convert the head again for every few rows.
-LogitRows::LogitRows(types::ModelOutput output) : source_(std::move(output)) {
-  auto& held = std::get<types::ModelOutput>(source_);
-  held.head = held.head.to(wide(held.head.scalar_type()));
-}
-
 std::int64_t LogitRows::num_rows() const {
   if (const auto* output = std::get_if<types::ModelOutput>(&source_)) return output->hidden.size(0);
   return std::get<types::DenseLogits>(source_).logits.size(0);
@@ -32,8 +25,8 @@ std::int64_t LogitRows::vocab_size() const {
 
 at::Tensor LogitRows::select(const at::Tensor& rows) const {
   if (const auto* output = std::get_if<types::ModelOutput>(&source_)) {
-    return types::logits(*output,
-                         at::index_select(output->hidden, 0, rows.to(output->hidden.device())));
+    return models::logits(*output,
+                          at::index_select(output->hidden, 0, rows.to(output->hidden.device())));
   }
   const at::Tensor& logits = std::get<types::DenseLogits>(source_).logits;
   return at::index_select(logits, 0, rows.to(logits.device())).to(wide(logits.scalar_type()));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <variant>
 
 #include <ATen/core/Tensor.h>
@@ -13,7 +14,7 @@ namespace distill::eval {
 /// Logits of one model for one batch, formed only for the rows that are asked for.
 class LogitRows {
  public:
-  explicit LogitRows(types::ModelOutput output);
+  explicit LogitRows(types::ModelOutput output) : source_(std::move(output)) {}
   explicit LogitRows(types::DenseLogits logits) : source_(std::move(logits)) {}
 
   /// Positions of the batch.

@@ -10,7 +10,7 @@ namespace distill::losses {
 
 template <class Options>
 LogitLoss<Options>::LogitLoss(const Options& options)
-    : options_(checked(options, Options::kKind)) {}
+    : options_(checked(options, Options::kKind)), workspace_(std::make_unique<ops::Workspace>()) {}
 
 template <class Options>
 bool LogitLoss<Options>::needs_teacher() const {
@@ -19,7 +19,7 @@ bool LogitLoss<Options>::needs_teacher() const {
 
 template <class Options>
 types::LossValue LogitLoss<Options>::operator()(const LossInput& input) const {
-  return evaluate_term(input, make_term(options_), name());
+  return evaluate_term(input, make_term(options_), name(), *workspace_);
 }
 
 template <class Options>

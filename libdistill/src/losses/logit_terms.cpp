@@ -3,7 +3,7 @@
 namespace distill::losses {
 
 types::LossValue evaluate_terms(const LossInput& input, std::span<const ops::LogitTerm> terms,
-                                std::span<const std::string> names) {
+                                std::span<const std::string> names, ops::Workspace& workspace) {
   ops::LinearDivergenceInput op_input;
   op_input.student_hidden = input.student.hidden;
   op_input.student_head = input.student.head;
@@ -12,6 +12,8 @@ types::LossValue evaluate_terms(const LossInput& input, std::span<const ops::Log
   op_input.labels = input.labels;
   op_input.valid = input.mask;
   op_input.weights = input.weights;
+  op_input.vocabulary = input.vocabulary;
+  op_input.workspace = &workspace;
   const auto result = ops::linear_divergence(op_input, terms);
   types::LossValue value{result.total, result.count, {}};
   for (std::size_t i = 0; i < terms.size(); ++i) {
@@ -21,8 +23,8 @@ types::LossValue evaluate_terms(const LossInput& input, std::span<const ops::Log
 }
 
 types::LossValue evaluate_term(const LossInput& input, const ops::LogitTerm& term,
-                               const std::string& name) {
-  return evaluate_terms(input, std::span(&term, 1), std::span(&name, 1));
+                               const std::string& name, ops::Workspace& workspace) {
+  return evaluate_terms(input, std::span(&term, 1), std::span(&name, 1), workspace);
 }
 
 }  // namespace distill::losses

@@ -39,7 +39,7 @@ class WeightedSum final : public Loss {
 
   types::LossValue operator()(const LossInput& input) const override {
     types::LossValue fused;
-    if (!terms_.empty()) fused = evaluate_terms(input, terms_, term_names_);
+    if (!terms_.empty()) fused = evaluate_terms(input, terms_, term_names_, *workspace_);
     types::LossValue value{fused.sum, fused.count, {}};
     auto fused_part = fused.parts.begin();
     for (const auto& loss : losses_) {
@@ -71,6 +71,7 @@ class WeightedSum final : public Loss {
   std::vector<std::unique_ptr<Loss>> losses_;
   std::vector<ops::LogitTerm> terms_;
   std::vector<std::string> term_names_;
+  std::unique_ptr<ops::Workspace> workspace_ = std::make_unique<ops::Workspace>();
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include <distill/models/generate.h>
+#include <distill/models/logits.h>
 
 #include <algorithm>
 #include <cmath>
@@ -83,7 +84,7 @@ std::vector<std::int64_t> generate(CausalLm& model, const std::vector<std::int64
     const at::Tensor ids = at::tensor(next, at::kLong).to(device);
     const types::ModelOutput output = model.forward_cached(ids, *cache);
     const at::Tensor last = output.hidden.narrow(0, output.hidden.size(0) - 1, 1);
-    const std::int64_t id = choose(types::logits(output, last).flatten(), options, random);
+    const std::int64_t id = choose(models::logits(output, last).flatten(), options, random);
     result.push_back(id);
     const auto& stops = options.stop_ids;
     if (std::find(stops.begin(), stops.end(), id) != stops.end()) break;

@@ -5,9 +5,8 @@
 #include <limits>
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
-#include <sys/mman.h>
 
+#include "ops/cpu/isa.h"
 #include "ops/divergence_terms.h"
 #include "ops/head_and_tail.h"
 #include "ops/sparse_classes.h"
@@ -20,7 +19,7 @@ constexpr std::int64_t kValueGap = 8;  // keeps slots on different cache lines
 constexpr std::int64_t kRowsForThread = 16;
 
 template <class T>
-const DivergenceKernels<T>& kernels() {
+const DivergenceKernels<T>& kernels_of() {
   return typed_divergence_kernels<T>();
 }
 
@@ -34,6 +33,13 @@ std::vector<T> inverse_temperatures(const DivergenceProblem& problem) {
 template <class T>
 Transform<T> transform_of(const ModelSide& side) {
   return {static_cast<T>(side.transform.scale), static_cast<T>(side.transform.softcap)};
+}
+
+void exp_in_place(std::vector<float>& x) {
+  cpu::kernels().exp(x.data(), x.data(), std::ssize(x));
+}
+void exp_in_place(std::vector<double>& x) {
+  for (double& value : x) value = std::exp(value);
 }
 
 bool any_kind(const DivergenceProblem& problem, auto&& predicate) {
@@ -55,7 +61,7 @@ template <class T>
 DivergenceRows<T>::DivergenceRows(const DivergenceProblem& problem, std::int64_t capacity,
                                   std::int64_t stat_slots, std::int64_t value_slots)
     : problem_(problem),
-      kernels_(kernels<T>()),
+      kernels_(kernels_of<T>()),
       capacity_(capacity),
       stat_slots_(stat_slots),
       value_slots_(value_slots),
@@ -135,7 +141,7 @@ void prepare(const Tile<T>& tile, Transform<T> transform) {
   args.block = {tile.data, tile.stride, tile.columns};
   args.valid_columns = tile.num_ids;
   args.transform = transform;
-  kernels<T>().prepare(args, tile.rows);
+  kernels_of<T>().prepare(args, tile.rows);
 }
 
 /// Calls action(row of the tile, place in its list, column) for each held id in the tile.
@@ -157,8 +163,17 @@ void for_held(const SparseTeacher& teacher, const Tile<T>& tile, std::int64_t fi
 }  // namespace
 
 template <class T>
-void DivergenceRows<T>::add_student(const Tile<T>& tile, std::int64_t stat_slot) {
+void DivergenceRows<T>::prepare_student(const Tile<T>& tile) const {
   prepare(tile, transform_of<T>(problem_.student));
+}
+template <class T>
+void DivergenceRows<T>::prepare_teacher(const Tile<T>& tile) const {
+  prepare(tile, transform_of<T>(problem_.teacher));
+}
+
+template <class T>
+void DivergenceRows<T>::add_student(const Tile<T>& tile, std::int64_t stat_slot) {
+  prepare_student(tile);
   if (wants_whole_) update(whole_, tile, stat_slot);
   if (!problem_.sparse.defined()) return;
   const std::int64_t count = problem_.sparse.count();
@@ -180,25 +195,26 @@ void DivergenceRows<T>::add_student(const Tile<T>& tile, std::int64_t stat_slot)
 
 template <class T>
 void DivergenceRows<T>::add_teacher(const Tile<T>& tile, std::int64_t stat_slot) {
-  prepare(tile, transform_of<T>(problem_.teacher));
+  prepare_teacher(tile);
   update(teacher_, tile, stat_slot);
 }
 
 template <class T>
-void DivergenceRows<T>::finish_stats() {
-  if (wants_whole_) whole_.finish(rows_);
-  if (wants_apart_) apart_.finish(rows_);
-  if (problem_.has_dense_teacher()) teacher_.finish(rows_);
+void DivergenceRows<T>::finish_stats(RowRange range) {
+  const std::int64_t last = range.first + range.count;
+  if (wants_whole_) whole_.finish(range.first, last);
+  if (wants_apart_) apart_.finish(range.first, last);
+  if (problem_.has_dense_teacher()) teacher_.finish(range.first, last);
   for (std::int64_t t = 0; t < num_terms(); ++t) {
     const LogitTerm& term = problem_.terms[static_cast<std::size_t>(t)];
     if (term.kind != LogitTermKind::kCrossEntropy || term.z_loss == 0) continue;
-    for (std::int64_t row = 0; row < rows_; ++row) set_z_factor(row, t);
+    for (std::int64_t row = range.first; row < last; ++row) set_z_factor(row, t);
   }
   if (!problem_.sparse.defined()) return;
-  at::parallel_for(0, rows_, kRowsForThread, [&](std::int64_t begin, std::int64_t end) {
+  at::parallel_for(range.first, last, kRowsForThread, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) finish_sparse_row(row);
   });
-  for (std::int64_t row = 0; row < rows_; ++row) {
+  for (std::int64_t row = range.first; row < last; ++row) {
     for (std::int64_t t = 0; t < num_terms(); ++t) {
       finished_[static_cast<std::size_t>(t)] +=
           weight(row) * sparse_values_[static_cast<std::size_t>(row * num_terms() + t)];
@@ -234,8 +250,9 @@ ClassSlopes slopes_of_classes(const LogitTerm& term, const TermArgs<double>& arg
   std::vector<double> teacher = classes.teacher;
   double params[kRowParams] = {};
   if (term.kind == LogitTermKind::kAdaptiveKl) {
-    std::vector<double> copy = teacher;
-    params[0] = head_threshold(copy, kHeadMass);
+    std::vector<double> likely = teacher;
+    exp_in_place(likely);
+    params[0] = std::log(least_of_head(likely, kHeadMass)) - 1e-12;
   }
   ReduceArgs<double> reduce;
   reduce.pair.student = {student.data(), count, count};
@@ -250,7 +267,7 @@ ClassSlopes slopes_of_classes(const LogitTerm& term, const TermArgs<double>& arg
   if (has_reductions(term.kind)) {
     double sums[kMostReductions] = {};
     reduce.sums = sums;
-    kernels<double>().reduce(reduce, 1);
+    kernels_of<double>().reduce(reduce, 1);
     const Reduced of_row = reduced(term, sums);
     result.value = of_row.value;
     std::copy(std::begin(of_row.params), std::end(of_row.params), params);
@@ -260,7 +277,7 @@ ClassSlopes slopes_of_classes(const LogitTerm& term, const TermArgs<double>& arg
   gradient.pair = reduce.pair;
   gradient.scratch = scratch.data();
   gradient.values = &result.value;
-  kernels<double>().gradient(gradient, 1);
+  kernels_of<double>().gradient(gradient, 1);
   result.slopes = std::move(student);
   return result;
 }
@@ -311,12 +328,33 @@ void DivergenceRows<T>::finish_sparse_row(std::int64_t row) {
   }
 }
 
+namespace {
+
+/// Probabilities of one row, without those that cannot be in the head: together they hold less than
+/// half of what need not be in it.
+template <class T>
+void collect_likely(const std::vector<T>& logits, const RowStats<T>& stats, const TermArgs<T>& term,
+                    std::vector<T>& likely) {
+  const T maximum = stats.maxima[0];
+  const T log_sum = stats.log_sums[term.temperature];
+  const double least = (1 - kHeadMass) / (2 * static_cast<double>(logits.size()));
+  const T cut = maximum + (static_cast<T>(std::log(least)) + log_sum) / term.inverse_temperature;
+  likely.clear();
+  for (const T x : logits) {
+    if (x >= cut) likely.push_back((x - maximum) * term.inverse_temperature - log_sum);
+  }
+  exp_in_place(likely);
+}
+
+}  // namespace
+
 template <class T>
 void DivergenceRows<T>::set_thresholds(
-    const std::function<void(std::int64_t row, T* out)>& copy_row) {
-  at::parallel_for(0, rows_, kRowsForThread, [&](std::int64_t begin, std::int64_t end) {
+    RowRange range, const std::function<void(std::int64_t row, T* out)>& copy_row) {
+  const std::int64_t last = range.first + range.count;
+  at::parallel_for(range.first, last, kRowsForThread, [&](std::int64_t begin, std::int64_t end) {
     std::vector<T> logits(static_cast<std::size_t>(problem_.vocabulary));
-    std::vector<T> log_probs;
+    std::vector<T> likely;
     for (std::int64_t row = begin; row < end; ++row) {
       copy_row(row, logits.data());
       const RowStats<T> stats = teacher_.from_row(row);
@@ -324,12 +362,8 @@ void DivergenceRows<T>::set_thresholds(
         if (problem_.terms[static_cast<std::size_t>(t)].kind != LogitTermKind::kAdaptiveKl)
           continue;
         const TermArgs<T>& term = terms_[static_cast<std::size_t>(t)];
-        log_probs.clear();
-        for (const T x : logits) {
-          log_probs.push_back((x - stats.maxima[0]) * term.inverse_temperature -
-                              stats.log_sums[term.temperature]);
-        }
-        const T threshold = head_threshold(log_probs, kHeadMass);
+        collect_likely(logits, stats, term, likely);
+        const T threshold = std::log(least_of_head(likely, kHeadMass));
         // The kernels may round the id at the threshold otherwise; it belongs to the head.
         constexpr T kSlack = 8 * std::numeric_limits<T>::epsilon();
         params(row, t)[0] = threshold - kSlack * (1 + std::abs(threshold));
@@ -364,8 +398,8 @@ void DivergenceRows<T>::reduce(const Tile<T>& student, const Tile<T>& teacher,
 }
 
 template <class T>
-void DivergenceRows<T>::finish_reductions() {
-  for (std::int64_t row = 0; row < rows_; ++row) {
+void DivergenceRows<T>::finish_reductions(RowRange range) {
+  for (std::int64_t row = range.first; row < range.first + range.count; ++row) {
     for (std::int64_t t = 0; t < num_terms(); ++t) {
       const LogitTerm& term = problem_.terms[static_cast<std::size_t>(t)];
       if (!has_reductions(term.kind)) continue;
@@ -417,19 +451,6 @@ std::vector<double> DivergenceRows<T>::values() const {
     for (std::size_t t = 0; t < sums.size(); ++t) sums[t] += part[t];
   }
   return sums;
-}
-
-at::Tensor logit_buffer(at::IntArrayRef sizes, at::ScalarType type) {
-  at::Tensor buffer = at::empty(sizes, type);
-#if defined(MADV_HUGEPAGE)
-  constexpr std::uintptr_t kPage = std::uintptr_t{2} << 20;
-  const auto begin = reinterpret_cast<std::uintptr_t>(buffer.data_ptr());
-  const std::uintptr_t first = (begin + kPage - 1) / kPage * kPage;
-  const std::uintptr_t last = (begin + buffer.nbytes()) / kPage * kPage;
-  // Advice only: where it is refused, small pages do.
-  if (first < last) (void)madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-#endif
-  return buffer;
 }
 
 std::int64_t num_slots() {

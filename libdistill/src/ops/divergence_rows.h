@@ -4,8 +4,6 @@
 #include <functional>
 #include <vector>
 
-#include <ATen/core/Tensor.h>
-
 #include "ops/cpu/divergence_table.h"
 #include "ops/linear_divergence_problem.h"
 #include "ops/running_stats.h"
@@ -21,20 +19,28 @@ struct Tile {
   std::int64_t columns = 0;    ///< ids, padded to a multiple of kColumnStep
   std::int64_t num_ids = 0;    ///< real ones
   std::int64_t first_id = 0;   ///< of the block
-  std::int64_t first_row = 0;  ///< in the chunk
+  std::int64_t first_row = 0;  ///< among those that `begin` took
   std::int64_t rows = 0;
 };
 
-/// Statistics, reductions and values of the rows of a chunk. For each chunk, in this order:
-///   begin, add_student and add_teacher for all tiles, finish_stats,
+/// Some of the rows that `begin` took, all of them or those of one chunk.
+struct RowRange {
+  std::int64_t first = 0;
+  std::int64_t count = 0;
+};
+
+/// Statistics, reductions and values of rows. After `begin`, for each chunk of them, in this order:
+///   add_student and add_teacher for all tiles, finish_stats,
 ///   set_thresholds if wants_thresholds(), reduce for all tiles and finish_reductions if reduces(),
-///   gradient for all tiles if wants_last_pass().
+///   gradient for all tiles if wants_last_pass(), perhaps with logits formed anew: those are
+///   prepared before.
 /// Calls for different tiles may run at once when their slots or their rows differ. The order of
 /// every sum depends on slots and tiles only.
 template <class T>
 class DivergenceRows {
  public:
-  /// At most `capacity` rows a chunk; statistics in `stat_slots` parts, values in `value_slots`.
+  /// Takes at most `capacity` rows at a time; statistics in `stat_slots` parts, values in
+  /// `value_slots`.
   DivergenceRows(const DivergenceProblem& problem, std::int64_t capacity, std::int64_t stat_slots,
                  std::int64_t value_slots);
   /// Memory for each row of capacity.
@@ -45,15 +51,20 @@ class DivergenceRows {
   /// Logits as the products gave them; the models' transforms are applied in place.
   void add_student(const Tile<T>& tile, std::int64_t stat_slot);
   void add_teacher(const Tile<T>& tile, std::int64_t stat_slot);
-  void finish_stats();
+  void finish_stats(RowRange range);
 
   bool wants_thresholds() const { return wants_thresholds_; }
-  /// `copy_row(row, out)` writes the teacher's logits of a row of the chunk, vocabulary many.
-  void set_thresholds(const std::function<void(std::int64_t row, T* out)>& copy_row);
+  /// `copy_row(row, out)` writes the teacher's logits of a row, vocabulary many.
+  void set_thresholds(RowRange range,
+                      const std::function<void(std::int64_t row, T* out)>& copy_row);
 
   bool reduces() const { return reduces_; }
   void reduce(const Tile<T>& student, const Tile<T>& teacher, std::int64_t stat_slot);
-  void finish_reductions();
+  void finish_reductions(RowRange range);
+
+  /// The models' transforms alone, for logits that were counted before.
+  void prepare_student(const Tile<T>& tile) const;
+  void prepare_teacher(const Tile<T>& tile) const;
 
   /// False when nobody asks for a gradient and all values are known without the last pass.
   bool wants_last_pass() const { return wants_last_pass_; }
@@ -103,14 +114,6 @@ class DivergenceRows {
   std::int64_t first_row_ = 0;
   std::int64_t rows_ = 0;
 };
-
-/// Uninitialised memory for logits, in huge pages where the system has them: the first touch of
-/// hundreds of MiB in small ones takes a tenth of the whole operator's time.
-at::Tensor logit_buffer(at::IntArrayRef sizes, at::ScalarType type);
-
-/// More rows at once gain nothing: the heads are read seldom enough, and first touching more memory
-/// costs more than it saves.
-inline constexpr std::int64_t kMostRows = 512;
 
 /// Work is split into as many slots as there are threads, whoever runs them: the order of every
 /// sum depends on nothing else.

@@ -1,23 +1,16 @@
 #include "ops/head_and_tail.h"
 
 #include <algorithm>
-#include <cmath>
+#include <numeric>
 #include <span>
 
 namespace distill::ops::cpu {
 
 namespace {
 
-template <class T>
-double probability(std::span<const T> log_probs) {
-  double total = 0;
-  for (const T x : log_probs) total += std::exp(static_cast<double>(x));
-  return total;
-}
-
 /// The middle one of three, to part by.
 template <class T>
-T pivot_of(std::span<const T> x) {
+T pivot_of(std::span<T> x) {
   const T a = x.front();
   const T b = x[x.size() / 2];
   const T c = x.back();
@@ -28,31 +21,27 @@ T pivot_of(std::span<const T> x) {
 
 // Selection by mass: like quickselect, in a time that grows with the number of entries.
 template <class T>
-T head_threshold(std::vector<T>& log_probs, double mass) {
-  // Together these hold less than half of what need not be in the head.
-  const T negligible = static_cast<T>(
-      std::log((1 - mass) / (2 * static_cast<double>(std::max<std::size_t>(log_probs.size(), 1)))));
-  std::erase_if(log_probs, [&](T x) { return x < negligible; });
-  std::span<T> rest(log_probs);
-  T threshold = 0;
+T least_of_head(std::vector<T>& probabilities, double mass) {
+  std::span<T> rest(probabilities);
+  T least = 1;
   while (!rest.empty()) {
-    const T pivot = pivot_of(std::span<const T>(rest));
+    const T pivot = pivot_of(rest);
     const auto above = std::partition(rest.begin(), rest.end(), [&](T x) { return x > pivot; });
     const auto below = std::partition(above, rest.end(), [&](T x) { return !(x < pivot); });
-    const double mass_above = probability(std::span<const T>(rest.begin(), above));
+    const double mass_above = std::accumulate(rest.begin(), above, 0.0);
     if (above != rest.begin() && mass_above >= mass) {
       rest = std::span<T>(rest.begin(), above);
       continue;
     }
-    threshold = pivot;
-    mass -= mass_above + probability(std::span<const T>(above, below));
+    least = pivot;
+    mass -= mass_above + static_cast<double>(pivot) * static_cast<double>(below - above);
     if (mass <= 0) break;
     rest = std::span<T>(below, rest.end());
   }
-  return threshold;
+  return least;
 }
 
-template float head_threshold(std::vector<float>&, double);
-template double head_threshold(std::vector<double>&, double);
+template float least_of_head(std::vector<float>&, double);
+template double least_of_head(std::vector<double>&, double);
 
 }  // namespace distill::ops::cpu

@@ -1,14 +1,13 @@
 #pragma once
 
-#include <cstdint>
 #include <vector>
 
 namespace distill::ops::cpu {
 
-/// The largest x such that the entries >= x of `log_probs` hold at least `mass` of the probability
-/// (less when rounding leaves them short of it): the head of a distribution. Reorders its argument;
-/// empty: 0.
+/// The head of a distribution: its likeliest entries that together reach `mass`, entries as likely
+/// as the last of them included. Returns the probability of the least likely one (of all entries
+/// when rounding leaves their sum short of `mass`; 1 for none). Reorders its argument.
 template <class T>
-T head_threshold(std::vector<T>& log_probs, double mass);
+T least_of_head(std::vector<T>& probabilities, double mass);
 
 }  // namespace distill::ops::cpu

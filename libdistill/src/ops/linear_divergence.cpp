@@ -52,7 +52,9 @@ DivergenceSums form_sums(const DivergenceProblem& problem) {
 
 LinearDivergenceResult linear_divergence(const LinearDivergenceInput& input,
                                          std::span<const LogitTerm> terms) {
-  const DivergenceProblem problem = checked_problem(input, terms);
+  DivergenceProblem problem = checked_problem(input, terms);
+  Workspace own;
+  if (problem.workspace == nullptr) problem.workspace = &own;
   const DivergenceSums sums = [&] {
     const WithoutAutograd guard;
     return form_sums(problem);

@@ -4,6 +4,7 @@
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/engine.h>
 
 namespace distill::ops {
 namespace {
@@ -56,9 +57,8 @@ struct FormedGradients : torch::autograd::Function<FormedGradients> {
                                   at::mul(saved["hidden_grad"].toTensor(), factor));
       }
       if (saved["needs_head"].toBool()) {
-        const at::Tensor formed = saved["head_grad"].toTensor();
-        head_grad =
-            formed.defined() ? at::mul(formed, factor) : at::zeros(head.sizes(), head.options());
+        head_grad = scaled(saved["head_grad"], factor);
+        if (!head_grad.defined()) head_grad = at::zeros(head.sizes(), head.options());
       }
     }
     if (at::GradMode::is_enabled()) {
@@ -70,6 +70,16 @@ struct FormedGradients : torch::autograd::Function<FormedGradients> {
   }
 
  private:
+  /// The formed gradient of the head times `factor`; undefined stands for zeros. A head is large:
+  /// it is handed on as it is unless the graph is used again.
+  static at::Tensor scaled(at::IValue& saved, const at::Tensor& factor) {
+    const at::Tensor formed = saved.toTensor();
+    if (!formed.defined()) return formed;
+    if (torch::autograd::get_current_graph_task_keep_graph()) return at::mul(formed, factor);
+    saved = at::Tensor();
+    return factor.item<double>() == 1.0 ? formed : formed.mul_(factor);
+  }
+
   /// Rows that did not count get zeros.
   static at::Tensor expand_rows(const at::Tensor& hidden, const at::Tensor& rows,
                                 const at::Tensor& formed) {

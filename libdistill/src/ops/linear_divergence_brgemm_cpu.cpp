@@ -1,17 +1,20 @@
 #include <algorithm>
 
 #include <ATen/Parallel.h>
-#include <ATen/native/CPUBlas.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
 
+#include "ops/brgemm.h"
+#include "ops/brgemm_divergence_plan.h"
 #include "ops/divergence_rows.h"
+#include "ops/large_buffer.h"
 
-// bf16 with fp32 logits. The vocabulary is split into blocks of kBlock ids, each slot of work (a
-// thread) owns a run of blocks. First pass, for each block: the heads' rows are packed, multiplied
-// with the chunk's hidden states into fp32 logits that are kept, and the running statistics are
-// updated while the tile is in cache. Last pass: logits -> gradient tile in bf16 -> added into
-// the slot's fp32 gradient of the hidden states, and into the block's fp32 gradient of the head.
+// bf16 with fp32 logits. The vocabulary is split into blocks of kHeadBlock ids, each slot of work
+// (a thread) owns a run of blocks. First pass, for each block: the heads' rows are packed,
+// multiplied with the chunk's hidden states into fp32 logits that are kept, and the running
+// statistics are updated while the tile is in cache. Last pass: logits -> gradient tile in bf16 ->
+// added into the slot's fp32 gradient of the hidden states, and into the block's fp32 gradient of
+// the head. Where that gradient is too large for the budget, the last pass forms logits anew, some
+// blocks at a time (brgemm_divergence_plan.h).
 
 namespace distill::ops {
 namespace {
@@ -20,9 +23,8 @@ using cpu::Bf16;
 using cpu::round_up;
 using Tile = cpu::Tile<float>;
 
-constexpr std::int64_t kBlock = 128;   // ids
-constexpr std::int64_t kTile = 64;     // rows handled while in cache
-constexpr std::int64_t kRowStep = 16;  // rows of a chunk are padded: few sizes of matrix product
+constexpr std::int64_t kTile = 64;    // rows handled while in cache
+constexpr std::int64_t kPanel = 512;  // rows whose gradient tiles stay in cache
 
 const Bf16* bf16_data(const at::Tensor& x) {
   return static_cast<const Bf16*>(x.const_data_ptr());
@@ -31,28 +33,10 @@ Bf16* mutable_bf16_data(const at::Tensor& x) {
   return static_cast<Bf16*>(x.data_ptr());
 }
 
-struct Product {
-  std::int64_t m, n, k;
-  std::int64_t lda, ldb, ldc;
-  bool add;
-};
-
-/// C [m, n] (+)= A [m, k] B; B is packed in pairs of k: [k / 2][ldb][2].
-void multiply(const Product& p, const Bf16* a, const Bf16* b, float* c) {
-  at::native::cpublas::brgemm(p.m, p.n, p.k, p.lda, p.ldb, p.ldc, p.add,
-                              reinterpret_cast<const at::BFloat16*>(a),
-                              reinterpret_cast<const at::BFloat16*>(b), c);
-}
-
-/// Logits of one model for a chunk: [blocks][padded rows][kBlock].
-struct Side {
-  Side(std::int64_t blocks, std::int64_t rows)
-      : rows_of_block(rows), logits(cpu::logit_buffer({blocks * rows * kBlock}, at::kFloat)) {}
-  float* tile(std::int64_t block, std::int64_t row) const {
-    return logits.data_ptr<float>() + (block * rows_of_block + row) * kBlock;
-  }
-  std::int64_t rows_of_block;
-  at::Tensor logits;
+/// Blocks [first, last) of the vocabulary.
+struct Blocks {
+  std::int64_t first, last;
+  std::int64_t count() const { return last - first; }
 };
 
 class BrgemmDivergence {
@@ -60,80 +44,75 @@ class BrgemmDivergence {
   explicit BrgemmDivergence(const DivergenceProblem& problem)
       : problem_(problem),
         width_(problem.student.head.size(1)),
-        num_blocks_((problem.vocabulary + kBlock - 1) / kBlock),
-        slots_(cpu::num_slots()),
-        chunk_(choose_chunk()),
-        student_(num_blocks_, chunk_),
-        teacher_(problem.has_dense_teacher() ? num_blocks_ : 0, chunk_),
-        per_row_(problem, chunk_, slots_, slots_) {}
+        plan_(plan_brgemm(problem, cpu::num_slots())),
+        per_row_(problem,
+                 plan_.forms_twice ? round_up(problem.num_rows, kRowStep) : plan_.first_rows,
+                 plan_.slots, plan_.slots),
+        student_(take_logits(true)),
+        teacher_(take_logits(problem.has_dense_teacher())) {}
 
   DivergenceSums run() {
-    DivergenceSums sums;
-    if (problem_.needs_hidden_grad) {
-      sums.hidden_grad = at::empty({problem_.num_rows, width_}, at::kFloat);
-      slot_hidden_grad_ = at::empty({slots_, chunk_, width_}, at::kFloat);
+    allocate_gradients();
+    const Blocks all{0, plan_.num_blocks};
+    if (plan_.forms_twice) per_row_.begin(0, problem_.num_rows);
+    for_chunks(plan_.first_rows, [&] {
+      if (!plan_.forms_twice) per_row_.begin(first_row_, rows_);
+      first_pass(all);
+      if (!plan_.forms_twice && per_row_.wants_last_pass()) last_pass(all);
+    });
+    if (plan_.forms_twice && per_row_.wants_last_pass()) {
+      for (std::int64_t first = 0; first < all.last; first += plan_.group_blocks) {
+        const Blocks group{first, std::min(first + plan_.group_blocks, all.last)};
+        for_chunks(plan_.last_rows, [&] {
+          project(group, /*counted=*/true);
+          last_pass(group);
+        });
+      }
     }
-    if (problem_.needs_head_grad) {
-      sums.head_grad = at::empty(problem_.student.head.sizes(), at::kBFloat16);
-      sums.head_grad.narrow(0, problem_.vocabulary, sums.head_grad.size(0) - problem_.vocabulary)
-          .zero_();
-      const bool one_chunk = chunk_ >= problem_.num_rows;
-      head_grad_ = at::empty({one_chunk ? slots_ : num_blocks_, width_, kBlock}, at::kFloat);
-    }
-    for (std::int64_t begin = 0; begin < problem_.num_rows; begin += chunk_) {
-      first_row_ = begin;
-      rows_ = std::min(chunk_, problem_.num_rows - begin);
-      padded_ = round_up(rows_, kRowStep);
-      per_row_.begin(first_row_, rows_);
-      first_pass();
-      if (per_row_.wants_thresholds()) set_thresholds();
-      if (per_row_.reduces()) reduce();
-      if (per_row_.wants_last_pass()) last_pass(sums);
-    }
-    sums.values = per_row_.values();
-    return sums;
+    sums_.values = per_row_.values();
+    return std::move(sums_);
   }
 
  private:
-  /// Bytes that grow with the rows of a chunk.
-  std::int64_t bytes_per_row() const {
-    const std::int64_t models = problem_.has_dense_teacher() ? 2 : 1;
-    std::int64_t bytes = models * (num_blocks_ * kBlock * 4 + width_ * 4) +
-                         cpu::DivergenceRows<float>::bytes_per_row(problem_, slots_);
-    if (problem_.needs_hidden_grad) bytes += slots_ * width_ * 4;
-    if (problem_.needs_head_grad) bytes += width_ * 2 + slots_ * kBlock * 2;
-    return bytes;
+  at::Tensor take_logits(bool wanted) const {
+    const std::int64_t first = plan_.first_rows * plan_.num_blocks;
+    const std::int64_t last = plan_.last_rows * plan_.group_blocks;
+    const std::int64_t rows = wanted ? std::max(first, last) : 0;
+    return problem_.workspace->take({rows * kHeadBlock}, at::kFloat);
   }
 
-  /// Rows of a chunk, a multiple of kRowStep. The head's fp32 gradient is paid from the workspace
-  /// when it takes at most half of it.
-  std::int64_t choose_chunk() const {
-    const std::int64_t wanted = round_up(problem_.num_rows, kRowStep);
-    std::int64_t budget = problem_.workspace_bytes;
-    const bool in_chunks = wanted > cpu::kMostRows || wanted * bytes_per_row() > budget;
-    if (in_chunks && problem_.needs_head_grad) {
-      const std::int64_t head_bytes = num_blocks_ * kBlock * width_ * 4;
-      budget -= std::min(budget / 2, head_bytes);
+  bool last_pass_in_one_chunk() const { return plan_.last_rows >= problem_.num_rows; }
+
+  void allocate_gradients() {
+    if (problem_.needs_hidden_grad) {
+      sums_.hidden_grad = at::empty({problem_.num_rows, width_}, at::kFloat);
+      slot_hidden_grad_ =
+          problem_.workspace->take({plan_.slots, plan_.last_rows, width_}, at::kFloat);
     }
-    const std::int64_t fitting =
-        std::clamp<std::int64_t>(budget / bytes_per_row() / kRowStep, 1, cpu::kMostRows / kRowStep);
-    const std::int64_t chunks = (wanted / kRowStep + fitting - 1) / fitting;
-    return std::min(wanted, round_up((problem_.num_rows + chunks - 1) / chunks, kRowStep));
+    if (problem_.needs_head_grad) {
+      const at::Tensor& head = problem_.student.head;
+      sums_.head_grad = large_buffer(head.sizes(), at::kBFloat16);
+      sums_.head_grad.narrow(0, problem_.vocabulary, head.size(0) - problem_.vocabulary).zero_();
+      const std::int64_t held = last_pass_in_one_chunk() ? plan_.slots : plan_.group_blocks;
+      head_grad_ = problem_.workspace->take({held, width_, kHeadBlock}, at::kFloat);
+    }
   }
 
+  /// Calls body() for each chunk of rows, with its hidden states at hand.
   template <class Body>
-  void for_slots(Body body) {
-    const std::int64_t grain = rows_ * problem_.vocabulary < cpu::kLogitsForThread ? slots_ : 1;
-    at::parallel_for(0, slots_, grain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t slot = begin; slot < end; ++slot) {
-        body(slot, num_blocks_ * slot / slots_, num_blocks_ * (slot + 1) / slots_);
+  void for_chunks(std::int64_t chunk, Body body) {
+    for (std::int64_t first = 0; first < problem_.num_rows; first += chunk) {
+      first_row_ = first;
+      rows_ = std::min(chunk, problem_.num_rows - first);
+      padded_ = round_up(rows_, kRowStep);
+      chunk_rows_ = chunk;
+      hidden_ = padded_rows(problem_.student.hidden);
+      transposed_hidden_ = at::Tensor();
+      if (problem_.teacher.hidden.defined()) {
+        teacher_hidden_ = padded_rows(problem_.teacher.hidden);
       }
-      at::native::cpublas::brgemm_release();
-    });
-  }
-
-  std::int64_t num_ids(std::int64_t block) const {
-    return std::min(kBlock, problem_.vocabulary - block * kBlock);
+      body();
+    }
   }
 
   /// The chunk's rows, and zeros behind them: [padded, width].
@@ -144,174 +123,221 @@ class BrgemmDivergence {
     return rows;
   }
 
-  void project_block(Side& side, const ModelSide& model, const Bf16* hidden, std::int64_t block,
-                     std::int64_t slot, std::uint32_t* packed) {
+  /// Calls body(slot, blocks) for each slot's run of blocks.
+  template <class Body>
+  void for_slots(const Blocks& blocks, Body body) {
+    const std::int64_t slots = plan_.slots;
+    const std::int64_t work = rows_ * blocks.count() * kHeadBlock;
+    const std::int64_t grain = work < cpu::kLogitsForThread ? slots : 1;
+    at::parallel_for(0, slots, grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t slot = begin; slot < end; ++slot) {
+        body(slot, blocks_of(blocks, slot));
+      }
+      release_brgemm();
+    });
+  }
+  Blocks blocks_of(const Blocks& blocks, std::int64_t slot) const {
+    return {blocks.first + blocks.count() * slot / plan_.slots,
+            blocks.first + blocks.count() * (slot + 1) / plan_.slots};
+  }
+
+  std::int64_t num_ids(std::int64_t block) const {
+    return std::min(kHeadBlock, problem_.vocabulary - block * kHeadBlock);
+  }
+
+  /// Logits lie as [blocks of the group][rows of the chunk][kHeadBlock].
+  float* logits_at(const at::Tensor& side, std::int64_t block_in_group, std::int64_t row) const {
+    return side.data_ptr<float>() + (block_in_group * chunk_rows_ + row) * kHeadBlock;
+  }
+  Tile tile(const at::Tensor& side, const Blocks& group, std::int64_t block, std::int64_t row,
+            std::int64_t count) const {
+    if (!side.numel()) return {};
+    const std::int64_t among_rows = (plan_.forms_twice ? first_row_ : 0) + row;
+    return {logits_at(side, block - group.first, row),
+            kHeadBlock,
+            kHeadBlock,
+            num_ids(block),
+            block * kHeadBlock,
+            among_rows,
+            count};
+  }
+  cpu::RowRange range() const { return {plan_.forms_twice ? first_row_ : 0, rows_}; }
+
+  void project_block(bool student, const Blocks& group, std::int64_t block, std::int64_t slot,
+                     std::uint32_t* packed, bool counted) {
+    const ModelSide& model = student ? problem_.student : problem_.teacher;
+    const at::Tensor& logits = student ? student_ : teacher_;
+    const Bf16* hidden = bf16_data(student ? hidden_ : teacher_hidden_);
     const std::int64_t width = model.head.size(1);
-    const std::int64_t ids = num_ids(block);
-    if (ids < kBlock) std::fill(packed, packed + width / 2 * kBlock, 0U);
-    const auto* head = static_cast<const std::uint32_t*>(model.head.const_data_ptr());
-    kernels_.transpose(head + block * kBlock * (width / 2), width / 2, packed, kBlock, ids,
-                       width / 2);
+    pack_head_block(model.head, block * kHeadBlock, num_ids(block), packed);
     for (std::int64_t row = 0; row < padded_; row += kTile) {
       const std::int64_t count = std::min(kTile, padded_ - row);
-      float* tile = side.tile(block, row);
-      multiply({count, kBlock, width, width, kBlock, kBlock, false}, hidden + row * width,
-               reinterpret_cast<const Bf16*>(packed), tile);
-      add(side, block, row, count, slot);
+      const Tile to = tile(logits, group, block, row, count);
+      brgemm({count, kHeadBlock, width, width, kHeadBlock, kHeadBlock, false}, hidden + row * width,
+             reinterpret_cast<const Bf16*>(packed), to.data);
+      add(student, to, slot, counted);
     }
   }
 
-  Tile tile(const Side& side, std::int64_t block, std::int64_t row, std::int64_t count) const {
-    return {side.tile(block, row), kBlock, kBlock, num_ids(block), block * kBlock, row, count};
+  void add(bool student, const Tile& added, std::int64_t slot, bool counted) {
+    if (counted) {
+      student ? per_row_.prepare_student(added) : per_row_.prepare_teacher(added);
+    } else {
+      student ? per_row_.add_student(added, slot) : per_row_.add_teacher(added, slot);
+    }
   }
 
-  /// The teacher's, where it has any.
-  Tile teacher_tile(std::int64_t block, std::int64_t row, std::int64_t count) const {
-    return problem_.has_dense_teacher() ? tile(teacher_, block, row, count) : Tile();
-  }
-
-  void add(const Side& side, std::int64_t block, std::int64_t row, std::int64_t count,
-           std::int64_t slot) {
-    const Tile added = tile(side, block, row, count);
-    &side == &student_ ? per_row_.add_student(added, slot) : per_row_.add_teacher(added, slot);
-  }
-
-  void copy_teacher_logits(std::int64_t first_block, std::int64_t last_block, std::int64_t slot) {
-    for (std::int64_t block = first_block; block < last_block; ++block) {
-      const at::Tensor columns = problem_.teacher_logits.narrow(1, block * kBlock, num_ids(block));
-      const at::Tensor chosen =
-          take_rows(problem_, columns, first_row_, rows_).to(at::kFloat).contiguous();
-      const float* from = chosen.const_data_ptr<float>();
-      for (std::int64_t row = 0; row < padded_; ++row) {
-        float* to = teacher_.tile(block, row);
-        for (std::int64_t i = 0; i < num_ids(block); ++i) {
-          const float x = row < rows_ ? from[row * num_ids(block) + i] : 0.0F;
-          to[i] = x < cpu::kNoLogit ? cpu::kNoLogit : x;  // ids excluded with -infinity
-        }
+  void copy_teacher_logits(const Blocks& group, std::int64_t block, std::int64_t slot,
+                           bool counted) {
+    const std::int64_t ids = num_ids(block);
+    const at::Tensor columns = problem_.teacher_logits.narrow(1, block * kHeadBlock, ids);
+    const at::Tensor chosen =
+        take_rows(problem_, columns, first_row_, rows_).to(at::kFloat).contiguous();
+    const float* from = chosen.const_data_ptr<float>();
+    const Tile to = tile(teacher_, group, block, 0, padded_);
+    for (std::int64_t row = 0; row < padded_; ++row) {
+      for (std::int64_t i = 0; i < ids; ++i) {
+        const float x = row < rows_ ? from[row * ids + i] : 0.0F;
+        to.data[row * kHeadBlock + i] = std::max(x, cpu::kNoLogit);  // -infinity: excluded
       }
-      add(teacher_, block, 0, padded_, slot);
     }
+    add(false, to, slot, counted);
   }
 
-  void first_pass() {
+  /// Logits of a group of blocks; statistics too unless they were counted before.
+  void project(const Blocks& group, bool counted) {
     const bool projected = problem_.teacher.hidden.defined();
-    hidden_ = padded_rows(problem_.student.hidden);
-    const at::Tensor teacher_hidden =
-        projected ? padded_rows(problem_.teacher.hidden) : at::Tensor();
     const std::int64_t widest =
         std::max(width_, projected ? problem_.teacher.head.size(1) : std::int64_t{0});
-    for_slots([&](std::int64_t slot, std::int64_t first, std::int64_t last) {
-      std::vector<std::uint32_t> packed(static_cast<std::size_t>(widest / 2 * kBlock));
-      for (std::int64_t block = first; block < last; ++block) {
-        project_block(student_, problem_.student, bf16_data(hidden_), block, slot, packed.data());
-        if (projected) {
-          project_block(teacher_, problem_.teacher, bf16_data(teacher_hidden), block, slot,
-                        packed.data());
+    for_slots(group, [&](std::int64_t slot, const Blocks& own) {
+      std::vector<std::uint32_t> packed(static_cast<std::size_t>(widest / 2 * kHeadBlock));
+      for (std::int64_t block = own.first; block < own.last; ++block) {
+        project_block(true, group, block, slot, packed.data(), counted);
+        if (projected) project_block(false, group, block, slot, packed.data(), counted);
+        if (problem_.teacher_logits.defined()) copy_teacher_logits(group, block, slot, counted);
+      }
+    });
+  }
+
+  void first_pass(const Blocks& all) {
+    project(all, /*counted=*/false);
+    per_row_.finish_stats(range());
+    if (per_row_.wants_thresholds()) {
+      per_row_.set_thresholds(range(), [&](std::int64_t row, float* out) {
+        for (std::int64_t block = 0; block < all.last; ++block) {
+          std::copy_n(logits_at(teacher_, block, row - range().first), num_ids(block),
+                      out + block * kHeadBlock);
         }
-      }
-      if (problem_.teacher_logits.defined()) copy_teacher_logits(first, last, slot);
-    });
-    per_row_.finish_stats();
-  }
-
-  void set_thresholds() {
-    per_row_.set_thresholds([this](std::int64_t row, float* out) {
-      for (std::int64_t block = 0; block < num_blocks_; ++block) {
-        std::copy_n(teacher_.tile(block, row), num_ids(block), out + block * kBlock);
+      });
+    }
+    if (!per_row_.reduces()) return;
+    for_slots(all, [&](std::int64_t slot, const Blocks& own) {
+      for (std::int64_t block = own.first; block < own.last; ++block) {
+        per_row_.reduce(tile(student_, all, block, 0, rows_), tile(teacher_, all, block, 0, rows_),
+                        slot);
       }
     });
-  }
-
-  void reduce() {
-    for_slots([&](std::int64_t slot, std::int64_t first, std::int64_t last) {
-      for (std::int64_t block = first; block < last; ++block) {
-        per_row_.reduce(tile(student_, block, 0, rows_), teacher_tile(block, 0, rows_), slot);
-      }
-    });
-    per_row_.finish_reductions();
+    per_row_.finish_reductions(range());
   }
 
   /// What one slot works in.
   struct Scratch {
-    std::vector<float> row = std::vector<float>(kBlock);
-    std::vector<Bf16> tile = std::vector<Bf16>(kTile * kBlock);  // [rows][ids]
-    std::vector<Bf16> head_pairs;                                // [kBlock / 2][width][2]
-    std::vector<Bf16> slope_pairs;                               // [padded / 2][kBlock][2]
+    std::vector<float> row = std::vector<float>(kHeadBlock);
+    std::vector<Bf16> tile = std::vector<Bf16>(kTile * kHeadBlock);          // [rows][ids]
+    std::vector<Bf16> slope_pairs = std::vector<Bf16>(kPanel * kHeadBlock);  // [rows / 2][ids][2]
+    std::vector<Bf16> head_pairs;                                            // [ids / 2][width][2]
   };
 
   void pack_head_pairs(std::int64_t block, std::vector<Bf16>& pairs) const {
     const std::int64_t ids = num_ids(block);
-    const Bf16* head = bf16_data(problem_.student.head) + block * kBlock * width_;
+    const Bf16* head = bf16_data(problem_.student.head) + block * kHeadBlock * width_;
     for (std::int64_t i = 0; i < ids; i += 2) {
       kernels_.interleave(head + i * width_, i + 1 < ids ? head + (i + 1) * width_ : nullptr,
                           pairs.data() + i * width_, width_);
     }
   }
 
-  /// Gradient tiles of one block, each used at once for the hidden states.
-  void slopes_of_block(std::int64_t block, std::int64_t slot, bool first_of_slot,
-                       Scratch& scratch) {
-    if (problem_.needs_hidden_grad) pack_head_pairs(block, scratch.head_pairs);
-    for (std::int64_t row = 0; row < padded_; row += kTile) {
-      const std::int64_t count = std::min(kTile, padded_ - row);
+  /// Gradient tiles of rows [first, last) of one block, each used at once for the hidden states and
+  /// kept for the head.
+  struct Panel {
+    std::int64_t block, slot, first, last;
+    bool first_of_slot;
+  };
+  void slopes_of_panel(const Blocks& group, const Panel& panel, Scratch& scratch) {
+    for (std::int64_t row = panel.first; row < panel.last; row += kTile) {
+      const std::int64_t count = std::min(kTile, panel.last - row);
       const std::int64_t real = std::clamp<std::int64_t>(rows_ - row, 0, count);
-      per_row_.gradient(tile(student_, block, row, real), teacher_tile(block, row, real), slot,
+      per_row_.gradient(tile(student_, group, panel.block, row, real),
+                        tile(teacher_, group, panel.block, row, real), panel.slot,
                         scratch.row.data(), scratch.tile.data());
-      std::fill(scratch.tile.begin() + real * kBlock, scratch.tile.begin() + count * kBlock,
+      std::fill(scratch.tile.begin() + real * kHeadBlock, scratch.tile.begin() + count * kHeadBlock,
                 Bf16{0});
       if (problem_.needs_head_grad) {
         for (std::int64_t i = 0; i < count; i += 2) {
-          const Bf16* line = scratch.tile.data() + i * kBlock;
-          kernels_.interleave(line, line + kBlock, scratch.slope_pairs.data() + (row + i) * kBlock,
-                              kBlock);
+          const Bf16* line = scratch.tile.data() + i * kHeadBlock;
+          kernels_.interleave(line, line + kHeadBlock,
+                              scratch.slope_pairs.data() + (row - panel.first + i) * kHeadBlock,
+                              kHeadBlock);
         }
       }
       if (problem_.needs_hidden_grad) {
-        float* grad = slot_hidden_grad_.data_ptr<float>() + (slot * chunk_ + row) * width_;
-        multiply(
-            {count, width_, round_up(num_ids(block), 2), kBlock, width_, width_, !first_of_slot},
-            scratch.tile.data(), scratch.head_pairs.data(), grad);
+        float* grad =
+            slot_hidden_grad_.data_ptr<float>() + (panel.slot * plan_.last_rows + row) * width_;
+        brgemm({count, width_, round_up(num_ids(panel.block), 2), kHeadBlock, width_, width_,
+                !panel.first_of_slot},
+               scratch.tile.data(), scratch.head_pairs.data(), grad);
       }
     }
   }
 
-  /// The block's head gradient, kept transposed, [width][kBlock]; rounded once, after the last
-  /// chunk.
-  void add_head_grad(std::int64_t block, std::int64_t slot, const Scratch& scratch,
-                     const at::Tensor& head_grad) {
-    const bool one_chunk = chunk_ >= problem_.num_rows;
-    float* grad = head_grad_.data_ptr<float>() + (one_chunk ? slot : block) * width_ * kBlock;
-    multiply({width_, kBlock, padded_, padded_, kBlock, kBlock, first_row_ > 0},
-             bf16_data(transposed_hidden_), scratch.slope_pairs.data(), grad);
-    if (first_row_ + rows_ < problem_.num_rows) return;
-    kernels_.transpose_to_bf16(grad, kBlock, mutable_bf16_data(head_grad) + block * kBlock * width_,
+  /// The block's head gradient, kept transposed: [width][kHeadBlock].
+  float* head_gradient(const Blocks& group, std::int64_t block, std::int64_t slot) const {
+    const std::int64_t place = last_pass_in_one_chunk() ? slot : block - group.first;
+    return head_grad_.data_ptr<float>() + place * width_ * kHeadBlock;
+  }
+
+  void last_pass_of_block(const Blocks& group, std::int64_t block, std::int64_t slot,
+                          bool first_of_slot, Scratch& scratch) {
+    if (problem_.needs_hidden_grad) pack_head_pairs(block, scratch.head_pairs);
+    for (std::int64_t first = 0; first < padded_; first += kPanel) {
+      const std::int64_t last = std::min(first + kPanel, padded_);
+      slopes_of_panel(group, {block, slot, first, last, first_of_slot}, scratch);
+      if (!problem_.needs_head_grad) continue;
+      brgemm({width_, kHeadBlock, last - first, padded_, kHeadBlock, kHeadBlock,
+              first_row_ + first > 0},
+             bf16_data(transposed_hidden_) + first, scratch.slope_pairs.data(),
+             head_gradient(group, block, slot));
+    }
+    // Rounded once, after the last chunk.
+    if (!problem_.needs_head_grad || first_row_ + rows_ < problem_.num_rows) return;
+    kernels_.transpose_to_bf16(head_gradient(group, block, slot), kHeadBlock,
+                               mutable_bf16_data(sums_.head_grad) + block * kHeadBlock * width_,
                                width_, width_, num_ids(block));
   }
 
-  void last_pass(DivergenceSums& sums) {
-    if (problem_.needs_head_grad) transposed_hidden_ = hidden_.t().contiguous();
-    for_slots([&](std::int64_t slot, std::int64_t first, std::int64_t last) {
+  void last_pass(const Blocks& group) {
+    if (problem_.needs_head_grad && !transposed_hidden_.defined()) {
+      transposed_hidden_ = hidden_.t().contiguous();
+    }
+    for_slots(group, [&](std::int64_t slot, const Blocks& own) {
       Scratch scratch;
       if (problem_.needs_hidden_grad) {
-        scratch.head_pairs.resize(static_cast<std::size_t>(kBlock * width_));
+        scratch.head_pairs.resize(static_cast<std::size_t>(kHeadBlock * width_));
       }
-      if (problem_.needs_head_grad) {
-        scratch.slope_pairs.resize(static_cast<std::size_t>(padded_ * kBlock));
-      }
-      for (std::int64_t block = first; block < last; ++block) {
-        slopes_of_block(block, slot, block == first, scratch);
-        if (problem_.needs_head_grad) add_head_grad(block, slot, scratch, sums.head_grad);
+      for (std::int64_t block = own.first; block < own.last; ++block) {
+        last_pass_of_block(group, block, slot, block == own.first, scratch);
       }
     });
-    if (problem_.needs_hidden_grad) add_slots(sums.hidden_grad.narrow(0, first_row_, rows_));
+    if (problem_.needs_hidden_grad) add_slots(group);
   }
 
-  void add_slots(const at::Tensor& hidden_grad) const {
-    bool first = true;
-    for (std::int64_t slot = 0; slot < slots_; ++slot) {
-      if (num_blocks_ * slot / slots_ == num_blocks_ * (slot + 1) / slots_) continue;  // no block
+  void add_slots(const Blocks& group) {
+    const at::Tensor sum = sums_.hidden_grad.narrow(0, first_row_, rows_);
+    bool first = group.first == 0;
+    for (std::int64_t slot = 0; slot < plan_.slots; ++slot) {
+      if (blocks_of(group, slot).count() == 0) continue;
       const at::Tensor part = slot_hidden_grad_.select(0, slot).narrow(0, 0, rows_);
-      first ? hidden_grad.copy_(part) : hidden_grad.add_(part);
+      first ? sum.copy_(part) : sum.add_(part);
       first = false;
     }
   }
@@ -319,30 +345,20 @@ class BrgemmDivergence {
   const DivergenceProblem& problem_;
   const cpu::DivergenceTable& kernels_ = cpu::divergence_kernels();
   std::int64_t width_;
-  std::int64_t num_blocks_;
-  std::int64_t slots_;
-  std::int64_t chunk_;
-  Side student_;
-  Side teacher_;
+  BrgemmPlan plan_;
   cpu::DivergenceRows<float> per_row_;
-  at::Tensor slot_hidden_grad_;   // [slots, chunk, width]
-  at::Tensor head_grad_;          // [blocks or slots, width, kBlock]
+  at::Tensor student_, teacher_;  // logits
+  DivergenceSums sums_;
+  at::Tensor slot_hidden_grad_;   // [slots, rows, width]
+  at::Tensor head_grad_;          // [blocks of a group or slots, width, kHeadBlock]
   at::Tensor hidden_;             // [padded, width]
+  at::Tensor teacher_hidden_;     // [padded, teacher's width]
   at::Tensor transposed_hidden_;  // [width, padded]
-  std::int64_t first_row_ = 0;
+  std::int64_t first_row_ = 0;    // of the chunk
   std::int64_t rows_ = 0;
   std::int64_t padded_ = 0;
+  std::int64_t chunk_rows_ = 0;
 };
-
-bool cpu_has_brgemm() {
-#if defined(__x86_64__)
-  static const bool has =
-      __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vl");
-  return has;
-#else
-  return false;
-#endif
-}
 
 }  // namespace
 

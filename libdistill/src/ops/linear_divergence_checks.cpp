@@ -233,7 +233,11 @@ DivergenceProblem checked_problem(const LinearDivergenceInput& input,
   problem.student = {input.student_hidden.detach(), input.student_head.detach().contiguous(),
                      input.student_transform};
   problem.workspace_bytes = input.workspace_bytes;
+  problem.workspace = input.workspace;
+  TORCH_CHECK(input.vocabulary >= 0, kOp, "`vocabulary` must be 0 (all rows) or above, is ",
+              input.vocabulary);
   problem.vocabulary = input.student_head.size(0);
+  if (input.vocabulary > 0) problem.vocabulary = std::min(problem.vocabulary, input.vocabulary);
   take_terms(terms, problem);
   take_valid(input, problem);
   for (const LogitTerm& term : terms) {

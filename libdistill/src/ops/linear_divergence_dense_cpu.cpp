@@ -14,6 +14,9 @@ namespace {
 
 using cpu::round_up;
 
+/// More rows at once gain nothing.
+constexpr std::int64_t kMostRows = 512;
+
 /// Logits of a chunk of rows, block of ids after block of ids, each a dense [rows, block] matrix.
 template <class T>
 class DenseDivergence {
@@ -25,8 +28,9 @@ class DenseDivergence {
         num_blocks_((problem.vocabulary + block_ - 1) / block_),
         chunk_(choose_chunk()),
         slots_(cpu::num_slots()),
-        student_(num_blocks_, chunk_, block_),
-        teacher_(problem.has_dense_teacher() ? num_blocks_ : 0, chunk_, block_),
+        student_(*problem.workspace, {num_blocks_, chunk_, block_}),
+        teacher_(*problem.workspace,
+                 {problem.has_dense_teacher() ? num_blocks_ : 0, chunk_, block_}),
         per_row_(problem, chunk_, /*stat_slots=*/1, slots_) {}
 
   DivergenceSums run() {
@@ -54,8 +58,8 @@ class DenseDivergence {
 
  private:
   struct Side {
-    Side(std::int64_t blocks, std::int64_t rows, std::int64_t block)
-        : logits(cpu::logit_buffer({blocks, rows, block}, c10::CppTypeToScalarType<T>::value)) {}
+    Side(Workspace& workspace, at::IntArrayRef sizes)
+        : logits(workspace.take(sizes, c10::CppTypeToScalarType<T>::value)) {}
     at::Tensor tile(std::int64_t block, std::int64_t rows) const {
       return logits.select(0, block).narrow(0, 0, rows);
     }
@@ -77,7 +81,7 @@ class DenseDivergence {
         models * num_blocks_ * block_ * static_cast<std::int64_t>(sizeof(T)) +
         cpu::DivergenceRows<T>::bytes_per_row(problem_, 1);
     const std::int64_t fitting =
-        std::clamp<std::int64_t>(problem_.workspace_bytes / row_bytes, 1, cpu::kMostRows);
+        std::clamp<std::int64_t>(problem_.workspace_bytes / row_bytes, 1, kMostRows);
     const std::int64_t chunks = (problem_.num_rows + fitting - 1) / fitting;
     return (problem_.num_rows + chunks - 1) / chunks;
   }
@@ -139,11 +143,11 @@ class DenseDivergence {
     } else if (problem_.teacher.hidden.defined()) {
       project(teacher_, problem_.teacher);
     }
-    per_row_.finish_stats();
+    per_row_.finish_stats({0, rows_});
   }
 
   void set_thresholds() {
-    per_row_.set_thresholds([this](std::int64_t row, T* out) {
+    per_row_.set_thresholds({0, rows_}, [this](std::int64_t row, T* out) {
       for (std::int64_t block = 0; block < num_blocks_; ++block) {
         std::copy_n(tile(teacher_, block, row, row + 1).data, num_ids(block),
                     out + first_id(block));
@@ -168,7 +172,7 @@ class DenseDivergence {
         per_row_.reduce(tile(student_, block, first, last), teacher_tile(block, first, last), 0);
       }
     });
-    per_row_.finish_reductions();
+    per_row_.finish_reductions({0, rows_});
   }
 
   /// Student logits become gradients, in place.

@@ -44,6 +44,7 @@ struct DivergenceProblem {
   bool needs_hidden_grad = false;
   bool needs_head_grad = false;
   std::int64_t workspace_bytes = 0;
+  Workspace* workspace = nullptr;  ///< never null in a checked problem
 
   /// The teacher's logits are there, or are formed.
   bool has_dense_teacher() const { return teacher.hidden.defined() || teacher_logits.defined(); }

@@ -36,9 +36,9 @@ void RunningStats<T>::attach(StatsArgs<T>& args, std::int64_t slot, std::int64_t
 }
 
 template <class T>
-void RunningStats<T>::finish(std::int64_t rows) {
+void RunningStats<T>::finish(std::int64_t first, std::int64_t last) {
   const auto temperatures = static_cast<std::int64_t>(inverse_temperatures_.size());
-  at::parallel_for(0, rows, 64, [&](std::int64_t begin, std::int64_t end) {
+  at::parallel_for(first, last, 64, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       T maximum = std::numeric_limits<T>::lowest();
       for (std::int64_t slot = 0; slot < slots_; ++slot) {

@@ -15,8 +15,9 @@ class RunningStats {
   void reset();
   /// Points `args` at the statistics of `slot` from `first_row` on.
   void attach(StatsArgs<T>& args, std::int64_t slot, std::int64_t first_row);
-  /// Merges the slots in order into one maximum a row and one log-sum a row and temperature.
-  void finish(std::int64_t rows);
+  /// Merges the slots of rows [first, last), in order, into one maximum a row and one log-sum a row
+  /// and temperature.
+  void finish(std::int64_t first, std::int64_t last);
   RowStats<T> from_row(std::int64_t row) const;
   static std::int64_t bytes_per_row(std::int64_t slots, std::int64_t temperatures);
 

@@ -39,6 +39,8 @@ at::Tensor linear_divergence_op(const at::Tensor& student_hidden, const at::Tens
   input.student_head = student_head;
   input.teacher = types::DenseHidden{teacher_hidden, teacher_head, {}};
   if (valid) input.valid = *valid;
+  static Workspace kept;  // as long as the process, like LibTorch's own workspaces
+  input.workspace = &kept;
   return linear_divergence(input, std::span(&term, 1)).total;
 }
 

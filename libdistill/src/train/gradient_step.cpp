@@ -43,6 +43,7 @@ types::LossValue GradientStep::forward(const types::Batch& batch) {
   losses::LossInput input;
   input.labels = batch.labels;
   input.mask = batch.loss_mask;
+  input.vocabulary = batch.vocabulary;
   if (parts_.loss.needs_teacher()) {
     // First: what the teacher allocates on the way is free again before the student's graph grows.
     const c10::NoGradGuard no_grad;

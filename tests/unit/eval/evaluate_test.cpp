@@ -1,4 +1,5 @@
 #include <distill/eval/evaluate.h>
+#include <distill/models/logits.h>
 
 #include <cmath>
 #include <thread>
@@ -34,7 +35,7 @@ class ToyTeacher : public teachers::Teacher {
   types::TeacherSignal signal(const types::Batch& batch) override {
     const auto output = model_.forward(batch.input);
     if (gives_ == Gives::kNothing) return std::monostate{};
-    if (gives_ == Gives::kLogits) return types::DenseLogits{types::logits(output, output.hidden)};
+    if (gives_ == Gives::kLogits) return types::DenseLogits{models::logits(output, output.hidden)};
     return types::DenseHidden{output.hidden, output.head, output.transform};
   }
   std::string describe() const override { return "toy"; }
@@ -64,7 +65,7 @@ std::shared_ptr<const data::Dataset> mixed_rows(int documents) {
                              testing::ByteTokenizer(), &chat, log);
 }
 
-/// All logits of one row in double, without types::logits.
+/// All logits of one row in double, without models::logits.
 std::vector<std::vector<double>> full_logits(ToyModel& model, const types::ModelInput& input) {
   const auto output = model.forward(input);
   const auto flat =
@@ -101,6 +102,7 @@ struct Naive {
 /// Row by row, position by position, from the unshifted row: no make_batch, no mask.
 Naive naive_evaluation(ToyModel& student, ToyModel& teacher, const data::Dataset& dataset) {
   Naive sums;
+  const auto real = static_cast<std::size_t>(dataset.vocabulary());  // behind it there is padding
   for (std::int64_t r = 0; r < dataset.num_rows(); ++r) {
     const data::Row row = dataset.row(r);
     for (std::size_t s = 0; s + 1 < row.segments.size(); ++s) {
@@ -108,14 +110,14 @@ Naive naive_evaluation(ToyModel& student, ToyModel& teacher, const data::Dataset
                                           row.ids.begin() + row.segments[s + 1]);
       const auto zs = full_logits(student, types::pack({ids}));
       const auto zt = full_logits(teacher, types::pack({ids}));
-      const std::size_t shared = std::min(zs[0].size(), zt[0].size());
+      const std::size_t shared = std::min({zs[0].size(), zt[0].size(), real});
       for (std::size_t i = 1; i < ids.size(); ++i) {
         if (!row.is_target[static_cast<std::size_t>(row.segments[s]) + i]) continue;
         const auto& p = zs[i - 1];
         const auto& q = zt[i - 1];
         const auto label = static_cast<std::size_t>(ids[i]);
-        sums.nll += log_sum_exp(p, p.size()) - p[label];
-        sums.teacher_nll += log_sum_exp(q, q.size()) - q[label];
+        sums.nll += log_sum_exp(p, std::min(p.size(), real)) - p[label];
+        sums.teacher_nll += log_sum_exp(q, std::min(q.size(), real)) - q[label];
         const double lp = log_sum_exp(p, shared);
         const double lq = log_sum_exp(q, shared);
         for (std::size_t v = 0; v < shared; ++v)

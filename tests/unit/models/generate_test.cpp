@@ -10,6 +10,7 @@
 #include <distill/core/error.h>
 #include <distill/models/generate.h>
 #include <distill/models/load.h>
+#include <distill/models/logits.h>
 
 #include "support/model_folders.h"
 #include "support/temp_folder.h"
@@ -45,7 +46,7 @@ TEST_F(Generate, TinyTopPIsGreedy) {
 TEST_F(Generate, DrawsWithTheModelsProbabilities) {
   // First new id over many seeds against the softmax of the logits, and against its top-p cut.
   const auto output = model->forward(types::pack({{1, 2, 3}}));
-  const at::Tensor p = types::logits(output, output.hidden.narrow(0, 2, 1)).flatten().softmax(-1);
+  const at::Tensor p = models::logits(output, output.hidden.narrow(0, 2, 1)).flatten().softmax(-1);
   const std::int64_t likely = p.argmax().item<std::int64_t>();
   const double expected = p[likely].item<double>();
   constexpr int kDraws = 400;

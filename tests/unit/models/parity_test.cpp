@@ -11,6 +11,7 @@
 
 #include <distill/models/generate.h>
 #include <distill/models/load.h>
+#include <distill/models/logits.h>
 #include <distill/nn/kv_cache.h>
 
 #include "support/model_folders.h"
@@ -51,7 +52,7 @@ class TinyLlama : public ::testing::TestWithParam<std::string> {
 
 TEST_P(TinyLlama, ProducesTransformersValues_Logits) {
   const auto output = load()->forward(packed());
-  EXPECT_LT(relative_error(types::logits(output, output.hidden), packed_logits()), 2e-5);
+  EXPECT_LT(relative_error(models::logits(output, output.hidden), packed_logits()), 2e-5);
 }
 
 TEST_P(TinyLlama, ProducesTransformersValues_Gradients) {
@@ -59,7 +60,7 @@ TEST_P(TinyLlama, ProducesTransformersValues_Gradients) {
   for (const auto& parameter : model->parameters()) parameter.tensor.requires_grad_(true);
   const auto input = packed();
   const auto output = model->forward(input);
-  const at::Tensor logits = types::logits(output, output.hidden);
+  const at::Tensor logits = models::logits(output, output.hidden);
   at::Tensor loss;
   for (std::size_t s = 1; s < input.segments.size(); ++s) {
     const std::int64_t begin = input.segments[s - 1], count = input.segments[s] - begin - 1;
@@ -123,7 +124,7 @@ TEST_P(TinyLlama, Bf16IsClose) {
   const auto model = load(at::kBFloat16);
   const auto output = model->forward(packed());
   EXPECT_EQ(output.hidden.scalar_type(), at::kBFloat16);
-  const double error = relative_error(types::logits(output, output.hidden), packed_logits());
+  const double error = relative_error(models::logits(output, output.hidden), packed_logits());
   EXPECT_LT(error, 0.03);
   EXPECT_GT(error, 1e-5);  // it did run in bf16
 }

@@ -11,6 +11,7 @@
 #include <distill/io/json_value.h>
 #include <distill/models/generate.h>
 #include <distill/models/load.h>
+#include <distill/models/logits.h>
 
 #include "support/model_folders.h"
 #include "support/shared_data.h"
@@ -58,7 +59,7 @@ class Stories : public ::testing::Test {
 TEST_F(Stories, ProducesTransformersValues_LogitsAndGradients) {
   const auto model = load_trainable();
   const auto output = model->forward(input);
-  const at::Tensor logits = types::logits(output, output.hidden).view({2, 64, -1});
+  const at::Tensor logits = models::logits(output, output.hidden).view({2, 64, -1});
   EXPECT_LT(relative_error(output.hidden.view({2, 64, -1}), reference.at("hidden_5")), 2e-5);
   EXPECT_LT(relative_error(logits, reference.at("logits")), 2e-5);
   const at::Tensor loss =
@@ -72,7 +73,7 @@ TEST_F(Stories, ProducesTransformersValues_LogitsAndGradients) {
 TEST_F(Stories, ProducesTransformersValues_StudentOfThreeLayers) {
   const auto model = load_trainable({0, 2, 4});
   const auto output = model->forward(input);
-  const at::Tensor logits = types::logits(output, output.hidden);
+  const at::Tensor logits = models::logits(output, output.hidden);
   EXPECT_LT(relative_error(logits.view({2, 64, -1}), reference.at("student_logits")), 2e-5);
   const double temperature = 2.0;
   const at::Tensor teacher =

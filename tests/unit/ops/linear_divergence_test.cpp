@@ -117,6 +117,19 @@ TEST_P(LinearDivergence, PaddedVocabularies) {
   }
 }
 
+TEST_P(LinearDivergence, OnlyTheTokenizersIdsCount) {
+  auto input = divergence_input({20, 150, 12, 150, 8}, GetParam());
+  input.vocabulary = 137;
+  input.labels = at::randint(137, {20}, at::kLong);
+  expect_divergence_oracle(input, every_term(), 3.0);
+  EXPECT_EQ(input.student_head.grad().narrow(0, 137, 13).abs().sum().item<double>(), 0.0);
+  const double value = linear_divergence(input, kBoth).total.item<double>();
+  input.student_head.detach().narrow(0, 137, 13).fill_(50.0);  // padding may hold anything
+  EXPECT_EQ(linear_divergence(input, kBoth).total.item<double>(), value);
+  input.vocabulary = 1000;
+  expect_divergence_oracle(input, kBoth, 100.0);
+}
+
 TEST_P(LinearDivergence, ScaleAndSoftcap) {
   auto input = divergence_input({20, 150, 12, 150, 8}, GetParam(), 3.0);
   input.student_transform = {0.25, 4.0};

@@ -14,6 +14,7 @@
 #include <distill/core/files.h>
 #include <distill/core/random.h>
 #include <distill/dist/communicator.h>
+#include <distill/models/logits.h>
 #include <distill/train/builtins.h>
 #include <distill/train/trainer.h>
 
@@ -53,7 +54,7 @@ class PlainLoss final : public losses::Loss {
 
  private:
   static at::Tensor log_probs(const types::ModelOutput& output, const at::Tensor& rows) {
-    return at::log_softmax(types::logits(output, output.hidden.index_select(0, rows)), 1);
+    return at::log_softmax(models::logits(output, output.hidden.index_select(0, rows)), 1);
   }
   mutable std::int64_t calls_ = 0;
 };

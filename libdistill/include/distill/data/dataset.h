@@ -37,6 +37,7 @@ class Dataset {
   std::int64_t num_rows() const;
   std::int64_t num_tokens() const;   ///< of all rows, repetitions by weight included
   std::int64_t num_targets() const;  ///< after the shift
+  std::int64_t vocabulary() const;   ///< ids of the tokenizer
   /// Throws InputError when there is no such row.
   Row row(std::int64_t index) const;
   /// Hash of the rows (ids, targets, segments): what was trained on. Part of the checkpoint format.

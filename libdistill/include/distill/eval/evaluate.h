@@ -15,7 +15,7 @@ namespace distill::eval {
 
 /// Averages over the target tokens of a held-out set, at temperature 1.
 struct Evaluation {
-  /// exp(mean negative log-likelihood) of the student, over its whole vocabulary.
+  /// exp(mean negative log-likelihood) of the student, over the ids of the tokenizer.
   double perplexity = 0;
   std::optional<double> teacher_perplexity;  ///< this and the next two: when there is a teacher
   /// KL(teacher || student), nats per token, both restricted to the ids that both models have.

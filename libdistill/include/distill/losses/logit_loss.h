@@ -22,6 +22,7 @@ class LogitLoss final : public Loss {
 
  private:
   Options options_;
+  std::unique_ptr<ops::Workspace> workspace_;  ///< kept from call to call
 };
 
 }  // namespace distill::losses

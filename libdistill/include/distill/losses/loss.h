@@ -21,6 +21,8 @@ struct LossInput {
   at::Tensor labels;        ///< int64 [N], already shifted (types::Batch)
   at::Tensor mask;          ///< bool [N]; rows that count. Undefined: all
   at::Tensor weights = {};  ///< fp32 or fp64 [N], >= 0: factor of each row's loss. Undefined: 1
+  /// Ids of the tokenizer: rows of the heads behind them are padding and take no part. 0: all rows.
+  std::int64_t vocabulary = 0;
 };
 
 /// A distillation objective. Returns the sum over valid tokens and their number, never a mean. The

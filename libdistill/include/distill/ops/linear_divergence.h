@@ -8,6 +8,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <distill/ops/workspace.h>
 #include <distill/types/teacher_signal.h>
 
 /// The heart of the library: projects student and teacher hidden states through their heads, forms
@@ -56,8 +57,13 @@ struct LinearDivergenceInput {
   at::Tensor labels;   ///< int64 [N] in [0, V); needed by cross_entropy
   at::Tensor valid;    ///< bool [N]; undefined: all rows. Other rows may hold anything, NaN too
   at::Tensor weights;  ///< fp32 or fp64 [N], >= 0: factors of the rows in every term; undefined: 1
+  /// Ids of the tokenizer: heads are often padded behind them, and padding takes no part in any
+  /// softmax. 0: all rows. Above a head's rows: those.
+  std::int64_t vocabulary = 0;
   /// Bound on the memory that is held beside inputs, gradients and a few rows, whatever N and V.
   std::int64_t workspace_bytes = std::int64_t{256} << 20;
+  /// Where that memory stays between calls; null: it goes back to the system after each.
+  Workspace* workspace = nullptr;
 };
 
 struct LinearDivergenceResult {
@@ -68,9 +74,9 @@ struct LinearDivergenceResult {
 
 /// Differentiable once in student_hidden and student_head (no work is done for one that needs no
 /// gradient); a second derivative is refused. Logits are fp32 whatever the input type, the head's
-/// gradient is accumulated in fp32. Where student and teacher vocabularies differ in size, both
-/// softmaxes (cross_entropy's too) are restricted to the first min(V, Vt) ids when a term has a
-/// teacher. With no valid row the result is 0 with a live graph.
+/// gradient is accumulated in fp32. All softmaxes are over the ids that are real: the first
+/// `vocabulary`, and when a term has a teacher the first min(V, Vt) at most (for cross_entropy
+/// too). With no valid row the result is 0 with a live graph.
 ///
 /// A TopKLogProbs teacher is compared over K + 1 classes: its ids, and all others as one. The value
 /// is then at most that of the dense teacher, and equal for K = V. At another temperature than the

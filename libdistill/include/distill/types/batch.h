@@ -17,6 +17,7 @@ struct Batch {
   at::Tensor loss_mask;            ///< bool [N]; the last position of a segment is always false
   std::int64_t num_targets = 0;    ///< how many entries of loss_mask are true
   std::int64_t num_sequences = 0;  ///< rows of the recipe's batch size in it
+  std::int64_t vocabulary = 0;     ///< ids of the tokenizer; 0: not known, all rows of a head count
 };
 
 }  // namespace distill::types

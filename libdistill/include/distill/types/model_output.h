@@ -13,8 +13,4 @@ struct ModelOutput {
   LogitTransform transform;
 };
 
-/// fp32 logits [rows, V] of the given rows of `hidden`: bf16 inputs are multiplied with fp32
-/// accumulation and the result is not rounded to bf16.
-at::Tensor logits(const ModelOutput& output, const at::Tensor& hidden_rows);
-
 }  // namespace distill::types
