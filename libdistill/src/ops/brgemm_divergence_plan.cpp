@@ -13,9 +13,6 @@ using cpu::round_up;
 
 /// More rows at once gain nothing: the tiles of a chunk no longer meet in the cache.
 constexpr std::int64_t kMostRows = 512;
-/// When some blocks at a time are formed for all rows, fewer passes over rows save additions.
-constexpr std::int64_t kMostGroupRows = 4096;
-
 struct Sizes {
   explicit Sizes(const DivergenceProblem& problem, std::int64_t of_slots)
       : slots(of_slots),
@@ -42,10 +39,9 @@ struct Sizes {
 };
 
 /// Rows of equal chunks that fit `bytes`, a multiple of kRowStep.
-std::int64_t rows_that_fit(const Sizes& sizes, std::int64_t bytes, std::int64_t bytes_per_row,
-                           std::int64_t most) {
+std::int64_t rows_that_fit(const Sizes& sizes, std::int64_t bytes, std::int64_t bytes_per_row) {
   const std::int64_t fitting =
-      std::clamp<std::int64_t>(bytes / bytes_per_row / kRowStep * kRowStep, kRowStep, most);
+      std::clamp<std::int64_t>(bytes / bytes_per_row / kRowStep * kRowStep, kRowStep, kMostRows);
   const std::int64_t chunks = (sizes.rows + fitting - 1) / fitting;
   return round_up((sizes.rows + chunks - 1) / chunks, kRowStep);
 }
@@ -53,13 +49,15 @@ std::int64_t rows_that_fit(const Sizes& sizes, std::int64_t bytes, std::int64_t 
 /// Groups of blocks for as many rows at once as leave at least half of the memory to logits.
 void plan_groups(const Sizes& sizes, std::int64_t bytes, BrgemmPlan& plan) {
   bytes = std::max(bytes - sizes.rows * sizes.state, bytes / 4);
-  plan.last_rows = rows_that_fit(sizes, bytes / 2, sizes.beside_logits, kMostGroupRows);
+  plan.last_rows = rows_that_fit(sizes, bytes / 2, sizes.beside_logits);
   const bool one_chunk = plan.last_rows >= sizes.rows;
   const std::int64_t of_block = plan.last_rows * sizes.logits(1) +
                                 (one_chunk ? 0 : sizes.head_gradient(1));
   const std::int64_t rest = bytes - plan.last_rows * sizes.beside_logits;
-  const std::int64_t fitting = std::clamp(rest / of_block, std::min(sizes.slots, sizes.blocks),
-                                          sizes.blocks);
+  // The first pass keeps its logits in what the groups' gradient leaves.
+  const std::int64_t most = std::min(rest / of_block, bytes / 4 / sizes.head_gradient(1));
+  const std::int64_t fitting =
+      std::clamp(most, std::min(sizes.slots, sizes.blocks), sizes.blocks);
   const std::int64_t groups = (sizes.blocks + fitting - 1) / fitting;
   plan.group_blocks = (sizes.blocks + groups - 1) / groups;
 }
@@ -78,14 +76,15 @@ BrgemmPlan plan_brgemm(const DivergenceProblem& problem, std::int64_t slots) {
   const std::int64_t head = problem.needs_head_grad && !one_chunk
                                 ? sizes.head_gradient(sizes.blocks)
                                 : sizes.slots * sizes.head_gradient(1);
-  plan.first_rows = rows_that_fit(sizes, budget - std::min(head, budget / 2), bytes_per_row, kMostRows);
+  plan.first_rows = rows_that_fit(sizes, budget - std::min(head, budget / 2), bytes_per_row);
   plan.last_rows = plan.first_rows;
   plan.group_blocks = sizes.blocks;
   const bool head_too_large = problem.needs_head_grad && !one_chunk && head > budget / 2;
   if (head_too_large) {
     plan.forms_twice = true;
-    plan.first_rows = rows_that_fit(sizes, budget, bytes_per_row, kMostRows);
     plan_groups(sizes, budget, plan);
+    const std::int64_t held = sizes.head_gradient(plan.group_blocks);
+    plan.first_rows = rows_that_fit(sizes, budget - std::min(held, budget / 2), bytes_per_row);
   }
   return plan;
 }
