@@ -78,7 +78,9 @@ class DivergenceCase : public ::testing::TestWithParam<std::tuple<at::ScalarType
   }
   void expect_oracle(const LinearDivergenceInput& input, std::span<const LogitTerm> terms,
                      double slack = 1.0) const {
-    expect_divergence_oracle(input, terms, slack,
+    // A GPU's bf16 gradients are rounded twice, by 2^-8 at most: logits' and result.
+    const bool twice = type() == at::kBFloat16 && body() != Body::kCpu;
+    expect_divergence_oracle(input, terms, twice ? 1.6 * slack : slack,
                              [this](const auto&... args) { return divergence(args...); });
   }
 };

@@ -88,7 +88,7 @@ void expect_divergence_oracle(const LinearDivergenceInput& input, std::span<cons
   const auto expected = divergence_oracle(input, terms);
   input.student_hidden.mutable_grad() = at::Tensor();
   input.student_head.mutable_grad() = at::Tensor();
-  const auto result = divergence(input, terms);
+  const ops::LinearDivergenceResult result = divergence(input, terms);
   const auto near = [&](double value, double wanted) {
     EXPECT_NEAR(value, wanted, slack * tolerance.value * std::max(1e-2, std::abs(wanted)));
   };

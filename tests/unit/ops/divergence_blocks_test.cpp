@@ -89,7 +89,9 @@ TEST_P(DivergenceBlocks, ThreadsAgreeWithASparseTeacher) {
 
 INSTANTIATE_TEST_SUITE_P(Types, DivergenceBlocks,
                          ::testing::Values(at::kDouble, at::kFloat, at::kBFloat16),
-                         [](const auto& info) { return std::string(c10::toString(info.param)); });
+                         [](const auto& parameter) {
+                           return std::string(c10::toString(parameter.param));
+                         });
 
 template <class T>
 void expect_threshold(const std::vector<T>& log_probs, double mass) {

@@ -82,13 +82,19 @@ DISTILL_BLOCK void reduce_row(Block& block, const Chunk<T>& chunk, const Terms<T
         const TermRow<V> of_row = term_row<V>(term.args, params);
         V sums[Kind::kReductions];
         for (V& part : sums) part = V::broadcast(0);
-        for (std::int64_t i = block.thread(); i < chunk.vocabulary; i += block.size()) {
-          Kind::reduce(LogProbs<V>{log_s(student[i]), log_p(teacher[i])}, of_row, sums);
-        }
         double totals[kMostReductions] = {};
-        for (int i = 0; i < Kind::kReductions; ++i) {
-          totals[i] = block.sum(static_cast<double>(sums[i].v));
-        }
+        for_sums(
+            block, chunk.vocabulary,
+            [&](std::int64_t i) {
+              Kind::reduce(LogProbs<V>{log_s(student[i]), log_p(teacher[i])}, of_row, sums);
+            },
+            [&] {
+              for (int k = 0; k < Kind::kReductions; ++k) {
+                totals[k] += static_cast<double>(sums[k].v);
+                sums[k] = V::broadcast(0);
+              }
+            });
+        for (int k = 0; k < Kind::kReductions; ++k) totals[k] = block.sum(totals[k]);
         if (block.thread() != 0) return;
         const cpu::Reduced result = cpu::reduced(term.rule, totals);
         for (std::int64_t i = 0; i < kRowParams; ++i) params[i] = static_cast<T>(result.params[i]);

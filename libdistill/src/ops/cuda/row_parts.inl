@@ -24,6 +24,20 @@ using cpu::scalar::TermRow;
 
 /// Ids (or sums) that a thread works on together, so that several loads are in flight.
 inline constexpr int kIdsAtOnce = 4;
+/// Ids that a thread sums up in T before the sum is carried on in double.
+inline constexpr std::int64_t kIdsInOneSum = 64;
+
+/// Calls body(i) for the thread's ids of [0, count), and carry() after every kIdsInOneSum of them
+/// and at the end.
+template <class Block, class Body, class Carry>
+DISTILL_BLOCK void for_sums(Block& block, std::int64_t count, Body body, Carry carry) {
+  const std::int64_t stretch = kIdsInOneSum * block.size();
+  for (std::int64_t begin = 0; begin < count; begin += stretch) {
+    const std::int64_t end = begin + stretch < count ? begin + stretch : count;
+    for (std::int64_t i = begin + block.thread(); i < end; i += block.size()) body(i);
+    carry();
+  }
+}
 
 /// Calls body.template operator()<Kind>() for the term's kind.
 template <class Body>
@@ -126,16 +140,25 @@ DISTILL_BLOCK void statistics_of_row(Block& block, const T* x, std::int64_t ids,
   maximum = block.max(maximum);
   for (std::int64_t first = 0; first < terms.num_temperatures; first += kIdsAtOnce) {
     T sums[kIdsAtOnce] = {};
-    for (std::int64_t i = block.thread(); i < ids; i += block.size()) {
-      const T distance = x[i] - maximum;
-      for (int k = 0; k < kIdsAtOnce; ++k) {
-        if (first + k >= terms.num_temperatures) continue;
-        sums[k] += exp(Number<T>{distance * terms.inverse_temperatures[first + k]}).v;
-      }
-    }
+    double totals[kIdsAtOnce] = {};
+    for_sums(
+        block, ids,
+        [&](std::int64_t i) {
+          const T distance = x[i] - maximum;
+          for (int k = 0; k < kIdsAtOnce; ++k) {
+            if (first + k >= terms.num_temperatures) continue;
+            sums[k] += exp(Number<T>{distance * terms.inverse_temperatures[first + k]}).v;
+          }
+        },
+        [&] {
+          for (int k = 0; k < kIdsAtOnce; ++k) {
+            totals[k] += static_cast<double>(sums[k]);
+            sums[k] = T(0);
+          }
+        });
     for (int k = 0; k < kIdsAtOnce; ++k) {
       if (first + k >= terms.num_temperatures) continue;
-      const double total = block.sum(static_cast<double>(sums[k]));
+      const double total = block.sum(totals[k]);
       if (block.thread() == 0) log_sums[first + k] = static_cast<T>(::log(total));
     }
   }
