@@ -79,15 +79,16 @@ inline types::TopKLogProbs top_k_signal(const at::Tensor& logits, std::int64_t k
   return {ids.contiguous(), log_p.gather(1, ids), logits.size(1), temperature};
 }
 
-/// Values and both gradients against the definition. `slack` widens the tolerance where the
-/// problem itself amplifies the rounding of fp32 logits.
-inline void expect_divergence_oracle(const LinearDivergenceInput& input,
-                                     std::span<const LogitTerm> terms, double slack = 1.0) {
+/// Values and both gradients of `divergence(input, terms)` against the definition. `slack` widens
+/// the tolerance where the problem itself amplifies the rounding of fp32 logits.
+template <class Divergence>
+void expect_divergence_oracle(const LinearDivergenceInput& input, std::span<const LogitTerm> terms,
+                              double slack, Divergence divergence) {
   const auto tolerance = tolerance_of(input.student_head.scalar_type());
   const auto expected = divergence_oracle(input, terms);
   input.student_hidden.mutable_grad() = at::Tensor();
   input.student_head.mutable_grad() = at::Tensor();
-  const auto result = linear_divergence(input, terms);
+  const ops::LinearDivergenceResult result = divergence(input, terms);
   const auto near = [&](double value, double wanted) {
     EXPECT_NEAR(value, wanted, slack * tolerance.value * std::max(1e-2, std::abs(wanted)));
   };

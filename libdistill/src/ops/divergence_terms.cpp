@@ -2,8 +2,6 @@
 
 namespace distill::ops::cpu {
 
-namespace {
-
 TermKind kernel_kind(const LogitTerm& term) {
   switch (term.kind) {
     case LogitTermKind::kForwardKl:
@@ -26,8 +24,6 @@ TermKind kernel_kind(const LogitTerm& term) {
   }
   return TermKind::kForwardKl;
 }
-
-}  // namespace
 
 double teacher_share(const LogitTerm& term) {
   return term.kind == LogitTermKind::kSkewReverseKl ? 1.0 - term.beta : term.beta;
@@ -63,29 +59,13 @@ TermArgs<double> class_term(const DivergenceProblem& problem, std::int64_t index
   return args;
 }
 
+ReductionRule reduction_rule(const LogitTerm& term) {
+  return {kernel_kind(term), term.kind == LogitTermKind::kAdaptiveKl, term.beta,
+          term.forward_weight, term.reverse_weight};
+}
+
 Reduced reduced(const LogitTerm& term, const double (&sums)[kMostReductions]) {
-  switch (term.kind) {
-    case LogitTermKind::kReverseKl:
-      return {sums[0], {sums[0]}};
-    case LogitTermKind::kJsd:
-      return {term.beta * sums[1] + (1.0 - term.beta) * sums[0], {sums[0]}};
-    case LogitTermKind::kSkewForwardKl:
-    case LogitTermKind::kSkewReverseKl:
-    case LogitTermKind::kTvd:
-      return {sums[1], {sums[0]}};
-    case LogitTermKind::kSymmetricKl:
-      return {term.forward_weight * sums[1] + term.reverse_weight * sums[0],
-              {sums[0], term.forward_weight, term.reverse_weight}};
-    case LogitTermKind::kAdaptiveKl: {
-      const double gap = sums[2] + sums[3];
-      const double forward = gap > 0 ? sums[2] / gap : 0.5;
-      return {forward * sums[1] + (1.0 - forward) * sums[0], {sums[0], forward, 1.0 - forward}};
-    }
-    case LogitTermKind::kForwardKl:
-    case LogitTermKind::kCrossEntropy:
-      break;
-  }
-  return {};
+  return reduced(reduction_rule(term), sums);
 }
 
 template TermArgs<float> term_args(const DivergenceProblem&, std::int64_t);

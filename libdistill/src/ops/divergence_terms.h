@@ -3,10 +3,14 @@
 #include <cstdint>
 
 #include "ops/cpu/divergence_table.h"
+#include "ops/divergence_reduced.h"
 #include "ops/linear_divergence_problem.h"
 
 /// What a kind is to the kernels: its arguments, and what follows from its sums over a row.
 namespace distill::ops::cpu {
+
+/// What computes the term from a dense teacher, or from classes.
+TermKind kernel_kind(const LogitTerm& term);
 
 /// The `index`-th term of the problem. `apart`: statistics leave the held ids out.
 template <class T>
@@ -18,14 +22,8 @@ TermArgs<double> class_term(const DivergenceProblem& problem, std::int64_t index
 /// True for kinds whose gradient needs sums over the row.
 bool has_reductions(LogitTermKind kind);
 
-/// Probability of the teacher that adaptive_kl calls the head.
-inline constexpr double kHeadMass = 0.5;
-
-/// What a term with reductions is worth in one row, and what its gradient reads.
-struct Reduced {
-  double value = 0;
-  double params[kRowParams] = {};
-};
+/// What the term is once its sums over a row are known.
+ReductionRule reduction_rule(const LogitTerm& term);
 Reduced reduced(const LogitTerm& term, const double (&sums)[kMostReductions]);
 
 /// Of a mixture M: the share of P.

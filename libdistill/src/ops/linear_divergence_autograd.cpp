@@ -40,7 +40,7 @@ struct FormedGradients : torch::autograd::Function<FormedGradients> {
     saved["hidden_grad"] = sums.hidden_grad;
     saved["head_grad"] = sums.head_grad;
     const auto type = head.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-    return at::scalar_tensor(total, type);
+    return at::scalar_tensor(total, head.options().dtype(type));
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {

@@ -2,10 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <type_traits>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/all.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
+#include <ATen/ops/logical_and.h>
 #include <ATen/ops/nonzero.h>
 
 #include "ops/sparse_teacher_checks.h"
@@ -19,15 +24,9 @@ bool is_float_type(at::ScalarType type) {
   return type == at::kFloat || type == at::kBFloat16 || type == at::kDouble;
 }
 
-void check_on_cpu(const at::Tensor& x, const char* name) {
-  TORCH_CHECK(x.device().is_cpu(), kOp, "`", name, "` is on ", x.device(),
-              ", this build computes on the CPU; move it there");
-}
-
 void check_matrix(const at::Tensor& x, const char* name) {
   TORCH_CHECK(x.defined(), kOp, "`", name, "` is missing");
   TORCH_CHECK(x.dim() == 2, kOp, "`", name, "` must have 2 dimensions, has shape ", x.sizes());
-  check_on_cpu(x, name);
 }
 
 void check_side(const ModelSide& side, const char* hidden_name, const char* head_name) {
@@ -111,7 +110,7 @@ void take_valid(const LinearDivergenceInput& input, DivergenceProblem& problem) 
                   input.valid.size(0) == num_rows,
               kOp, "`valid` must be bool [", num_rows, "], is ", input.valid.scalar_type(), " ",
               input.valid.sizes());
-  check_on_cpu(input.valid, "valid");
+  check_device(input.valid, "valid", problem.device());
   const at::Tensor rows = at::nonzero(input.valid).select(1, 0).contiguous();
   problem.num_rows = rows.size(0);
   if (problem.num_rows < num_rows) problem.rows = rows;
@@ -125,11 +124,14 @@ struct TeacherSize {
 TeacherSize take_signal(const types::DenseHidden& signal, DivergenceProblem& problem) {
   problem.teacher = {signal.hidden.detach(), signal.head.detach().contiguous(), signal.transform};
   check_side(problem.teacher, "teacher.hidden", "teacher.head");
+  check_device(signal.hidden, "teacher.hidden", problem.device());
+  check_device(signal.head, "teacher.head", problem.device());
   return {signal.hidden.size(0), signal.head.size(0)};
 }
 
 TeacherSize take_signal(const types::DenseLogits& signal, DivergenceProblem& problem) {
   check_matrix(signal.logits, "teacher.logits");
+  check_device(signal.logits, "teacher.logits", problem.device());
   TORCH_CHECK(at::isFloatingType(signal.logits.scalar_type()), kOp,
               "`teacher.logits` must be floating point, is ", signal.logits.scalar_type());
   TORCH_CHECK(signal.logits.size(1) > 0, kOp, "`teacher.logits` has no columns");
@@ -140,6 +142,8 @@ TeacherSize take_signal(const types::DenseLogits& signal, DivergenceProblem& pro
 TeacherSize take_signal(const types::TopKLogProbs& signal, DivergenceProblem& problem) {
   check_sparse_signal(signal.ids, {{"log_probs", signal.log_probs}}, signal.vocabulary,
                       signal.temperature);
+  check_device(signal.ids, "teacher.ids", problem.device());
+  check_device(signal.log_probs, "teacher.log_probs", problem.device());
   problem.sparse.temperature = signal.temperature;
   return {signal.ids.size(0), signal.vocabulary};
 }
@@ -147,6 +151,9 @@ TeacherSize take_signal(const types::TopKLogProbs& signal, DivergenceProblem& pr
 TeacherSize take_signal(const types::SampledLogProbs& signal, DivergenceProblem& problem) {
   check_sparse_signal(signal.ids, {{"log_probs", signal.log_probs}, {"weights", signal.weights}},
                       signal.vocabulary, signal.temperature);
+  check_device(signal.ids, "teacher.ids", problem.device());
+  check_device(signal.log_probs, "teacher.log_probs", problem.device());
+  check_device(signal.weights, "teacher.weights", problem.device());
   for (const LogitTerm& term : problem.terms) {
     if (!needs_teacher(term.kind)) continue;
     TORCH_CHECK(term.kind == LogitTermKind::kForwardKl, kOp, name_of(term.kind),
@@ -185,6 +192,14 @@ void take_teacher(const LinearDivergenceInput& input, LogitTermKind kind,
   }
 }
 
+/// The numbers of a vector to look at one by one, on the host: all of the CPU's; of another device
+/// none, unless one reduction there finds that some are not `fine`.
+template <class Fine>
+at::Tensor suspects(const at::Tensor& x, Fine fine) {
+  if (x.is_cpu()) return x;
+  return at::all(fine(x)).template item<bool>() ? at::empty({0}, x.dtype()) : x.cpu();
+}
+
 /// Factors of the rows that count.
 void take_weights(const LinearDivergenceInput& input, DivergenceProblem& problem) {
   const std::int64_t num_rows = input.student_hidden.size(0);
@@ -194,11 +209,14 @@ void take_weights(const LinearDivergenceInput& input, DivergenceProblem& problem
                   weights.dim() == 1 && weights.size(0) == num_rows,
               kOp, "`weights` must be fp32 or fp64 [", num_rows, "], is ", weights.scalar_type(),
               " ", weights.sizes());
-  check_on_cpu(weights, "weights");
+  check_device(weights, "weights", problem.device());
   problem.row_weights =
       take_rows(problem, weights.detach(), 0, problem.num_rows).to(at::kDouble).contiguous();
-  const auto* values = problem.row_weights.const_data_ptr<double>();
-  for (std::int64_t i = 0; i < problem.num_rows; ++i) {
+  const at::Tensor seen = suspects(problem.row_weights, [](const at::Tensor& x) {
+    return at::logical_and(x >= 0, x <= std::numeric_limits<double>::max());
+  });
+  const auto* values = seen.const_data_ptr<double>();
+  for (std::int64_t i = 0; i < seen.numel(); ++i) {
     TORCH_CHECK(values[i] >= 0 && std::isfinite(values[i]), kOp, "`weights` holds ", values[i],
                 " in a row that counts, expected a finite number, 0 or above");
   }
@@ -211,10 +229,13 @@ void take_labels(const LinearDivergenceInput& input, DivergenceProblem& problem)
   TORCH_CHECK(labels.scalar_type() == at::kLong && labels.dim() == 1 && labels.size(0) == num_rows,
               kOp, "`labels` must be int64 [", num_rows, "], is ", labels.scalar_type(), " ",
               labels.sizes());
-  check_on_cpu(labels, "labels");
+  check_device(labels, "labels", problem.device());
   problem.labels = take_rows(problem, labels, 0, problem.num_rows).contiguous();
-  const auto* ids = problem.labels.const_data_ptr<std::int64_t>();
-  for (std::int64_t i = 0; i < problem.num_rows; ++i) {
+  const at::Tensor seen = suspects(problem.labels, [&](const at::Tensor& x) {
+    return at::logical_and(x >= 0, x < problem.vocabulary);
+  });
+  const auto* ids = seen.const_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < seen.numel(); ++i) {
     TORCH_CHECK(ids[i] >= 0 && ids[i] < problem.vocabulary, kOp, "`labels` holds ", ids[i],
                 " in a row that counts, expected an id in [0, ", problem.vocabulary, ")");
   }
@@ -230,6 +251,10 @@ DivergenceProblem checked_problem(const LinearDivergenceInput& input,
   DivergenceProblem problem;
   check_side({input.student_hidden, input.student_head, input.student_transform}, "student_hidden",
              "student_head");
+  const at::Device device = input.student_hidden.device();
+  TORCH_CHECK(device.is_cpu() || device.is_cuda(), kOp, "`student_hidden` is on ", device,
+              ", expected cpu or cuda");
+  check_device(input.student_head, "student_head", device);
   problem.student = {input.student_hidden.detach(), input.student_head.detach().contiguous(),
                      input.student_transform};
   problem.workspace_bytes = input.workspace_bytes;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -48,6 +49,8 @@ struct DivergenceProblem {
 
   /// The teacher's logits are there, or are formed.
   bool has_dense_teacher() const { return teacher.hidden.defined() || teacher_logits.defined(); }
+  /// Of every tensor.
+  at::Device device() const { return student.hidden.device(); }
   bool needs_gradient() const { return needs_hidden_grad || needs_head_grad; }
 };
 
@@ -66,11 +69,21 @@ double value_factor(const LogitTerm& term);
 at::Tensor take_rows(const DivergenceProblem& problem, const at::Tensor& x, std::int64_t begin,
                      std::int64_t count);
 
+/// What forms the sums on some device.
+using DivergenceBody = DivergenceSums (*)(const DivergenceProblem& problem);
+
+/// linear_divergence by that body.
+LinearDivergenceResult linear_divergence_by(DivergenceBody body, const LinearDivergenceInput& input,
+                                            std::span<const LogitTerm> terms);
+
 /// Any CPU, any of the types: matrix products through at::mm.
 DivergenceSums linear_divergence_dense_cpu(const DivergenceProblem& problem);
 
 /// bf16 on a CPU with the instructions for it.
 bool can_use_brgemm(const DivergenceProblem& problem);
 DivergenceSums linear_divergence_brgemm_cpu(const DivergenceProblem& problem);
+
+/// NVIDIA's GPUs; throws in a build without CUDA.
+DivergenceSums linear_divergence_cuda(const DivergenceProblem& problem);
 
 }  // namespace distill::ops

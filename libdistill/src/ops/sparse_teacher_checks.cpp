@@ -1,6 +1,13 @@
 #include "ops/sparse_teacher_checks.h"
 
 #include <cmath>
+#include <limits>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/all.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/logical_and.h>
+#include <ATen/ops/logical_or.h>
 
 namespace distill::ops {
 
@@ -49,7 +56,49 @@ void check_row_weights(const double* weights, const double* log_probs, std::int6
   }
 }
 
+/// The same conditions as below in one reduction on the tensors' device; true where all hold.
+bool all_fine(const SparseTeacher& teacher, std::int64_t vocabulary) {
+  const at::Tensor& ids = teacher.ids;
+  const at::Tensor& log_probs = teacher.log_probs;
+  const std::int64_t count = teacher.count();
+  at::Tensor fine = at::logical_and(ids >= 0, ids < vocabulary);
+  fine.logical_and_(log_probs <= kSumSlack);  // false for NaN
+  fine.narrow(1, 1, count - 1)
+      .logical_and_(ids.narrow(1, 1, count - 1) > ids.narrow(1, 0, count - 1));
+  if (teacher.is_sampled()) {
+    const at::Tensor& weights = teacher.weights;
+    fine.logical_and_(weights >= 0).logical_and_(weights <= std::numeric_limits<double>::max());
+    fine.logical_and_(at::logical_or(weights == 0, at::isfinite(log_probs)));
+    return at::all(fine).item<bool>();
+  }
+  const at::Tensor totals = log_probs.exp().sum(1, /*keepdim=*/true);
+  fine.logical_and_(totals <= 1 + kSumSlack);
+  if (count == vocabulary) fine.logical_and_(totals > 0);
+  return at::all(fine).item<bool>();
+}
+
+/// Says which number is wrong; tensors of the CPU.
+void check_rows(const SparseTeacher& teacher, std::int64_t vocabulary) {
+  const std::int64_t count = teacher.count();
+  for (std::int64_t row = 0; row < teacher.ids.size(0); ++row) {
+    const std::int64_t offset = row * count;
+    const auto* values = teacher.log_probs.const_data_ptr<double>() + offset;
+    check_row_ids(teacher.ids.const_data_ptr<std::int64_t>() + offset, count, row, vocabulary);
+    check_row_log_probs(values, count, row);
+    if (teacher.is_sampled()) {
+      check_row_weights(teacher.weights.const_data_ptr<double>() + offset, values, count, row);
+    } else {
+      check_row_sum(values, count, row, count == vocabulary);
+    }
+  }
+}
+
 }  // namespace
+
+void check_device(const at::Tensor& x, const char* name, at::Device expected) {
+  TORCH_CHECK(x.device() == expected, kOp, "`", name, "` is on ", x.device(),
+              " and `student_hidden` on ", expected, ", all tensors must be on one device");
+}
 
 void check_sparse_signal(const at::Tensor& ids, std::initializer_list<NamedTensor> numbers,
                          std::int64_t vocabulary, double temperature) {
@@ -69,8 +118,6 @@ void check_sparse_signal(const at::Tensor& ids, std::initializer_list<NamedTenso
                     (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble),
                 kOp, "`teacher.", name, "` must be fp32 or fp64 ", ids.sizes(), ", is ",
                 tensor.scalar_type(), " ", tensor.sizes());
-    TORCH_CHECK(tensor.device().is_cpu(), kOp, "`teacher.", name, "` is on ", tensor.device(),
-                ", this build computes on the CPU; move it there");
   }
 }
 
@@ -83,19 +130,12 @@ void take_sparse_rows(const at::Tensor& ids, const at::Tensor& log_probs, const 
   teacher.ids = rows(ids, at::kLong);
   teacher.log_probs = rows(log_probs, at::kDouble);
   if (weights.defined()) teacher.weights = rows(weights, at::kDouble);
-  const std::int64_t count = teacher.count();
-  for (std::int64_t row = 0; row < problem.num_rows; ++row) {
-    const std::int64_t offset = row * count;
-    const auto* values = teacher.log_probs.const_data_ptr<double>() + offset;
-    check_row_ids(teacher.ids.const_data_ptr<std::int64_t>() + offset, count, row,
-                  problem.vocabulary);
-    check_row_log_probs(values, count, row);
-    if (teacher.is_sampled()) {
-      check_row_weights(teacher.weights.const_data_ptr<double>() + offset, values, count, row);
-    } else {
-      check_row_sum(values, count, row, count == problem.vocabulary);
-    }
+  if (!teacher.ids.is_cpu() && all_fine(teacher, problem.vocabulary)) return;
+  SparseTeacher on_host = teacher;
+  for (at::Tensor* x : {&on_host.ids, &on_host.log_probs, &on_host.weights}) {
+    if (x->defined()) *x = x->cpu();
   }
+  check_rows(on_host, problem.vocabulary);
 }
 
 }  // namespace distill::ops

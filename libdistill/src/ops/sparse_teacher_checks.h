@@ -11,6 +11,9 @@ struct NamedTensor {
   at::Tensor tensor;
 };
 
+/// All tensors are where `student_hidden` is. Throws c10::Error naming the argument.
+void check_device(const at::Tensor& x, const char* name, at::Device expected);
+
 /// Shapes and types of a teacher known at some ids. Throws c10::Error naming what is wrong.
 void check_sparse_signal(const at::Tensor& ids, std::initializer_list<NamedTensor> numbers,
                          std::int64_t vocabulary, double temperature);

@@ -134,5 +134,47 @@ TEST(LinearDivergenceErrors, NameTheArgument) {
                "`workspace_bytes` must be above 0, is 0");
 }
 
+TEST(LinearDivergenceErrors, AllTensorsAreOnOneDevice) {
+  const auto good = divergence_input({3, 10, 4, 10, 4}, at::kFloat);
+  const auto expect_error = [&](auto change, const char* text) {
+    auto input = good;
+    change(input);
+    const std::string message = torch_error_of([&] {
+      linear_divergence(input, std::vector{kKl, kCe});
+    });
+    EXPECT_NE(message.find(text), std::string::npos) << message;
+  };
+  using In = LinearDivergenceInput;
+  const auto away = [](const at::Tensor& x) { return x.detach().to(at::kMeta); };
+  expect_error([&](In& in) { in.student_hidden = away(in.student_hidden); },
+               "`student_hidden` is on meta, expected cpu or cuda");
+  expect_error([&](In& in) { in.student_head = away(in.student_head); },
+               "`student_head` is on meta and `student_hidden` on cpu, all tensors must be on one "
+               "device");
+  expect_error([&](In& in) { in.labels = away(in.labels); },
+               "`labels` is on meta and `student_hidden` on cpu");
+  expect_error([&](In& in) { in.valid = away(at::ones({3}, at::kBool)); },
+               "`valid` is on meta and `student_hidden` on cpu");
+  expect_error([&](In& in) { in.weights = away(at::ones({3})); },
+               "`weights` is on meta and `student_hidden` on cpu");
+  expect_error(
+      [&](In& in) {
+        auto& teacher = std::get<types::DenseHidden>(in.teacher);
+        teacher.head = away(teacher.head);
+      },
+      "`teacher.head` is on meta and `student_hidden` on cpu");
+  expect_error(
+      [&](In& in) {
+        in.teacher = types::DenseLogits{away(at::ones({3, 10}))};
+      },
+      "`teacher.logits` is on meta and `student_hidden` on cpu");
+  expect_error(
+      [&](In& in) {
+        in.teacher =
+            types::TopKLogProbs{at::zeros({3, 1}, at::kLong), away(at::zeros({3, 1})), 10, 1.0};
+      },
+      "`teacher.log_probs` is on meta and `student_hidden` on cpu");
+}
+
 }  // namespace
 }  // namespace distill::ops

@@ -18,7 +18,7 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "support/divergence_cases.h"
+#include "support/divergence_bodies.h"
 
 namespace distill::ops {
 namespace {
@@ -26,7 +26,6 @@ namespace {
 using testing::cross_entropy_term;
 using testing::divergence_input;
 using testing::every_divergence;
-using testing::expect_divergence_oracle;
 
 const LogitTerm kKl{LogitTermKind::kForwardKl, 1.0, 1.0, true};
 const LogitTerm kCe{LogitTermKind::kCrossEntropy, 1.0};
@@ -43,10 +42,7 @@ std::vector<LogitTerm> every_term() {
 const std::vector<LogitTerm> kBoth{{LogitTermKind::kForwardKl, 0.7, 3.0, true},
                                    {LogitTermKind::kCrossEntropy, 0.3}};
 
-class LinearDivergence : public ::testing::TestWithParam<at::ScalarType> {
- protected:
-  void SetUp() override { at::manual_seed(5); }
-};
+class LinearDivergence : public testing::DivergenceCase {};
 
 TEST_P(LinearDivergence, IsItsDefinition) {
   const testing::DivergenceShape shapes[] = {
@@ -54,14 +50,14 @@ TEST_P(LinearDivergence, IsItsDefinition) {
       {17, 127, 7, 127, 5}, {65, 300, 24, 300, 40}, {130, 2100, 32, 2100, 16}};
   for (const auto& shape : shapes) {
     SCOPED_TRACE(::testing::PrintToString(shape.vocabulary));
-    const auto input = divergence_input(shape, GetParam());
+    const auto input = divergence_input(shape, type());
     for (const auto& terms : {std::vector{kKl}, std::vector{kCe}, kBoth, every_term()}) {
-      expect_divergence_oracle(input, terms);
+      expect_oracle(input, terms);
     }
     for (const LogitTerm& term : every_divergence(1.0)) {
       SCOPED_TRACE(name_of(term.kind));
       // Differences of probabilities amplify the rounding of fp32 logits.
-      expect_divergence_oracle(input, std::vector{term}, 3.0);
+      expect_oracle(input, std::vector{term}, 3.0);
     }
   }
 }
@@ -77,7 +73,7 @@ TEST_P(LinearDivergence, RandomShapes) {
     std::ostringstream name;
     name << shape;
     SCOPED_TRACE(name.str());
-    auto input = divergence_input(shape, GetParam());
+    auto input = divergence_input(shape, type());
     input.valid = at::randint(2, {shape.rows}, at::kLong).to(at::kBool);
     input.student_transform = {pick(0, 1) != 0 ? 0.7 : 1.0, pick(0, 1) != 0 ? 2.5 : 0.0};
     input.workspace_bytes = pick(1, 200000);
@@ -86,31 +82,30 @@ TEST_P(LinearDivergence, RandomShapes) {
     for (const LogitTerm& term : every_term()) {
       if (pick(0, 2) == 0) terms.push_back(term);
     }
-    expect_divergence_oracle(input, terms.empty() ? kBoth : terms);
+    expect_oracle(input, terms.empty() ? kBoth : terms);
   }
 }
 
 TEST_P(LinearDivergence, ExtremeTemperatures) {
-  const auto input = divergence_input({20, 150, 8, 150, 8}, GetParam());
+  const auto input = divergence_input({20, 150, 8, 150, 8}, type());
   for (const double temperature : {0.1, 100.0}) {
     for (const bool scaled : {true, false}) {
       const LogitTerm term{LogitTermKind::kForwardKl, 0.5, temperature, scaled};
       // At T = 100 the two distributions nearly agree: their difference keeps fewer digits.
-      expect_divergence_oracle(input, std::vector{term}, temperature > 1 ? 20.0 : 5.0);
+      expect_oracle(input, std::vector{term}, temperature > 1 ? 20.0 : 5.0);
     }
   }
 }
 
 TEST_P(LinearDivergence, LargeLogits) {
   // Logits near 1e4 in fp32 are off by 1e-3.
-  expect_divergence_oracle(divergence_input({12, 150, 16, 150, 16}, GetParam(), 1000.0), kBoth,
-                           100.0);
+  expect_oracle(divergence_input({12, 150, 16, 150, 16}, type(), 1000.0), kBoth, 100.0);
 }
 
 TEST_P(LinearDivergence, PaddedVocabularies) {
   for (const auto& [student, teacher] : {std::pair{150, 137}, std::pair{137, 150}}) {
-    const auto input = divergence_input({20, student, 12, teacher, 8}, GetParam());
-    expect_divergence_oracle(input, kBoth);
+    const auto input = divergence_input({20, student, 12, teacher, 8}, type());
+    expect_oracle(input, kBoth);
     if (student == 150) {
       EXPECT_EQ(input.student_head.grad().narrow(0, 137, 13).abs().sum().item<double>(), 0.0);
     }
@@ -118,29 +113,29 @@ TEST_P(LinearDivergence, PaddedVocabularies) {
 }
 
 TEST_P(LinearDivergence, OnlyTheTokenizersIdsCount) {
-  auto input = divergence_input({20, 150, 12, 150, 8}, GetParam());
+  auto input = divergence_input({20, 150, 12, 150, 8}, type());
   input.vocabulary = 137;
   input.labels = at::randint(137, {20}, at::kLong);
-  expect_divergence_oracle(input, every_term(), 3.0);
+  expect_oracle(input, every_term(), 3.0);
   EXPECT_EQ(input.student_head.grad().narrow(0, 137, 13).abs().sum().item<double>(), 0.0);
-  const double value = linear_divergence(input, kBoth).total.item<double>();
+  const double value = divergence(input, kBoth).total.item<double>();
   input.student_head.detach().narrow(0, 137, 13).fill_(50.0);  // padding may hold anything
-  EXPECT_EQ(linear_divergence(input, kBoth).total.item<double>(), value);
+  EXPECT_EQ(divergence(input, kBoth).total.item<double>(), value);
   input.vocabulary = 1000;
-  expect_divergence_oracle(input, kBoth, 100.0);
+  expect_oracle(input, kBoth, 100.0);
 }
 
 TEST_P(LinearDivergence, ScaleAndSoftcap) {
-  auto input = divergence_input({20, 150, 12, 150, 8}, GetParam(), 3.0);
+  auto input = divergence_input({20, 150, 12, 150, 8}, type(), 3.0);
   input.student_transform = {0.25, 4.0};
   std::get<types::DenseHidden>(input.teacher).transform = {1.5, 20.0};
-  expect_divergence_oracle(input, kBoth);
+  expect_oracle(input, kBoth);
   input.student_transform = {-0.5, 0.0};
-  expect_divergence_oracle(input, kBoth);
+  expect_oracle(input, kBoth);
 }
 
 TEST_P(LinearDivergence, StridedInputs) {
-  auto input = divergence_input({30, 150, 24, 150, 24}, GetParam());
+  auto input = divergence_input({30, 150, 24, 150, 24}, type());
   const auto every_second = [](const at::Tensor& x) {
     at::Tensor wide = at::full({x.size(0), 2 * x.size(1)}, 7.0, x.options());
     const at::Tensor view = wide.slice(1, 0, std::nullopt, 2);
@@ -154,42 +149,38 @@ TEST_P(LinearDivergence, StridedInputs) {
   teacher.hidden = every_second(teacher.hidden);
   teacher.head = every_second(teacher.head);
   strided.labels = input.labels.repeat({2}).slice(0, 0, 30);
-  expect_divergence_oracle(strided, kBoth);
+  expect_oracle(strided, kBoth);
 }
 
 TEST_P(LinearDivergence, TeacherLogits) {
-  auto input = divergence_input({40, 300, 12, 300, 8}, GetParam());
+  auto input = divergence_input({40, 300, 12, 300, 8}, type());
   for (const auto type : {at::kFloat, at::kBFloat16, at::kDouble}) {
     at::Tensor logits = at::randn({40, 280}, at::kDouble).to(type);
     logits.select(1, 3).fill_(-std::numeric_limits<double>::infinity());
     input.teacher = types::DenseLogits{logits};
     input.valid = at::randint(2, {40}, at::kLong).to(at::kBool);
     input.labels = at::randint(280, {40}, at::kLong);
-    expect_divergence_oracle(input, kBoth);
+    expect_oracle(input, kBoth);
   }
 }
 
 TEST_P(LinearDivergence, WeightedSumIsTheSumOfItsParts) {
-  const auto input = divergence_input({40, 200, 12, 200, 12}, GetParam());
+  const auto input = divergence_input({40, 200, 12, 200, 12}, type());
   const LogitTerm terms[] = {{LogitTermKind::kForwardKl, 0.5, 2.0, true},
                              {LogitTermKind::kCrossEntropy, 0.25},
                              {LogitTermKind::kForwardKl, 2.0, 1.0, false}};
-  expect_divergence_oracle(input, terms);
-  const auto all = linear_divergence(input, terms);
+  expect_oracle(input, terms);
+  const auto all = divergence(input, terms);
   double total = 0;
   for (std::size_t i = 0; i < 3; ++i) {
-    const auto alone = linear_divergence(input, std::span(terms + i, 1));
+    const auto alone = divergence(input, std::span(terms + i, 1));
     EXPECT_NEAR(alone.term_sums[0].item<double>(), all.term_sums[i].item<double>(), 1e-4);
     total += alone.total.item<double>();
   }
   EXPECT_NEAR(all.total.item<double>(), total, 1e-5 * std::abs(total));
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, LinearDivergence,
-                         ::testing::Values(at::kDouble, at::kFloat, at::kBFloat16),
-                         [](const auto& parameter) {
-                           return std::string(c10::toString(parameter.param));
-                         });
+INSTANTIATE_TEST_SUITE_P(All, LinearDivergence, testing::every_case(), testing::case_name);
 
 TEST(LinearDivergenceValue, ClosedForm) {
   // Teacher (3/4, 1/4), student (1/2, 1/2).

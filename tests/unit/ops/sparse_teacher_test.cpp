@@ -17,7 +17,7 @@
 #include <gtest/gtest.h>
 
 #include "ops/sparse_classes.h"
-#include "support/divergence_cases.h"
+#include "support/divergence_bodies.h"
 #include "support/torch_error.h"
 
 namespace distill::ops {
@@ -27,7 +27,6 @@ using testing::cross_entropy_term;
 using testing::divergence_input;
 using testing::divergence_oracle;
 using testing::every_divergence;
-using testing::expect_divergence_oracle;
 using testing::relative_error;
 using testing::tolerance_of;
 using testing::top_k_signal;
@@ -44,10 +43,7 @@ types::SampledLogProbs sampled_signal(const at::Tensor& logits, std::int64_t dra
   return {ids, weights, log_p, logits.size(1), 1.0};
 }
 
-class SparseTeacher : public ::testing::TestWithParam<at::ScalarType> {
- protected:
-  void SetUp() override { at::manual_seed(8); }
-};
+class SparseTeacher : public testing::DivergenceCase {};
 
 TEST_P(SparseTeacher, TopKIsItsDefinition) {
   std::mt19937 random(4);
@@ -57,7 +53,7 @@ TEST_P(SparseTeacher, TopKIsItsDefinition) {
   for (int i = 0; i < 30; ++i) {
     const std::int64_t vocabulary = pick(2, 500);
     const std::int64_t rows = pick(1, 60);
-    auto input = divergence_input({rows, vocabulary, pick(1, 30), vocabulary, 4}, GetParam());
+    auto input = divergence_input({rows, vocabulary, pick(1, 30), vocabulary, 4}, type());
     const double own = pick(0, 1) != 0 ? 1.0 : 2.0;
     const std::int64_t k = pick(1, static_cast<int>(vocabulary) - 1);
     input.teacher = top_k_signal(at::randn({rows, vocabulary}), k, own);
@@ -69,17 +65,17 @@ TEST_P(SparseTeacher, TopKIsItsDefinition) {
     terms[3].temperature = 1.0;
     if (pick(0, 1) != 0) terms.push_back(cross_entropy_term(0.5, 0.1, 0.01));
     SCOPED_TRACE(::testing::Message() << rows << "x" << vocabulary << " k " << k << " own " << own);
-    expect_divergence_oracle(input, terms, 4.0);
+    expect_oracle(input, terms, 4.0);
   }
 }
 
 TEST_P(SparseTeacher, AllIdsEqualTheDenseTeacher) {
-  auto input = divergence_input({30, 140, 12, 140, 8}, GetParam());
+  auto input = divergence_input({30, 140, 12, 140, 8}, type());
   const at::Tensor logits = at::randn({30, 140});
   for (const LogitTerm& term : every_divergence(2.0)) {
     SCOPED_TRACE(name_of(term.kind));
     input.teacher = types::DenseLogits{logits};
-    const auto dense = linear_divergence(input, std::vector{term});
+    const auto dense = divergence(input, std::vector{term});
     dense.total.backward();
     const at::Tensor hidden = input.student_hidden.grad();
     const at::Tensor head = input.student_head.grad();
@@ -87,13 +83,13 @@ TEST_P(SparseTeacher, AllIdsEqualTheDenseTeacher) {
       input.student_hidden.mutable_grad() = at::Tensor();
       input.student_head.mutable_grad() = at::Tensor();
       input.teacher = top_k_signal(logits, 140, own);
-      const auto sparse = linear_divergence(input, std::vector{term});
+      const auto sparse = divergence(input, std::vector{term});
       sparse.total.backward();
       EXPECT_LE(relative_error(sparse.total, dense.total), 2e-5);
       EXPECT_LE(relative_error(input.student_hidden.grad(), hidden),
-                tolerance_of(GetParam()).gradient + 2e-5);
+                tolerance_of(type()).gradient + 2e-5);
       EXPECT_LE(relative_error(input.student_head.grad(), head),
-                tolerance_of(GetParam()).gradient + 2e-5);
+                tolerance_of(type()).gradient + 2e-5);
     }
     input.student_hidden.mutable_grad() = at::Tensor();
     input.student_head.mutable_grad() = at::Tensor();
@@ -101,14 +97,14 @@ TEST_P(SparseTeacher, AllIdsEqualTheDenseTeacher) {
 }
 
 TEST_P(SparseTeacher, OfTheStudentItselfIsZero) {
-  auto input = divergence_input({20, 150, 12, 150, 8}, GetParam());
+  auto input = divergence_input({20, 150, 12, 150, 8}, type());
   const at::Tensor logits = testing::oracle_logits(input.student_hidden.detach().to(at::kDouble),
                                                    input.student_head.detach().to(at::kDouble), {});
   input.teacher = top_k_signal(logits, 10, 1.0);
   for (const LogitTerm& term : every_divergence(1.0)) {
     SCOPED_TRACE(name_of(term.kind));
     input.student_head.mutable_grad() = at::Tensor();
-    const auto result = linear_divergence(input, std::vector{term});
+    const auto result = divergence(input, std::vector{term});
     EXPECT_NEAR(result.total.item<double>(), 0.0, 1e-5);
     if (term.kind == LogitTermKind::kTvd) continue;  // its gradient jumps there
     result.total.backward();
@@ -117,19 +113,15 @@ TEST_P(SparseTeacher, OfTheStudentItselfIsZero) {
 }
 
 TEST_P(SparseTeacher, SampledIsItsDefinition) {
-  auto input = divergence_input({25, 300, 12, 300, 8}, GetParam());
+  auto input = divergence_input({25, 300, 12, 300, 8}, type());
   input.teacher = sampled_signal(at::randn({25, 300}), 12);
   input.valid = at::randint(2, {25}, at::kLong).to(at::kBool);
   input.student_transform = {1.2, 3.0};
-  expect_divergence_oracle(
-      input, std::vector{LogitTerm{LogitTermKind::kForwardKl, 0.7}, cross_entropy_term(0.5)});
+  expect_oracle(input,
+                std::vector{LogitTerm{LogitTermKind::kForwardKl, 0.7}, cross_entropy_term(0.5)});
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, SparseTeacher,
-                         ::testing::Values(at::kDouble, at::kFloat, at::kBFloat16),
-                         [](const auto& parameter) {
-                           return std::string(c10::toString(parameter.param));
-                         });
+INSTANTIATE_TEST_SUITE_P(All, SparseTeacher, testing::every_case(), testing::case_name);
 
 TEST(SampledTeacher, IsUnbiased) {
   at::manual_seed(2);

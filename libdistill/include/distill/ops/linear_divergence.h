@@ -78,6 +78,9 @@ struct LinearDivergenceResult {
 /// `vocabulary`, and when a term has a teacher the first min(V, Vt) at most (for cross_entropy
 /// too). With no valid row the result is 0 with a live graph.
 ///
+/// All tensors are on one device, which the result's are on too: the CPU or, in a build with CUDA,
+/// an NVIDIA GPU, which takes at most 16 terms.
+///
 /// A TopKLogProbs teacher is compared over K + 1 classes: its ids, and all others as one. The value
 /// is then at most that of the dense teacher, and equal for K = V. At another temperature than the
 /// signal's own the tail is taken to be spread evenly, which makes it too large for T > 1.

@@ -5,7 +5,11 @@
 /// For the kernel files, which are compiled once for each instruction set. Nothing they include may
 /// define an ordinary inline function: the linker keeps one copy of it, perhaps the one with
 /// instructions this machine lacks.
+#if defined(__CUDACC__)
+#define DISTILL_INLINE __host__ __device__ __forceinline__
+#else
 #define DISTILL_INLINE __attribute__((always_inline)) inline
+#endif
 #define DISTILL_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace distill::ops::cpu {
