@@ -30,7 +30,7 @@ TEST(InnerLayers, TrainBesideLogits) {
   EXPECT_LT(*result.report.after->kl_to_teacher, *result.report.before->kl_to_teacher);
   const std::string metrics = text_of(tiny.in_run("metrics.jsonl"));
   for (const char* part :
-       {"\"counted_kl\":", "\"hidden_mse\":", "\"hidden_cosine\":", "\"attention_kl\":"}) {
+       {"\"forward_kl\":", "\"hidden_mse\":", "\"hidden_cosine\":", "\"attention_kl\":"}) {
     EXPECT_NE(metrics.find(part), std::string::npos) << part;
   }
   // The projection is in the checkpoint, and the student alone in the end.

@@ -21,7 +21,7 @@ constexpr const char* kProjection = "loss.hidden_mse.projection";
 
 /// A rig that learns from the toy teacher's logits and its one inner layer, which is narrower.
 struct LayerRig : TrainingRig {
-  explicit LayerRig(const Settings& settings) : TrainingRig(settings) {
+  explicit LayerRig(const Settings& settings_in) : TrainingRig(settings_in) {
     std::vector<std::unique_ptr<losses::Loss>> terms;
     terms.push_back(std::make_unique<losses::ForwardKl>(losses::ForwardKlOptions{}));
     terms.push_back(std::make_unique<losses::HiddenMse>(
