@@ -43,10 +43,19 @@ class ToyModel : public models::CausalLm {
   }
 
   types::ModelOutput forward(const types::ModelInput& input) override {
+    return forward_with_layers(input, {});
+  }
+
+  /// Its one layer is what the final tanh is taken of.
+  types::ModelOutput forward_with_layers(const types::ModelInput& input,
+                                         const types::LayerRequest& wanted) override {
     const at::Tensor here = at::embedding(embedding_, input.input_ids);
     const at::Tensor inside = (input.position_ids != 0).unsqueeze(1).to(here.scalar_type());
     const at::Tensor before = at::roll(here, {1}, {0}) * inside;
-    return {at::tanh(here + before * 0.5), head_, transform_};
+    const at::Tensor inner = here + before * 0.5;
+    types::ModelOutput output{at::tanh(inner), head_, transform_};
+    for (const std::int64_t layer : wanted.hidden) output.layers.hidden[layer] = inner;
+    return output;
   }
 
   types::ModelOutput forward_cached(const at::Tensor&, nn::KvCache&) override {

@@ -1,8 +1,11 @@
 #include <distill/losses/builtins.h>
 
 #include <distill/losses/adaptive_kl.h>
+#include <distill/losses/attention_kl.h>
 #include <distill/losses/cross_entropy.h>
 #include <distill/losses/forward_kl.h>
+#include <distill/losses/hidden_cosine.h>
+#include <distill/losses/hidden_mse.h>
 #include <distill/losses/jsd.h>
 #include <distill/losses/reverse_kl.h>
 #include <distill/losses/skew_forward_kl.h>
@@ -14,19 +17,21 @@ namespace distill::losses {
 
 namespace {
 
-template <class Options>
+template <class Options, class Kind = LogitLoss<Options>>
 void add(LossRegistry& registry) {
-  registry.add<Options>(std::string(Options::kKind), [](const Options& options) {
-    return std::make_unique<LogitLoss<Options>>(options);
-  });
+  registry.add<Options>(std::string(Options::kKind),
+                        [](const Options& options) { return std::make_unique<Kind>(options); });
 }
 
 }  // namespace
 
 void add_builtin_losses(LossRegistry& registry) {
   add<AdaptiveKlOptions>(registry);
+  add<AttentionKlOptions, AttentionKl>(registry);
   add<CrossEntropyOptions>(registry);
   add<ForwardKlOptions>(registry);
+  add<HiddenCosineOptions, HiddenCosine>(registry);
+  add<HiddenMseOptions, HiddenMse>(registry);
   add<JsdOptions>(registry);
   add<ReverseKlOptions>(registry);
   add<SkewForwardKlOptions>(registry);

@@ -12,6 +12,18 @@
 namespace distill::losses {
 namespace {
 
+/// `x`, `x_2`, `x_3` for the first, second and third x.
+class UniqueNames {
+ public:
+  std::string next(const std::string& name) {
+    const int number = ++seen_[name];
+    return number > 1 ? name + "_" + std::to_string(number) : name;
+  }
+
+ private:
+  std::map<std::string, int> seen_;
+};
+
 class WeightedSum final : public Loss {
  public:
   explicit WeightedSum(std::vector<std::unique_ptr<Loss>> losses) : losses_(std::move(losses)) {
@@ -37,6 +49,40 @@ class WeightedSum final : public Loss {
                        [](const auto& loss) { return loss->needs_teacher(); });
   }
 
+  void check(const LossContext& context) const override {
+    for (const auto& loss : losses_) loss->check(context);
+  }
+
+  void prepare(const LossContext& context) override {
+    LossContext own = context;
+    for (const auto& loss : losses_) {
+      loss->prepare(own);
+      ++own.stream;
+    }
+  }
+
+  LayerNeeds needs() const override {
+    LayerNeeds all;
+    for (const auto& loss : losses_) {
+      const LayerNeeds needs = loss->needs();
+      append(all.student, needs.student);
+      append(all.teacher, needs.teacher);
+    }
+    return all;
+  }
+
+  std::vector<LossParameter> parameters() const override {
+    std::vector<LossParameter> all;
+    UniqueNames names;
+    for (const auto& loss : losses_) {
+      const std::string name = names.next(loss->name());
+      for (auto& parameter : loss->parameters()) {
+        all.push_back({name + "." + parameter.name, parameter.tensor});
+      }
+    }
+    return all;
+  }
+
   types::LossValue operator()(const LossInput& input) const override {
     types::LossValue fused;
     if (!terms_.empty()) fused = evaluate_terms(input, terms_, term_names_, *workspace_);
@@ -49,7 +95,8 @@ class WeightedSum final : public Loss {
         add(value, (*loss)(input));
       }
     }
-    make_names_unique(value.parts);
+    UniqueNames names;
+    for (auto& part : value.parts) part.name = names.next(part.name);
     return value;
   }
 
@@ -60,12 +107,9 @@ class WeightedSum final : public Loss {
     for (auto& part : other.parts) value.parts.push_back(std::move(part));
   }
 
-  static void make_names_unique(std::vector<types::LossPart>& parts) {
-    std::map<std::string, int> seen;
-    for (auto& part : parts) {
-      const int number = ++seen[part.name];
-      if (number > 1) part.name += "_" + std::to_string(number);
-    }
+  static void append(types::LayerRequest& all, const types::LayerRequest& more) {
+    all.hidden.insert(all.hidden.end(), more.hidden.begin(), more.hidden.end());
+    all.attention.insert(all.attention.end(), more.attention.begin(), more.attention.end());
   }
 
   std::vector<std::unique_ptr<Loss>> losses_;

@@ -43,6 +43,16 @@ void check_input(const types::ModelInput& input, const ModelShape& shape) {
   require_range(input.position_ids, shape.max_positions, "position", "positions");
 }
 
+void check_layers(const types::LayerRequest& wanted, const ModelShape& shape) {
+  for (const auto* list : {&wanted.hidden, &wanted.attention}) {
+    for (const std::int64_t layer : *list) {
+      if (layer >= 0 && layer < shape.num_layers) continue;
+      fail<InputError>("layer ", layer, " is wanted, the model has the layers 0 to ",
+                       shape.num_layers - 1);
+    }
+  }
+}
+
 void check_next_ids(const at::Tensor& ids, std::int64_t held, const ModelShape& shape) {
   require_list(ids, "ids");
   require_range(ids, shape.vocab_size, "id", "vocabulary");

@@ -8,7 +8,10 @@ namespace distill::models {
 /// position below max_positions.
 void check_input(const types::ModelInput& input, const ModelShape& shape);
 
-/// The same for `ids` [n] that follow `held` tokens of a cache.
+/// Throws InputError for a layer that is not there.
+void check_layers(const types::LayerRequest& wanted, const ModelShape& shape);
+
+/// The same as check_input for `ids` [n] that follow `held` tokens of a cache.
 void check_next_ids(const at::Tensor& ids, std::int64_t held, const ModelShape& shape);
 
 }  // namespace distill::models

@@ -54,8 +54,10 @@ double Attention::scale() const {
 }
 
 at::Tensor Attention::forward(const at::Tensor& x, const RotaryTable& rotary,
-                              std::span<const std::int64_t> segments) const {
+                              std::span<const std::int64_t> segments,
+                              types::AttentionInputs* taken) const {
   const auto [q, k, v] = project(x, rotary);
+  if (taken != nullptr) *taken = {q, k, scale()};
   return o_proj(ops::packed_causal_attention(q, k, v, segments, scale()).flatten(1));
 }
 

@@ -10,8 +10,9 @@ Stream DecoderBlock::finish(const at::Tensor& attended, const at::Tensor& residu
 }
 
 Stream DecoderBlock::forward(const Stream& in, const RmsNorm& next, const RotaryTable& rotary,
-                             std::span<const std::int64_t> segments) const {
-  return finish(attention.forward(in.normed, rotary, segments), in.residual, next);
+                             std::span<const std::int64_t> segments,
+                             types::AttentionInputs* taken) const {
+  return finish(attention.forward(in.normed, rotary, segments, taken), in.residual, next);
 }
 
 Stream DecoderBlock::forward_cached(const Stream& in, const RmsNorm& next,

@@ -7,20 +7,10 @@
 #include <ATen/ops/scaled_dot_product_attention.h>
 
 #include "ops/kernel_call.h"
+#include "ops/segments.h"
 
 namespace distill::ops {
 namespace {
-
-void check_segments(std::span<const std::int64_t> segments, std::int64_t rows) {
-  TORCH_CHECK(!segments.empty() && segments.front() == 0 && segments.back() == rows,
-              "packed_causal_attention: `segments` runs from ",
-              segments.empty() ? 0 : segments.front(), " to ",
-              segments.empty() ? 0 : segments.back(), ", expected 0 to ", rows);
-  for (std::size_t s = 1; s < segments.size(); ++s) {
-    TORCH_CHECK(segments[s - 1] <= segments[s], "packed_causal_attention: `segments` falls from ",
-                segments[s - 1], " to ", segments[s], " at entry ", s);
-  }
-}
 
 void check(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   check_float_on_cpu(q, "packed_causal_attention", "q");
@@ -67,7 +57,7 @@ std::vector<Run> group(std::span<const std::int64_t> segments) {
 at::Tensor packed_causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                    std::span<const std::int64_t> segments, double scale) {
   check(q, k, v);
-  check_segments(segments, q.size(0));
+  check_segments(segments, q.size(0), "packed_causal_attention");
   const bool grouped = q.size(1) != k.size(1);
   std::vector<at::Tensor> parts;
   for (const Run& run : group(segments)) {

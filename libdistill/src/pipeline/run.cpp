@@ -85,11 +85,15 @@ class Run {
     if (data_.eval) report_.eval_tokens = data_.eval->num_tokens();
     report_.student = size(*models_.student);
     if (models_.teacher_model) report_.teacher = size(*models_.teacher_model);
-    std::int64_t trainable = 0;
+    std::int64_t trainable = -models_.num_loss_parameters;
     for (const auto& parameter : models_.trainable) trainable += parameter.tensor.numel();
     log_.info("student: ", models_.student->shape().num_layers, " layers, ",
               core::with_thousands(report_.student.parameters), " parameters, ",
               core::with_thousands(trainable), " of them trained");
+    if (models_.num_loss_parameters > 0) {
+      log_.info("loss: ", core::with_thousands(models_.num_loss_parameters),
+                " parameters of its own, which the final model does not have");
+    }
     log_.info("data: ", core::with_thousands(data_.train->num_rows()), " rows, ",
               core::with_thousands(data_.train->num_tokens()), " tokens; ", steps_, " steps of ",
               recipe_.train.batch_size, " rows");

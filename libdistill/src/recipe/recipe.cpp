@@ -63,7 +63,8 @@ void validate(const TrainOptions& options, core::Problems& problems) {
 void describe(core::FieldVisitor& visit, Recipe& recipe) {
   visit.required("name", recipe.name, "the name of the run");
   visit("output", recipe.output, "run folder; `runs/NAME` when empty");
-  visit("seed", recipe.seed, "decides the order of the data");
+  visit("seed", recipe.seed,
+        "decides the order of the data and where the parameters of a loss begin");
   visit("precision", recipe.precision,
         "what the models compute in; master weights and sums are fp32 either way");
   visit("device", recipe.device, "where to run");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include <ATen/Context.h>
 
@@ -66,10 +67,61 @@ void check_vocabulary(const text::Tokenizer& tokenizer, const ModelFacts& model)
                     " ids, the model only ", model.vocab_size, " (`vocab_size` in config.json)");
 }
 
-std::unique_ptr<losses::Loss> build_loss(const Recipe& recipe) {
+types::LayerShape layer_shape(const ModelFacts& model) {
+  return {std::ssize(model.layers), model.hidden_size};
+}
+
+losses::LossContext loss_context(const Recipe& recipe, const PlannedModels& models) {
+  losses::LossContext context;
+  context.student = layer_shape(models.student);
+  context.student_name = core::concat("the student ", models.student.folder.string());
+  if (models.teacher) {
+    context.teacher = layer_shape(*models.teacher);
+    context.teacher_name = core::concat("the teacher ", models.teacher->folder.string());
+  }
+  context.seed = static_cast<std::uint64_t>(recipe.seed);
+  return context;
+}
+
+using LossStep = std::function<void(losses::Loss&, const losses::LossContext&)>;
+
+/// All terms after `step`, which is told apart by its place in the list.
+std::vector<std::unique_ptr<losses::Loss>> build_losses(const Recipe& recipe,
+                                                        losses::LossContext context,
+                                                        const LossStep& step) {
   std::vector<std::unique_ptr<losses::Loss>> terms;
-  for (const auto& item : recipe.loss.items()) terms.push_back(item.build());
-  return losses::make_weighted_sum(std::move(terms));
+  for (const auto& item : recipe.loss.items()) {
+    context.stream = terms.size();
+    terms.push_back(item.build());
+    try {
+      step(*terms.back(), context);
+    } catch (const ConfigError& error) {
+      fail<ConfigError>("loss.", context.stream, ": ", error.what());
+    }
+  }
+  return terms;
+}
+
+void check_losses(const Recipe& recipe, const losses::LossContext& context) {
+  build_losses(recipe, context,
+               [](losses::Loss& loss, const losses::LossContext& own) { loss.check(own); });
+}
+
+/// Ready for its first call.
+std::unique_ptr<losses::Loss> prepare_loss(const Recipe& recipe,
+                                           const losses::LossContext& context) {
+  return losses::make_weighted_sum(
+      build_losses(recipe, context,
+                   [](losses::Loss& loss, const losses::LossContext& own) { loss.prepare(own); }));
+}
+
+/// Names that no model has.
+std::vector<models::NamedParameter> loss_parameters(const losses::Loss& loss) {
+  std::vector<models::NamedParameter> parameters;
+  for (auto& parameter : loss.parameters()) {
+    parameters.push_back({"loss." + parameter.name, parameter.tensor});
+  }
+  return parameters;
 }
 
 /// Those that are not frozen; sets for every parameter whether it wants a gradient.
@@ -99,6 +151,7 @@ PlannedModels plan_models(const Recipe& recipe) {
   if (const auto* teacher = local_teacher(recipe)) {
     models.teacher = read_model_facts(teacher->model, nullptr);
     check_positions(recipe, *models.teacher);
+    check_losses(recipe, loss_context(recipe, models));
   }
   return models;
 }
@@ -135,15 +188,25 @@ std::int64_t total_steps(const Recipe& recipe, std::int64_t train_rows) {
 
 ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::Logger& log) {
   ModelParts parts;
-  parts.loss = build_loss(recipe);
   models::LoadOptions load;
   load.dtype = dtype_of(recipe.precision);
   if (models.teacher) parts.teacher_model = models::load_causal_lm(models.teacher->folder, load);
   parts.teacher = recipe.teacher.build(TeacherContext{recipe.precision, log, parts.teacher_model});
+  losses::LossContext context = loss_context(recipe, models);
+  if (parts.teacher && !models.teacher) {
+    context.teacher = parts.teacher->layer_shape();
+    context.teacher_name = core::concat("the teacher `", parts.teacher->describe(), "`");
+  }
+  check_losses(recipe, context);
   load.writable = true;
   load.keep_layers = models.student.layers;
   parts.student = models::load_causal_lm(models.student.folder, load);
   parts.trainable = choose_trainable(*parts.student, recipe.student.freeze);
+  parts.loss = prepare_loss(recipe, context);
+  for (auto& parameter : loss_parameters(*parts.loss)) {
+    parts.num_loss_parameters += parameter.tensor.numel();
+    parts.trainable.push_back(std::move(parameter));
+  }
   parts.optimizer = recipe.train.optimizer.build(parts.trainable);
   return parts;
 }

@@ -20,9 +20,20 @@ class LocalTeacher final : public Teacher {
       : model_(std::move(model)), name_(std::move(name)) {}
 
   types::TeacherSignal signal(const types::Batch& batch) override {
+    return signal_with_layers(batch, {}).signal;
+  }
+
+  std::optional<types::LayerShape> layer_shape() const override {
+    return types::LayerShape{model_->shape().num_layers, model_->shape().hidden_size};
+  }
+
+  SignalWithLayers signal_with_layers(const types::Batch& batch,
+                                      const types::LayerRequest& wanted) override {
     const c10::NoGradGuard no_graph;
-    types::ModelOutput output = model_->forward(batch.input);
-    return types::DenseHidden{std::move(output.hidden), output.head.detach(), output.transform};
+    types::ModelOutput output = wanted.empty() ? model_->forward(batch.input)
+                                               : model_->forward_with_layers(batch.input, wanted);
+    return {types::DenseHidden{std::move(output.hidden), output.head.detach(), output.transform},
+            std::move(output.layers)};
   }
 
   std::string describe() const override {

@@ -28,7 +28,8 @@ GradientStep::GradientStep(const TrainerParts& parts, const TrainerOptions& opti
     : parts_(parts),
       micro_batch_size_(options.micro_batch_size),
       num_micro_batches_(num_micro_batches(options, parts.ranks)),
-      accumulator_(accumulator) {}
+      accumulator_(accumulator),
+      needs_(parts.loss.needs()) {}
 
 types::Batch GradientStep::next_batch() {
   types::Batch batch = parts_.batches.next();
@@ -47,9 +48,18 @@ types::LossValue GradientStep::forward(const types::Batch& batch) {
   if (parts_.loss.needs_teacher()) {
     // First: what the teacher allocates on the way is free again before the student's graph grows.
     const c10::NoGradGuard no_grad;
-    input.teacher = parts_.teacher->signal(batch);
+    if (needs_.teacher.empty()) {
+      input.teacher = parts_.teacher->signal(batch);
+    } else {
+      auto answer = parts_.teacher->signal_with_layers(batch, needs_.teacher);
+      input.teacher = std::move(answer.signal);
+      input.teacher_layers = std::move(answer.layers);
+    }
   }
-  input.student = parts_.student.forward(batch.input);
+  input.student = needs_.student.empty()
+                      ? parts_.student.forward(batch.input)
+                      : parts_.student.forward_with_layers(batch.input, needs_.student);
+  if (!needs_.empty()) input.segments = batch.input.segments;
   return parts_.loss(input);
 }
 

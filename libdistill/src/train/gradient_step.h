@@ -49,6 +49,7 @@ class GradientStep {
   std::int64_t micro_batch_size_;
   std::int64_t num_micro_batches_;
   GradientAccumulator& accumulator_;
+  losses::LayerNeeds needs_;
   std::vector<std::string> part_names_;  ///< empty until a loss was formed
 };
 

@@ -13,7 +13,8 @@ TEST(BuiltinLosses, AreBuiltByName) {
   LossRegistry registry;
   add_builtin_losses(registry);
   EXPECT_EQ(registry.kinds(), (std::vector<std::string>{
-                                  "adaptive_kl", "cross_entropy", "forward_kl", "jsd", "reverse_kl",
+                                  "adaptive_kl", "attention_kl", "cross_entropy", "forward_kl",
+                                  "hidden_cosine", "hidden_mse", "jsd", "reverse_kl",
                                   "skew_forward_kl", "skew_reverse_kl", "symmetric_kl", "tvd"}));
   for (const auto& kind : registry.kinds()) {
     EXPECT_EQ(core::Component<Loss>(registry, kind).build()->name(), kind);

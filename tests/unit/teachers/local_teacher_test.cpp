@@ -4,10 +4,12 @@
 #include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
+#include <distill/core/error.h>
 #include <distill/models/load.h>
 #include <distill/teachers/local_teacher.h>
 
 #include "support/model_folders.h"
+#include "support/temp_folder.h"
 
 namespace distill::teachers {
 namespace {
@@ -28,6 +30,43 @@ TEST(LocalTeacher, GivesHiddenStatesAndHeadWithoutAGraph) {
   EXPECT_TRUE(at::equal(dense.hidden, output.hidden));
   EXPECT_TRUE(at::equal(dense.head, output.head));
   EXPECT_EQ(dense.transform, output.transform);
+}
+
+TEST(LocalTeacher, ShowsItsInnerLayersWithoutAGraph) {
+  const std::shared_ptr<models::CausalLm> model =
+      models::load_causal_lm(testing::tiny_llama("tied_llama3"), {.writable = true});
+  for (const auto& parameter : model->parameters()) parameter.tensor.requires_grad_(true);
+  const auto teacher = make_local_teacher(model, "tiny");
+  ASSERT_TRUE(teacher->layer_shape().has_value());
+  EXPECT_EQ(teacher->layer_shape()->num_layers, model->shape().num_layers);
+  EXPECT_EQ(teacher->layer_shape()->hidden_size, model->shape().hidden_size);
+  types::Batch batch;
+  batch.input = types::pack({{1, 2, 3}, {4, 5}});
+  const types::LayerRequest wanted{.hidden = {0}, .attention = {1}};
+  const SignalWithLayers answer = teacher->signal_with_layers(batch, wanted);
+  const auto output = model->forward_with_layers(batch.input, wanted);
+  EXPECT_TRUE(at::equal(std::get<types::DenseHidden>(answer.signal).hidden, output.hidden));
+  ASSERT_EQ(answer.layers.hidden.size(), 1u);
+  ASSERT_EQ(answer.layers.attention.size(), 1u);
+  EXPECT_TRUE(at::equal(answer.layers.hidden.at(0), output.layers.hidden.at(0)));
+  EXPECT_TRUE(at::equal(answer.layers.attention.at(1).q, output.layers.attention.at(1).q));
+  EXPECT_FALSE(answer.layers.hidden.at(0).requires_grad());
+  EXPECT_FALSE(answer.layers.attention.at(1).k.requires_grad());
+}
+
+class SilentTeacher final : public Teacher {
+ public:
+  types::TeacherSignal signal(const types::Batch&) override { return std::monostate(); }
+  std::string describe() const override { return "cache x"; }
+};
+
+TEST(Teacher, ShowsNoInnerLayersUnlessItSaysSo) {
+  SilentTeacher teacher;
+  EXPECT_FALSE(teacher.layer_shape().has_value());
+  EXPECT_TRUE(teacher.signal_with_layers({}, {}).layers.hidden.empty());
+  EXPECT_EQ(testing::message_of<TeacherError>(
+                [&] { teacher.signal_with_layers({}, {.hidden = {0}, .attention = {}}); }),
+            "teacher `cache x` shows no inner layers, and the loss compares them");
 }
 
 TEST(LocalTeacher, DescribesItselfInOneLine) {

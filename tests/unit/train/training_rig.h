@@ -66,6 +66,14 @@ class ToyTeacher final : public teachers::Teacher {
     const types::ModelOutput output = model_.forward(batch.input);
     return types::DenseHidden{output.hidden, output.head, output.transform};
   }
+  std::optional<types::LayerShape> layer_shape() const override {
+    return types::LayerShape{model_.shape().num_layers, model_.shape().hidden_size};
+  }
+  teachers::SignalWithLayers signal_with_layers(const types::Batch& batch,
+                                                const types::LayerRequest& wanted) override {
+    types::ModelOutput output = model_.forward_with_layers(batch.input, wanted);
+    return {types::DenseHidden{output.hidden, output.head, output.transform}, output.layers};
+  }
   std::string describe() const override { return "toy"; }
 
  private:

@@ -7,6 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <distill/types/layer_states.h>
 #include <distill/types/model_input.h>
 #include <distill/types/model_output.h>
 
@@ -39,6 +40,12 @@ class CausalLm {
   /// Hidden states after the final norm for every position, and the head. Records a graph when
   /// gradients are enabled and a parameter wants one.
   virtual types::ModelOutput forward(const types::ModelInput& input) = 0;
+
+  /// The same, with what `wanted` asks of the inner layers in the result's `layers`; nothing is
+  /// computed twice or copied for it. Throws InputError for a layer that is not there,
+  /// UnsupportedError where a family does not show its inner layers.
+  virtual types::ModelOutput forward_with_layers(const types::ModelInput& input,
+                                                 const types::LayerRequest& wanted);
 
   /// The same for the next tokens of one sequence; keys and values are read from and added to
   /// `cache`.

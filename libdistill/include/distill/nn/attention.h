@@ -8,6 +8,7 @@
 #include <distill/nn/kv_cache.h>
 #include <distill/nn/linear.h>
 #include <distill/nn/rotary_table.h>
+#include <distill/types/layer_states.h>
 
 namespace distill::nn {
 
@@ -19,9 +20,11 @@ struct Attention {
   Linear o_proj;  ///< [H, heads * D]
   std::int64_t head_dim = 0;
 
-  /// x [N, H] -> [N, H]; no token sees over a border of `segments`.
+  /// x [N, H] -> [N, H]; no token sees over a border of `segments`. `taken`, unless null, gets the
+  /// queries and keys.
   at::Tensor forward(const at::Tensor& x, const RotaryTable& rotary,
-                     std::span<const std::int64_t> segments) const;
+                     std::span<const std::int64_t> segments,
+                     types::AttentionInputs* taken = nullptr) const;
   /// x [n, H] are the next tokens of the one sequence that `cache` holds. No graph.
   at::Tensor forward_cached(const at::Tensor& x, const RotaryTable& rotary, KvCache& cache,
                             std::int64_t layer) const;

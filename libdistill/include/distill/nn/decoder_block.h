@@ -28,9 +28,11 @@ struct DecoderBlock {
   SwigluMlp mlp;
 
   /// `in.normed` is already normed by `input_norm`; the result is normed by `next`, the norm that
-  /// follows this block (the next block's, or the model's last).
+  /// follows this block (the next block's, or the model's last). `taken`, unless null, gets the
+  /// attention's queries and keys.
   Stream forward(const Stream& in, const RmsNorm& next, const RotaryTable& rotary,
-                 std::span<const std::int64_t> segments) const;
+                 std::span<const std::int64_t> segments,
+                 types::AttentionInputs* taken = nullptr) const;
   /// The same for the next tokens of a cached sequence. No graph.
   Stream forward_cached(const Stream& in, const RmsNorm& next, const RotaryTable& rotary,
                         KvCache& cache, std::int64_t layer) const;

@@ -27,7 +27,7 @@ struct PlannedModels {
   std::optional<ModelFacts> teacher;  ///< of `kind: local`
 };
 /// Also refuses what cannot be run: a device that is not there, rows longer than a model's
-/// positions.
+/// positions, losses over layers that a local teacher or the student does not have.
 PlannedModels plan_models(const Recipe& recipe);
 
 struct DataParts {
@@ -45,12 +45,16 @@ std::int64_t total_steps(const Recipe& recipe, std::int64_t train_rows);
 
 struct ModelParts {
   std::shared_ptr<models::CausalLm> student;
-  std::vector<models::NamedParameter> trainable;    ///< want gradients, the others do not
+  /// Want gradients, the others of the student do not; the loss's own, named `loss.NAME`, are last.
+  std::vector<models::NamedParameter> trainable;
+  std::int64_t num_loss_parameters = 0;             ///< elements of the loss's own
   std::shared_ptr<models::CausalLm> teacher_model;  ///< null unless `kind: local`
   std::unique_ptr<teachers::Teacher> teacher;       ///< null: none
   std::unique_ptr<losses::Loss> loss;
   std::unique_ptr<train::Optimizer> optimizer;
 };
+/// Reads weights and makes the loss ready. Throws ConfigError when a loss wants inner layers that
+/// the teacher does not show.
 ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::Logger& log);
 
 /// The options of the trainer and of the batches.

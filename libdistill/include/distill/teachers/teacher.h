@@ -1,12 +1,20 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <distill/types/batch.h>
+#include <distill/types/layer_states.h>
 #include <distill/types/teacher_signal.h>
 
 namespace distill::teachers {
+
+/// A signal and what was asked of the teacher's inner layers.
+struct SignalWithLayers {
+  types::TeacherSignal signal;
+  types::LayerStates layers;
+};
 
 /// Where the teacher's signal comes from. It never sees a loss.
 class Teacher {
@@ -14,6 +22,12 @@ class Teacher {
   virtual ~Teacher() = default;
   /// The signal for every position of the batch; no graph.
   virtual types::TeacherSignal signal(const types::Batch& batch) = 0;
+  /// What its inner layers look like; nothing: it does not show them, as a cache or a server.
+  virtual std::optional<types::LayerShape> layer_shape() const { return std::nullopt; }
+  /// The signal and the wanted inner layers of the same pass; no graph. Throws TeacherError when
+  /// something is wanted of a teacher that shows no inner layers.
+  virtual SignalWithLayers signal_with_layers(const types::Batch& batch,
+                                              const types::LayerRequest& wanted);
   /// One line for people: `local models/X (134.5 M parameters, bf16)`.
   virtual std::string describe() const = 0;
 };

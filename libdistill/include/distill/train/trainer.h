@@ -35,7 +35,8 @@ struct TrainerOptions {
 /// What a trainer works with; all outlive it.
 struct TrainerParts {
   models::CausalLm& student;
-  std::vector<models::NamedParameter> trainable;  ///< those the optimizer was built on
+  std::vector<models::NamedParameter>
+      trainable;  ///< those the optimizer was built on, the loss's too
   teachers::Teacher* teacher = nullptr;
   const losses::Loss& loss;
   Optimizer& optimizer;

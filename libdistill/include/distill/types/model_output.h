@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <distill/types/layer_states.h>
 #include <distill/types/teacher_signal.h>
 
 namespace distill::types {
@@ -11,6 +12,7 @@ struct ModelOutput {
   at::Tensor hidden;  ///< [N, H], after the final norm
   at::Tensor head;    ///< [V, H]; the embedding matrix when tied
   LogitTransform transform;
+  LayerStates layers = {};  ///< what was asked of the inner layers; else empty
 };
 
 }  // namespace distill::types

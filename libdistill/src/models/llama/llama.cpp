@@ -43,14 +43,27 @@ types::ModelOutput Llama::output(const nn::Stream& stream) const {
   return {stream.normed, config_.tied_head ? weights_.embed_tokens.weight : weights_.lm_head, {}};
 }
 
-types::ModelOutput Llama::forward(const types::ModelInput& input) {
+types::ModelOutput Llama::forward_with_layers(const types::ModelInput& input,
+                                              const types::LayerRequest& wanted) {
   check_input(input, shape_);
+  check_layers(wanted, shape_);
+  types::LayerStates layers;
+  for (const std::int64_t layer : wanted.hidden) layers.hidden[layer];
+  for (const std::int64_t layer : wanted.attention) layers.attention[layer];
   const auto rotary = nn::rotary_table(inverse_frequencies_, input.position_ids);
   nn::Stream stream = embed(input.input_ids);
   for (std::size_t i = 0; i < weights_.layers.size(); ++i) {
-    stream = weights_.layers[i].forward(stream, norm_after(i), rotary, input.segments);
+    const auto layer = static_cast<std::int64_t>(i);
+    const auto attention = layers.attention.find(layer);
+    stream = weights_.layers[i].forward(
+        stream, norm_after(i), rotary, input.segments,
+        attention == layers.attention.end() ? nullptr : &attention->second);
+    const auto hidden = layers.hidden.find(layer);
+    if (hidden != layers.hidden.end()) hidden->second = stream.residual;
   }
-  return output(stream);
+  types::ModelOutput result = output(stream);
+  result.layers = std::move(layers);
+  return result;
 }
 
 types::ModelOutput Llama::forward_cached(const at::Tensor& ids, nn::KvCache& cache) {

@@ -33,7 +33,11 @@ class Llama final : public CausalLm {
   Llama(const Llama&) = delete;
   Llama& operator=(const Llama&) = delete;
 
-  types::ModelOutput forward(const types::ModelInput& input) override;
+  types::ModelOutput forward(const types::ModelInput& input) override {
+    return forward_with_layers(input, {});
+  }
+  types::ModelOutput forward_with_layers(const types::ModelInput& input,
+                                         const types::LayerRequest& wanted) override;
   types::ModelOutput forward_cached(const at::Tensor& ids, nn::KvCache& cache) override;
   std::unique_ptr<nn::KvCache> make_cache() const override;
   std::vector<NamedParameter> parameters() const override;

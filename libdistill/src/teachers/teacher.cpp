@@ -1,0 +1,14 @@
+#include <distill/teachers/teacher.h>
+
+#include <distill/core/error.h>
+
+namespace distill::teachers {
+
+SignalWithLayers Teacher::signal_with_layers(const types::Batch& batch,
+                                             const types::LayerRequest& wanted) {
+  if (wanted.empty()) return {signal(batch), {}};
+  fail<TeacherError>("teacher `", describe(),
+                     "` shows no inner layers, and the loss compares them");
+}
+
+}  // namespace distill::teachers
