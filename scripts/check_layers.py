@@ -65,6 +65,10 @@ def check_file(path, layer, allowed, public, problems):
             if other != layer and other not in allowed:
                 report(f"layer `{layer}` must not include layer `{other}`")
             continue
+        if name.split("/")[0] in MAY_INCLUDE:  # a header of libdistill/src
+            if name.split("/")[0] != layer:
+                report(f"layer `{layer}` must not include a private header of another layer")
+            continue
         if name == "torch/torch.h" or name == "ATen/ATen.h":
             report("too slow to compile; include the narrow header")
         if name.startswith("torch/nn") and layer not in TORCH_MODULE:

@@ -14,6 +14,7 @@
 #include <distill/commands/inspect.h>
 #include <distill/commands/logits.h>
 #include <distill/commands/tokenize.h>
+#include <distill/core/output.h>
 #include <distill/pipeline/train_command.h>
 
 namespace {
@@ -133,6 +134,7 @@ int main(int argc, char** argv) {
   CLI::App app("Tools around distilled models", "distill");
   app.require_subcommand(1);
   app.fallthrough();
+  app.set_version_flag("--version", DISTILL_VERSION);
   bool verbose = false;
   app.add_flag("--verbose", verbose, "More messages, and back-traces with errors");
   Action action;
@@ -141,7 +143,10 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
+    if (error.get_exit_code() == 0) {
+      app.exit(error);  // prints the help or the version
+      return std::cout.flush() ? 0 : 1;
+    }
     std::cerr << "error: " << error.what() << "; see distill --help\n";
     return 2;
   }
@@ -150,7 +155,9 @@ int main(int argc, char** argv) {
   const auto log =
       core::make_console_logger({level, terminal && std::getenv("NO_COLOR") == nullptr, terminal});
   try {
-    return action(*log);
+    const int code = action(*log);
+    core::finish_output(std::cout, "standard output");
+    return code;
   } catch (const std::exception& error) {
     std::cerr << pipeline::error_lines(error, verbose);
     return pipeline::exit_code(error);

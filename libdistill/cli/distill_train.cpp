@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include <distill/core/log.h>
+#include <distill/core/output.h>
 #include <distill/core/stop_flag.h>
 #include <distill/pipeline/train_command.h>
 
@@ -39,6 +40,12 @@ void look_at_terminal(distill::pipeline::RunOptions& run) {
   }
 }
 
+/// `distill` as this program was called: beside it, or found on the search path as well.
+std::string name_of_distill(const std::string& own_name) {
+  const auto slash = own_name.rfind('/');
+  return slash == std::string::npos ? "distill" : own_name.substr(0, slash + 1) + "distill";
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -59,21 +66,22 @@ int main(int argc, char** argv) {
   app.add_flag("--verbose", verbose, "more messages, and back-traces with errors");
   app.add_flag("--json", command.json, "the result as JSON on stdout");
   app.add_flag("--reference", reference, "print docs/recipe.md")->group("");
+  app.set_version_flag("--version", DISTILL_VERSION);
   try {
     app.parse(argc, argv);
-    if (reference) {
-      std::cout << distill::pipeline::builtin_recipe_reference();
-      return 0;
-    }
-    if (recipe->count() == 0) throw CLI::RequiredError("RECIPE");
+    if (!reference && recipe->count() == 0) throw CLI::RequiredError("RECIPE");
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
+    if (error.get_exit_code() == 0) {
+      app.exit(error);  // prints the help or the version
+      return std::cout.flush() ? 0 : 1;
+    }
     std::cerr << "error: " << error.what() << "; see distill_train --help\n";
     return 2;
   }
   if (resume) command.run.policy = StartPolicy::kResume;
   if (restart) command.run.policy = StartPolicy::kRestart;
   command.run.stop = &stop_flag;
+  command.distill = name_of_distill(argv[0]);
   look_at_terminal(command.run);
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
@@ -81,7 +89,9 @@ int main(int argc, char** argv) {
   const auto log = distill::core::make_console_logger(
       {level, command.run.terminal && std::getenv("NO_COLOR") == nullptr, command.run.terminal});
   try {
-    std::cout << distill::pipeline::run_train_command(command, *log) << std::flush;
+    std::cout << (reference ? distill::pipeline::builtin_recipe_reference()
+                            : distill::pipeline::run_train_command(command, *log));
+    distill::core::finish_output(std::cout, "standard output");
     return 0;
   } catch (const std::exception& error) {
     std::cerr << distill::pipeline::error_lines(error, verbose);

@@ -1,3 +1,4 @@
+#include <limits>
 #include <string>
 
 #include <ATen/TensorOperators.h>
@@ -80,8 +81,14 @@ TEST(Distill, LogitsProduceTransformersValues) {
 
 TEST(Distill, LogitsRefuseBadIds) {
   const TempFolder folder;
+  std::string many;
+  for (int i = 0; i < 5000; ++i) many += "1 ";
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"1 2\n9999\n", "ids:2"}, {"1 -2\n", "ids:1"}, {"", "no sequence"}, {"1\n\n2\n", "ids:2"}};
+      {"1 2\n9999\n", "ids:2"},
+      {"1 -2\n", "ids:1"},
+      {"", "no sequence"},
+      {"1\n\n2\n", "ids:2"},
+      {"1\n" + many + "\n", "ids:2: 5000 ids, the model has "}};
   for (const auto& [text, expected] : cases) {
     std::ofstream(folder / "ids") << text;
     const auto result = distill({"logits", "--model", tiny(), "--ids", (folder / "ids").string(),
@@ -154,6 +161,134 @@ TEST(Distill, InspectListsEveryProblem) {
   const auto result = distill({"inspect", (folder / "bad.jsonl").string(), "--check"});
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_EQ(error_lines(result).size(), 2u) << result.err;
+}
+
+TEST(Distill, InspectStopsAfterAHundredProblemsAndSaysSo) {
+  const TempFolder folder;
+  std::ofstream(folder / "long.jsonl")
+      << "{\"text\": \"a\"}\n"
+      << std::string(std::size_t{17} << 20, ' ') << "\n{\"text\": \"b\"}\n";
+  const auto one = distill({"inspect", (folder / "long.jsonl").string(), "--check"});
+  EXPECT_EQ(error_lines(one).size(), 1u) << one.err;
+  EXPECT_EQ(one.out.find("stopped"), std::string::npos) << one.out;
+
+  std::ofstream bad(folder / "bad.jsonl");
+  for (int i = 0; i < 150; ++i) bad << "{\n";
+  bad.close();
+  const auto many = distill({"inspect", (folder / "bad.jsonl").string(), "--check"});
+  EXPECT_EQ(many.exit_code, 2);
+  EXPECT_EQ(error_lines(many).size(), 100u) << many.err;
+  EXPECT_NE(many.out.find("after 100 problems"), std::string::npos) << many.out;
+}
+
+TEST(Distill, InspectChecksValuesOfFilesAndModels) {
+  const TempFolder folder;
+  fs::copy(tiny_model(), folder / "model");
+  const auto weights = io::SafetensorsFile::open(folder / "model/model.safetensors");
+  std::vector<io::NamedTensor> tensors;
+  for (const auto& entry : weights.entries()) {
+    tensors.emplace_back(entry.name, weights.tensor(entry).clone());
+  }
+  ASSERT_GT(tensors.size(), 2u);
+  for (const std::size_t i : {0, 2}) {
+    tensors[i].second.fill_(std::numeric_limits<double>::quiet_NaN());
+  }
+  io::write_safetensors(folder / "model/model.safetensors", tensors, {{"format", "pt"}});
+  for (const char* path : {"model", "model/model.safetensors"}) {
+    EXPECT_EQ(distill({"inspect", (folder / path).string()}).exit_code, 0);
+    const auto checked = distill({"inspect", (folder / path).string(), "--check"});
+    EXPECT_EQ(checked.exit_code, 2);
+    EXPECT_EQ(error_lines(checked).size(), 2u) << checked.err;
+  }
+}
+
+TEST(Distill, InspectChecksAllOfARun) {
+  const TinyRun run;
+  ASSERT_EQ(run.train({"train.steps=2"}).exit_code, 0);
+  const auto inspect = [&] { return distill({"inspect", run.output().string(), "--check"}); };
+  const auto good = inspect();
+  EXPECT_EQ(good.exit_code, 0) << good.err;
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"recipe.yaml", "# x\nname: [\n"}, {"manifest.json", "{"},
+      {"metrics.jsonl", "{}\n{\n"},      {"report.json", "{"},
+      {"evaluation_after.json", "{}"},   {"final/config.json", "{"}};
+  for (const auto& [file, damage] : cases) {
+    const std::string before = core::read_file(run.output() / file, 1 << 24);
+    std::ofstream(run.output() / file, std::ios::trunc) << damage;
+    const auto damaged = inspect();
+    EXPECT_EQ(damaged.exit_code, 2) << file;
+    EXPECT_NE(damaged.err.find(file), std::string::npos) << file << ": " << damaged.err;
+    std::ofstream(run.output() / file, std::ios::trunc) << before;
+  }
+  fs::remove(run.output() / "final/config.json");
+  const auto incomplete = inspect();
+  EXPECT_EQ(incomplete.exit_code, 2);
+  EXPECT_NE(incomplete.out.find("run folder"), std::string::npos) << incomplete.out;
+  EXPECT_NE(incomplete.err.find("final/config.json: no such file"), std::string::npos)
+      << incomplete.err;
+}
+
+TEST(Distill, AModelWithAnUnknownChatTemplateIsStillOfUse) {
+  const TempFolder folder;
+  fs::copy(tiny_model(), folder / "model");
+  std::ofstream(folder / "model/chat_template.jinja") << "{{ something(of, its, own) }}";
+  const std::string model = (folder / "model").string();
+  const auto inspected = distill({"inspect", model, "--check"});
+  EXPECT_EQ(inspected.exit_code, 0) << inspected.err;
+  EXPECT_NE(inspected.out.find("not known"), std::string::npos) << inspected.out;
+  std::ofstream(folder / "text.jsonl") << "{\"text\": \"The river runs past the mill.\"}\n";
+  const auto measured =
+      distill({"eval", "--model", model, "--data", (folder / "text.jsonl").string()});
+  EXPECT_EQ(measured.exit_code, 0) << measured.err;
+  std::ofstream(folder / "chat.jsonl")
+      << R"({"messages": [{"role": "user", "content": "Hi"}]})" << '\n';
+  const auto talk =
+      distill({"generate", "--model", model, "--chat", (folder / "chat.jsonl").string()});
+  EXPECT_EQ(talk.exit_code, 2);
+  EXPECT_NE(talk.err.find("this chat template is not known"), std::string::npos) << talk.err;
+}
+
+TEST(Distill, LostOutputIsAnError) {
+  const auto to_full_disk = [](const std::string& arguments) {
+    return run_program({"/bin/sh", "-c", "exec " + arguments + " > /dev/full"},
+                       {.input = "some text\n"});
+  };
+  const std::string distill_binary = DISTILL_BINARY;
+  const std::string train_binary = DISTILL_TRAIN_BINARY;
+  const TinyRun run;
+  for (const std::string& arguments :
+       {distill_binary + " tokenize --model " + tiny(), distill_binary + " inspect " + tiny(),
+        train_binary + " --reference", train_binary + " --dry-run " + run.recipe().string()}) {
+    const auto result = to_full_disk(arguments);
+    EXPECT_EQ(result.exit_code, 1) << arguments << "\n" << result.err;
+    ASSERT_EQ(error_lines(result).size(), 1u) << arguments << "\n" << result.err;
+    EXPECT_NE(result.err.find("standard output"), std::string::npos) << result.err;
+  }
+  EXPECT_EQ(to_full_disk(distill_binary + " --help").exit_code, 1);
+  EXPECT_EQ(to_full_disk(train_binary + " --version").exit_code, 1);
+}
+
+TEST(Distill, ProgramsSayTheirVersion) {
+  for (const char* program : {DISTILL_BINARY, DISTILL_TRAIN_BINARY}) {
+    const auto result = run_program({program, "--version"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(result.out, DISTILL_VERSION "\n");
+  }
+}
+
+TEST(Distill, PathsThatCannotBeLookedAtExitWith2) {
+  const TempFolder folder;
+  fs::create_symlink("loop", folder / "loop");
+  for (const std::string& path : {(folder / "loop").string(), std::string(5000, 'x')}) {
+    for (const auto& arguments : std::vector<std::vector<std::string>>{
+             {"inspect", path},
+             {"tokenize", "--model", path},
+             {"logits", "--model", path, "--ids", path, "--out", "x"}}) {
+      const auto result = distill(arguments);
+      EXPECT_EQ(result.exit_code, 2) << arguments[0] << ": " << result.err;
+      EXPECT_EQ(error_lines(result).size(), 1u) << result.err;
+    }
+  }
 }
 
 TEST(Distill, ADamagedModelIsNamedByFile) {

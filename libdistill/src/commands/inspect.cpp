@@ -1,6 +1,7 @@
 #include <distill/commands/inspect.h>
 
 #include <distill/core/error.h>
+#include <distill/core/paths.h>
 
 #include "commands/inspect_kinds.h"
 
@@ -10,10 +11,10 @@ namespace fs = std::filesystem;
 
 Inspection inspect(const InspectOptions& options) {
   const fs::path& path = options.path;
-  if (!fs::exists(path)) fail<InputError>(path.string(), ": no such file or folder");
-  if (fs::is_directory(path)) {
-    if (fs::exists(path / "config.json")) return inspect_model_folder(options);
-    if (fs::exists(path / "recipe.yaml")) return inspect_run_folder(options);
+  if (!core::path_exists(path)) fail<InputError>(path.string(), ": no such file or folder");
+  if (core::is_folder(path)) {
+    if (core::path_exists(path / "config.json")) return inspect_model_folder(options);
+    if (core::path_exists(path / "recipe.yaml")) return inspect_run_folder(options);
     fail<InputError>(path.string(),
                      ": holds neither config.json (a model) nor recipe.yaml (a run)");
   }

@@ -45,6 +45,9 @@ RowCounts read_rows(const InspectOptions& options, Inspection& inspection) {
       count_row(data::parse_document_row(*row), counts);
     });
   }
+  if (inspection.problems.size() == kMostProblems) {
+    inspection.facts.emplace_back("stopped", core::concat("after ", kMostProblems, " problems"));
+  }
   return counts;
 }
 

@@ -14,12 +14,12 @@ Inspection inspect_safetensors_file(const InspectOptions& options);
 Inspection inspect_data_file(const InspectOptions& options);
 Inspection inspect_run_folder(const InspectOptions& options);
 
-/// Runs `part`; what it throws for bad input becomes a problem of `inspection`.
+/// Runs `part`; what it throws becomes a problem of `inspection`.
 template <class Part>
 void collect_problem(Inspection& inspection, Part&& part) {
   try {
     part();
-  } catch (const InputError& error) {
+  } catch (const Error& error) {
     inspection.problems.emplace_back(error.what());
   }
 }

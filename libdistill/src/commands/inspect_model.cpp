@@ -5,7 +5,7 @@
 #include <distill/core/strings.h>
 #include <distill/io/json_value.h>
 #include <distill/io/safetensors.h>
-#include <distill/models/load.h>
+#include <distill/models/check.h>
 #include <distill/text/chat_template.h>
 #include <distill/text/tokenizer.h>
 
@@ -63,6 +63,12 @@ void describe_text(const fs::path& folder, Inspection& inspection) {
   inspection.facts.emplace_back("chat template", chat ? chat->name() : "none");
 }
 
+void add_value_problems(const io::SafetensorsFile& file, Inspection& inspection) {
+  for (auto& problem : models::value_problems(file)) {
+    inspection.problems.push_back(std::move(problem));
+  }
+}
+
 }  // namespace
 
 Inspection inspect_model_folder(const InspectOptions& options) {
@@ -77,8 +83,14 @@ Inspection inspect_model_folder(const InspectOptions& options) {
   });
   collect_problem(inspection, [&] { describe_text(options.path, inspection); });
   if (options.check) {
-    // Loading compares every name and shape with the config and looks at every value.
-    collect_problem(inspection, [&] { models::load_causal_lm(options.path, {}); });
+    collect_problem(inspection, [&] {
+      models::check_causal_lm(options.path, {});
+      models::check_tied_head(options.path);
+    });
+    collect_problem(inspection, [&] {
+      const auto folder = io::SafetensorsFolder::open(options.path);
+      for (const auto& file : folder.files()) add_value_problems(*file, inspection);
+    });
   }
   return inspection;
 }
@@ -94,6 +106,7 @@ Inspection inspect_safetensors_file(const InspectOptions& options) {
     for (const auto& [key, value] : file.metadata()) {
       inspection.facts.emplace_back("metadata " + core::printable(key), core::printable(value));
     }
+    if (options.check) add_value_problems(file, inspection);
   });
   return inspection;
 }

@@ -1,8 +1,10 @@
-#include <algorithm>
-
+#include <distill/core/paths.h>
 #include <distill/core/strings.h>
 #include <distill/io/checkpoint.h>
 #include <distill/io/json_value.h>
+#include <distill/io/jsonl.h>
+#include <distill/pipeline/report.h>
+#include <distill/recipe/read.h>
 
 #include "commands/inspect_kinds.h"
 
@@ -30,11 +32,10 @@ void describe_report(const fs::path& path, Inspection& inspection) {
 
 void list_checkpoints(const fs::path& root, bool check, Inspection& inspection) {
   std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(root)) {
-    if (entry.path().filename().string().starts_with("step_"))
-      names.push_back(entry.path().filename().string());
+  for (const auto& path : core::list_folder(root)) {
+    const std::string name = path.filename().string();
+    if (name.starts_with("step_")) names.push_back(name);
   }
-  std::sort(names.begin(), names.end());
   inspection.facts.emplace_back("checkpoints", names.empty() ? "none" : core::join(names));
   if (!check) return;
   for (const auto& name : names) {
@@ -42,26 +43,53 @@ void list_checkpoints(const fs::path& root, bool check, Inspection& inspection) 
   }
 }
 
+/// The files that a resumed run reads, in the order it does.
+void check_files(const fs::path& run, Inspection& inspection) {
+  collect_problem(inspection, [&] {
+    recipe::read_recipe_file(run / "recipe.yaml", {}, recipe::builtin_registries());
+  });
+  if (core::path_exists(run / "manifest.json")) {
+    collect_problem(inspection, [&] { io::read_json_file(run / "manifest.json"); });
+  }
+  for (const auto* name : {"evaluation_before.json", "evaluation_after.json"}) {
+    if (!core::path_exists(run / name)) continue;
+    collect_problem(inspection, [&] { pipeline::read_evaluation(run / name); });
+  }
+  if (core::path_exists(run / "metrics.jsonl")) {
+    collect_problem(inspection, [&] {
+      io::JsonlReader metrics(run / "metrics.jsonl");
+      while (metrics.next()) {
+      }
+    });
+  }
+}
+
+void check_final(const InspectOptions& options, Inspection& inspection) {
+  InspectOptions final_model = options;
+  final_model.path = options.path / "final";
+  if (!core::path_exists(final_model.path)) return;
+  const auto inner = inspect_model_folder(final_model);
+  inspection.problems.insert(inspection.problems.end(), inner.problems.begin(),
+                             inner.problems.end());
+}
+
 }  // namespace
 
 Inspection inspect_run_folder(const InspectOptions& options) {
   Inspection inspection;
   inspection.kind = "run folder";
-  const bool finished = fs::exists(options.path / "report.json");
+  const bool finished = core::path_exists(options.path / "report.json");
   inspection.facts.emplace_back("state", finished ? "finished" : "unfinished");
   if (finished) {
     collect_problem(inspection, [&] { describe_report(options.path / "report.json", inspection); });
   }
   const fs::path checkpoints = options.path / "checkpoints";
-  if (fs::exists(checkpoints)) {
-    list_checkpoints(checkpoints, options.check, inspection);
+  if (core::path_exists(checkpoints)) {
+    collect_problem(inspection, [&] { list_checkpoints(checkpoints, options.check, inspection); });
   }
-  if (options.check && fs::exists(options.path / "final")) {
-    InspectOptions final_model = options;
-    final_model.path = options.path / "final";
-    const auto inner = inspect(final_model);
-    inspection.problems.insert(inspection.problems.end(), inner.problems.begin(),
-                               inner.problems.end());
+  if (options.check) {
+    check_files(options.path, inspection);
+    check_final(options, inspection);
   }
   return inspection;
 }

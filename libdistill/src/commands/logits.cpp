@@ -19,7 +19,7 @@ namespace distill::commands {
 namespace {
 
 std::vector<text::TokenIds> read_sequences(const std::filesystem::path& path,
-                                           std::int64_t vocab_size) {
+                                           const models::ModelShape& shape) {
   const auto file = core::MappedFile::open(path);
   std::string_view rest = file.text();
   std::vector<text::TokenIds> sequences;
@@ -29,9 +29,13 @@ std::vector<text::TokenIds> read_sequences(const std::filesystem::path& path,
     auto ids = parse_ids(rest.substr(0, end), source);
     if (ids.empty()) fail<InputError>(source, ": empty line, expected a sequence of ids");
     for (const auto id : ids) {
-      if (id >= vocab_size) {
-        fail<InputError>(source, ": id ", id, " is outside the vocabulary of ", vocab_size);
+      if (id >= shape.vocab_size) {
+        fail<InputError>(source, ": id ", id, " is outside the vocabulary of ", shape.vocab_size);
       }
+    }
+    if (std::ssize(ids) > shape.max_positions) {
+      fail<InputError>(source, ": ", ids.size(), " ids, the model has ", shape.max_positions,
+                       " positions");
     }
     sequences.push_back(std::move(ids));
     rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
@@ -44,15 +48,18 @@ std::vector<text::TokenIds> read_sequences(const std::filesystem::path& path,
 
 void write_logits(const LogitsOptions& options, core::Logger& log) {
   const auto model = models::load_causal_lm(options.model, {.dtype = options.dtype});
-  const auto sequences = read_sequences(options.ids, model->shape().vocab_size);
+  const auto sequences = read_sequences(options.ids, model->shape());
   const c10::InferenceMode no_graph;
-  std::vector<io::NamedTensor> tensors;
+  std::vector<io::TensorSpec> specs;
   for (const auto& ids : sequences) {
-    const auto output = model->forward(types::single_sequence(at::tensor(ids)));
-    tensors.emplace_back(core::concat("logits_", tensors.size()),
-                         models::logits(output, output.hidden));
+    specs.push_back({core::concat("logits_", specs.size()),
+                     c10::ScalarType::Float,
+                     {std::ssize(ids), model->shape().vocab_size}});
   }
-  io::write_safetensors(options.out, tensors, {{"format", "pt"}});
+  io::write_safetensors(options.out, specs, {{"format", "pt"}}, [&](std::size_t i) {
+    const auto output = model->forward(types::single_sequence(at::tensor(sequences[i])));
+    return models::logits(output, output.hidden);
+  });
   log.info(options.out.string(), ": logits of ", sequences.size(),
            sequences.size() == 1 ? " sequence" : " sequences");
 }

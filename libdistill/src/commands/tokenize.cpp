@@ -5,7 +5,7 @@
 
 #include <distill/core/error.h>
 #include <distill/core/json_writer.h>
-#include <distill/io/json_value.h>
+#include <distill/io/jsonl.h>
 #include <distill/text/tokenizer.h>
 
 #include "commands/ids_file.h"
@@ -16,7 +16,7 @@ namespace {
 
 std::string text_of(const std::string& line, bool jsonl, const std::string& source) {
   if (!jsonl) return line;
-  const io::JsonValue row = io::parse_json(line, source);
+  const io::JsonValue row = io::parse_json(line, source, io::kJsonlRowLimits);
   return io::JsonCursor(row, source).at("text").as_string();
 }
 

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <system_error>
 
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include <distill/core/error.h>
+#include <distill/core/paths.h>
 
 namespace distill::core {
 
@@ -23,7 +25,7 @@ std::string system_message(int code) {
 }
 
 [[noreturn]] void fail_io(const fs::path& path, std::string_view doing, int code) {
-  fail<IoError>(path.string(), ": could not ", doing, ": ", system_message(code));
+  fail<IoError>(shown(path), ": could not ", doing, ": ", system_message(code));
 }
 
 /// Closes on every way out.
@@ -44,13 +46,13 @@ class Descriptor {
 void require_regular(const fs::path& path, const Descriptor& file, struct stat& status) {
   if (file.get() < 0) {
     const int code = errno;
-    if (code == ENOENT || code == ENOTDIR) fail<InputError>(path.string(), ": no such file");
-    if (code == EACCES) fail<InputError>(path.string(), ": no permission to read it");
+    if (code == ENOENT || code == ENOTDIR) fail<InputError>(shown(path), ": no such file");
+    if (code == EACCES) fail<InputError>(shown(path), ": no permission to read it");
     fail_io(path, "open it", code);
   }
   if (::fstat(file.get(), &status) != 0) fail_io(path, "look at it", errno);
   if (!S_ISREG(status.st_mode)) {
-    fail<InputError>(path.string(), ": not a regular file",
+    fail<InputError>(shown(path), ": not a regular file",
                      S_ISDIR(status.st_mode) ? " (a folder)" : "");
   }
 }
@@ -93,7 +95,7 @@ MappedFile MappedFile::open(const fs::path& path) {
 std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
   const MappedFile file = MappedFile::open(path);
   if (file.bytes().size() > max_bytes) {
-    fail<InputError>(path.string(), ": ", file.bytes().size(), " bytes, expected at most ",
+    fail<InputError>(shown(path), ": ", file.bytes().size(), " bytes, expected at most ",
                      max_bytes);
   }
   return std::string(file.text());
@@ -144,7 +146,7 @@ void sync_folder(const fs::path& folder) {
 
 void rename_durably(const fs::path& from, const fs::path& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) {
-    fail_io(to, concat("rename ", from.string(), " to it"), errno);
+    fail_io(to, concat("rename ", shown(from), " to it"), errno);
   }
   sync_folder(to.has_parent_path() ? to.parent_path() : fs::path("."));
 }
@@ -162,19 +164,40 @@ void AppendFile::append(std::string_view text) {
   write_all(descriptor_, path_, std::as_bytes(std::span(text.data(), text.size())));
 }
 
-FolderLock::FolderLock(const fs::path& folder) {
-  const fs::path path = folder / ".lock";
-  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) fail_io(path, "open it", errno);
-  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+namespace {
+
+/// An flock on `path`, or nothing when the file was moved away between opening and locking it (a
+/// restart renames its folder): such a lock protects nothing.
+std::optional<int> try_lock(const fs::path& folder, const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor < 0) fail_io(path, "open it", errno);
+  struct stat locked {};
+  struct stat there {};
+  if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
     const int code = errno;
-    ::close(descriptor_);
-    if (code == EWOULDBLOCK) {
-      fail<InputError>(folder.string(),
-                       ": another process is using this folder; wait for it to end");
-    }
-    fail_io(path, "lock it", code);
+    ::close(descriptor);
+    if (code != EWOULDBLOCK) fail_io(path, "lock it", code);
+    fail<InputError>(shown(folder), ": another process is using this folder; wait for it to end");
   }
+  if (::fstat(descriptor, &locked) == 0 && ::stat(path.c_str(), &there) == 0 &&
+      locked.st_dev == there.st_dev && locked.st_ino == there.st_ino) {
+    return descriptor;
+  }
+  ::close(descriptor);
+  return std::nullopt;
+}
+
+}  // namespace
+
+FolderLock::FolderLock(const fs::path& folder) {
+  constexpr int kTries = 10;
+  for (int i = 0; i < kTries; ++i) {
+    if (const auto descriptor = try_lock(folder, folder / ".lock")) {
+      descriptor_ = *descriptor;
+      return;
+    }
+  }
+  fail<InputError>(shown(folder), ": another process keeps moving this folder");
 }
 
 FolderLock::~FolderLock() {

@@ -1,5 +1,6 @@
 #include <distill/core/hash.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -49,9 +50,17 @@ std::string hash_text(std::string_view text) {
   return hasher.hex();
 }
 
-std::string hash_file(const std::filesystem::path& path) {
+std::string hash_file(const std::filesystem::path& path,
+                      const std::function<void()>& between_parts) {
+  constexpr std::size_t kPart = std::size_t{16} << 20;
+  const MappedFile file = MappedFile::open(path);
   Hasher hasher;
-  hasher.add(MappedFile::open(path).bytes());
+  for (auto rest = file.bytes(); !rest.empty();) {
+    const auto part = rest.first(std::min(kPart, rest.size()));
+    hasher.add(part);
+    rest = rest.subspan(part.size());
+    if (between_parts) between_parts();
+  }
   return hasher.hex();
 }
 

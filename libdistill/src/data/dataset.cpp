@@ -78,13 +78,12 @@ std::string percent(double part, double whole) {
 }
 
 std::vector<WeightedDocuments> read_files(const std::vector<DataFile>& files,
-                                          const text::Tokenizer& tokenizer,
-                                          const text::ChatTemplate* chat, TokenStore& tokens,
+                                          const RowReading& reading, TokenStore& tokens,
                                           core::Logger& log) {
   std::vector<WeightedDocuments> read;
   for (const DataFile& file : files) {
     const std::size_t before = tokens.ids.size();
-    read.push_back({read_documents(file.path, tokenizer, chat, tokens), file.weight});
+    read.push_back({read_documents(file.path, reading, tokens), file.weight});
     log.info(file.path, ": ",
              core::with_thousands(static_cast<std::int64_t>(read.back().documents.size())),
              " documents, ",
@@ -102,9 +101,15 @@ std::shared_ptr<const Dataset> Dataset::load(const std::vector<DataFile>& files,
                                              const DataOptions& options,
                                              const text::Tokenizer& tokenizer,
                                              const text::ChatTemplate* chat, core::Logger& log) {
+  return load(files, options, RowReading{tokenizer, chat}, log);
+}
+
+std::shared_ptr<const Dataset> Dataset::load(const std::vector<DataFile>& files,
+                                             const DataOptions& options, const RowReading& reading,
+                                             core::Logger& log) {
   check_options(files, options);
   auto tokens = std::make_shared<TokenStore>();
-  const auto documents = repeat_by_weight(read_files(files, tokenizer, chat, *tokens, log));
+  const auto documents = repeat_by_weight(read_files(files, reading, *tokens, log));
   const Pieces pieces = cut(*tokens, documents, options.sequence_length);
   if (pieces.spans.empty()) {
     fail<InputError>(files.front().path, files.size() > 1 ? " and the other files" : "",
@@ -119,7 +124,7 @@ std::shared_ptr<const Dataset> Dataset::load(const std::vector<DataFile>& files,
   }
   data->fingerprint = hash_rows(*tokens, data->rows);
   data->tokens = std::move(tokens);
-  data->vocabulary = tokenizer.vocab_size();
+  data->vocabulary = reading.tokenizer.vocab_size();
   std::shared_ptr<const Dataset> dataset(new Dataset(std::move(data)));
 
   if (pieces.tokens_left_out > 0) {

@@ -78,12 +78,15 @@ class Reader {
 
 }  // namespace
 
-std::vector<Span> read_documents(const std::string& path, const text::Tokenizer& tokenizer,
-                                 const text::ChatTemplate* chat, TokenStore& tokens) {
+std::vector<Span> read_documents(const std::string& path, const RowReading& reading,
+                                 TokenStore& tokens) {
   std::vector<Span> documents;
   io::JsonlReader lines(path);
-  Reader reader(tokenizer, chat, tokens);
-  while (const auto row = lines.next()) documents.push_back(reader.read(parse_document_row(*row)));
+  Reader reader(reading.tokenizer, reading.chat, tokens);
+  while (const auto row = lines.next()) {
+    if (reading.between_rows) reading.between_rows();
+    documents.push_back(reader.read(parse_document_row(*row)));
+  }
   return documents;
 }
 

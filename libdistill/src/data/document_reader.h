@@ -3,17 +3,16 @@
 #include <string>
 #include <vector>
 
-#include <distill/text/chat_template.h>
-#include <distill/text/tokenizer.h>
+#include <distill/data/dataset.h>
 
 #include "data/token_store.h"
 
 namespace distill::data {
 
 /// Appends the documents of one JSONL file to `tokens` and returns where they lie, in file order.
-/// `chat` may be null. Throws FormatError `FILE:LINE: ...` for a bad row, InputError for
+/// Throws FormatError `FILE:LINE: ...` for a bad row, InputError for
 /// `messages` without a chat template.
-std::vector<Span> read_documents(const std::string& path, const text::Tokenizer& tokenizer,
-                                 const text::ChatTemplate* chat, TokenStore& tokens);
+std::vector<Span> read_documents(const std::string& path, const RowReading& reading,
+                                 TokenStore& tokens);
 
 }  // namespace distill::data

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 
+#include <distill/core/error.h>
 #include <distill/core/random.h>
 
 namespace distill::data {
@@ -44,6 +45,15 @@ std::vector<Span> repeat_by_weight(const std::vector<WeightedDocuments>& files) 
   for (const auto& file : files) {
     smallest = std::min(smallest, file.weight);
     largest = std::max(largest, file.weight);
+  }
+  double copies = 0;
+  for (const auto& file : files) {
+    copies += file.weight / smallest * static_cast<double>(file.documents.size());
+  }
+  if (copies > kMostCopies) {
+    fail<ConfigError>("data: the weights ask for ", copies,
+                      " documents in one epoch, expected at most ", kMostCopies,
+                      "; bring the weights of the files nearer together");
   }
   std::vector<Span> epoch;
   for (double round = 0; round < largest / smallest; ++round) {

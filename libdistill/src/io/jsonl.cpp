@@ -20,11 +20,12 @@ std::optional<JsonlReader::Row> JsonlReader::next() {
   if (rest.empty()) return std::nullopt;
   ++line_;
   const std::string file = file_.path().string();
-  // No further than the limit: the rest of a huge file may be one line.
   const std::uint64_t most = std::min<std::uint64_t>(limits_.max_bytes, rest.size());
   const std::string_view window = rest.substr(0, std::min<std::uint64_t>(most + 2, rest.size()));
   const std::size_t newline = window.find('\n');
   if (newline == std::string_view::npos && window.size() < rest.size()) {
+    const std::size_t end = rest.find('\n', window.size());
+    offset_ += end == std::string_view::npos ? rest.size() : end + 1;
     fail<FormatError>(file, ":", line_, ": a line of more than ", limits_.max_bytes,
                       " bytes, which is the limit");
   }

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include <distill/core/error.h>
+#include <distill/core/paths.h>
 #include <distill/core/strings.h>
 #include <distill/io/json_value.h>
 #include <distill/io/safetensors.h>
@@ -18,7 +19,8 @@ using core::printable;
 void require_plain_name(const std::string& name, const JsonCursor& where) {
   constexpr std::size_t kLongestName = 255;
   const bool plain = !name.empty() && name.size() <= kLongestName && name != "." && name != ".." &&
-                     name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
+                     name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos &&
+                     core::without_controls(name) == name;
   if (!plain) {
     where.fail("names the shard `" + printable(name) +
                "`, expected the plain name of a file in the same folder");

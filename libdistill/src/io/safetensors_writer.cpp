@@ -1,5 +1,6 @@
 #include <array>
 #include <bit>
+#include <optional>
 #include <set>
 
 #include <distill/core/checked.h>
@@ -19,27 +20,34 @@ namespace {
 using core::printable;
 using Metadata = std::map<std::string, std::string>;
 
+TensorSpec spec_of(const std::string& name, const at::Tensor& tensor) {
+  return {name, tensor.scalar_type(), tensor.sizes().vec()};
+}
+
+/// Nothing when it does not fit 64 bits.
+std::optional<std::uint64_t> checked_bytes(const TensorSpec& spec) {
+  const auto numel = core::checked_product(spec.shape);
+  return numel ? core::checked_mul(*numel, c10::elementSize(spec.dtype)) : std::nullopt;
+}
+
 std::uint64_t bytes_of(const at::Tensor& tensor) {
   return static_cast<std::uint64_t>(tensor.numel()) * tensor.element_size();
 }
 
-void require_writable(const std::vector<NamedTensor>& tensors, const Metadata& metadata,
-                      const std::string& file) {
+void require_names(const std::vector<TensorSpec>& specs, const Metadata& metadata,
+                   const std::string& file) {
   std::set<std::string_view> names;
-  for (const auto& [name, tensor] : tensors) {
-    const std::string where = core::concat(file, ": tensor `", printable(name), "` ");
-    if (name == detail::kMetadataName)
+  for (const auto& spec : specs) {
+    const std::string where = core::concat(file, ": tensor `", printable(spec.name), "` ");
+    if (spec.name == detail::kMetadataName)
       fail<InputError>(where, "has the name reserved for metadata");
-    if (!core::is_utf8(name)) fail<InputError>(where, "must have a name in UTF-8");
-    if (!names.insert(name).second) fail<InputError>(where, "is given twice");
-    if (!tensor.defined()) fail<InputError>(where, "is undefined");
-    if (tensor.layout() != c10::kStrided || tensor.is_meta()) {
-      fail<UnsupportedError>(where, "is not a dense tensor with data; make it one first");
-    }
-    if (!detail::safetensors_dtype_name(tensor.scalar_type())) {
-      fail<UnsupportedError>(where, "has dtype ", c10::toString(tensor.scalar_type()),
+    if (!core::is_utf8(spec.name)) fail<InputError>(where, "must have a name in UTF-8");
+    if (!names.insert(spec.name).second) fail<InputError>(where, "is given twice");
+    if (!detail::safetensors_dtype_name(spec.dtype)) {
+      fail<UnsupportedError>(where, "has dtype ", c10::toString(spec.dtype),
                              ", which the format has no name for");
     }
+    if (!checked_bytes(spec)) fail<InputError>(where, "is too large");
   }
   for (const auto& [name, value] : metadata) {
     if (!core::is_utf8(name) || !core::is_utf8(value)) {
@@ -48,8 +56,24 @@ void require_writable(const std::vector<NamedTensor>& tensors, const Metadata& m
   }
 }
 
+/// What will stand in the header. Throws for a tensor that cannot be written.
+std::vector<TensorSpec> specs_of(const std::vector<NamedTensor>& tensors, const Metadata& metadata,
+                                 const std::string& file) {
+  std::vector<TensorSpec> specs;
+  for (const auto& [name, tensor] : tensors) {
+    const std::string where = core::concat(file, ": tensor `", printable(name), "` ");
+    if (!tensor.defined()) fail<InputError>(where, "is undefined");
+    if (tensor.layout() != c10::kStrided || tensor.is_meta()) {
+      fail<UnsupportedError>(where, "is not a dense tensor with data; make it one first");
+    }
+    specs.push_back(spec_of(name, tensor));
+  }
+  require_names(specs, metadata, file);
+  return specs;
+}
+
 /// The header with its length before it, padded so that the tensors begin at a multiple of 8.
-std::string header_bytes(const std::vector<NamedTensor>& tensors, const Metadata& metadata,
+std::string header_bytes(const std::vector<TensorSpec>& specs, const Metadata& metadata,
                          const std::string& file) {
   core::JsonWriter json;
   json.begin_object();
@@ -59,14 +83,14 @@ std::string header_bytes(const std::vector<NamedTensor>& tensors, const Metadata
     json.end_object();
   }
   std::uint64_t offset = 0;
-  for (const auto& [name, tensor] : tensors) {
-    json.key(name).begin_object();
-    json.member("dtype", *detail::safetensors_dtype_name(tensor.scalar_type()));
+  for (const auto& spec : specs) {
+    json.key(spec.name).begin_object();
+    json.member("dtype", *detail::safetensors_dtype_name(spec.dtype));
     json.key("shape").begin_array();
-    for (const std::int64_t size : tensor.sizes()) json.value(size);
+    for (const std::int64_t size : spec.shape) json.value(size);
     json.end_array();
     json.key("data_offsets").begin_array().value(offset);
-    offset += bytes_of(tensor);
+    offset += *checked_bytes(spec);
     json.value(offset).end_array().end_object();
   }
   json.end_object();
@@ -156,10 +180,28 @@ void write_index(const fs::path& path, const std::map<std::string, std::string>&
 
 void write_safetensors(const fs::path& path, const std::vector<NamedTensor>& tensors,
                        const Metadata& metadata) {
-  require_writable(tensors, metadata, path.string());
+  const auto specs = specs_of(tensors, metadata, path.string());
   core::AtomicFile file(path);
-  file.write(header_bytes(tensors, metadata, path.string()));
+  file.write(header_bytes(specs, metadata, path.string()));
   for (const auto& [name, tensor] : tensors) write_tensor(file, tensor);
+  file.commit();
+}
+
+void write_safetensors(const fs::path& path, const std::vector<TensorSpec>& specs,
+                       const Metadata& metadata,
+                       const std::function<at::Tensor(std::size_t)>& make) {
+  require_names(specs, metadata, path.string());
+  core::AtomicFile file(path);
+  file.write(header_bytes(specs, metadata, path.string()));
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    const at::Tensor tensor = make(i);
+    if (tensor.sizes() != c10::IntArrayRef(specs[i].shape) ||
+        tensor.scalar_type() != specs[i].dtype) {
+      fail<InputError>(path.string(), ": tensor `", printable(specs[i].name),
+                       "` is not of the shape and dtype that were announced");
+    }
+    write_tensor(file, tensor);
+  }
   file.commit();
 }
 
@@ -167,7 +209,7 @@ void write_safetensors_folder(const fs::path& folder, const std::vector<NamedTen
                               const Metadata& metadata, std::uint64_t max_shard_bytes,
                               const std::string& stem) {
   if (max_shard_bytes == 0) fail<InputError>(folder.string(), ": max_shard_bytes must be positive");
-  require_writable(tensors, metadata, folder.string());
+  specs_of(tensors, metadata, folder.string());  // refuses before anything is written
   const auto shards = split(tensors, max_shard_bytes);
   std::set<std::string> written;
   if (shards.size() == 1) {

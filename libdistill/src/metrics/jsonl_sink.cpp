@@ -4,6 +4,7 @@
 
 #include <distill/core/files.h>
 #include <distill/core/json_writer.h>
+#include <distill/core/paths.h>
 #include <distill/metrics/sink.h>
 
 namespace distill::metrics {
@@ -70,7 +71,7 @@ std::size_t kept_length(std::string_view text, std::int64_t last_step) {
 }
 
 void truncate_after(const fs::path& path, std::int64_t last_step) {
-  if (!fs::exists(path)) return;
+  if (!core::path_exists(path)) return;
   const core::MappedFile file = core::MappedFile::open(path);
   const std::size_t kept = kept_length(file.text(), last_step);
   if (kept == file.text().size()) return;

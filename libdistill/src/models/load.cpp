@@ -1,7 +1,6 @@
 #include <distill/models/load.h>
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/equal.h>
 
 #include <distill/core/error.h>
 #include <distill/core/strings.h>
@@ -28,18 +27,6 @@ at::Tensor read_weight(const io::SafetensorsFolder::Location& source, const Load
                       "; the weights are damaged or of a failed run");
   }
   return weight;
-}
-
-/// A file may hold a tied head as well, when it is the embedding.
-void check_tied_head(const EmptyModel& model, const io::SafetensorsFolder& weights) {
-  const auto head = weights.tensors().find(model.tied_head);
-  const auto embedding = weights.tensors().find(model.tied_to);
-  if (head == weights.tensors().end() || embedding == weights.tensors().end()) return;
-  const auto& [file, entry] = head->second;
-  if (!at::equal(file->tensor(*entry), embedding->second.file->tensor(*embedding->second.entry))) {
-    fail<FormatError>(file->path().string(), ": `", model.tied_head, "` differs from `",
-                      model.tied_to, "`, but config.json says `tie_word_embeddings`: true");
-  }
 }
 
 }  // namespace

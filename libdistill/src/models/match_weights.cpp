@@ -3,6 +3,8 @@
 #include <set>
 #include <string>
 
+#include <ATen/ops/equal.h>
+
 #include <distill/core/error.h>
 #include <distill/core/strings.h>
 
@@ -111,6 +113,17 @@ std::vector<MatchedWeight> match_weights(const EmptyModel& model,
   mismatch.report(folder);
   for (const MatchedWeight& match : matches) require_floating(match.source);
   return matches;
+}
+
+void check_tied_head(const EmptyModel& model, const io::SafetensorsFolder& weights) {
+  const auto head = weights.tensors().find(model.tied_head);
+  const auto embedding = weights.tensors().find(model.tied_to);
+  if (head == weights.tensors().end() || embedding == weights.tensors().end()) return;
+  const auto& [file, entry] = head->second;
+  if (!at::equal(file->tensor(*entry), embedding->second.file->tensor(*embedding->second.entry))) {
+    fail<FormatError>(file->path().string(), ": `", model.tied_head, "` differs from `",
+                      model.tied_to, "`, but config.json says `tie_word_embeddings`: true");
+  }
 }
 
 }  // namespace distill::models

@@ -22,4 +22,8 @@ std::vector<MatchedWeight> match_weights(const EmptyModel& model,
                                          const io::SafetensorsFolder& weights,
                                          const std::filesystem::path& folder);
 
+/// A file may hold a tied head as well, when it is the embedding. Throws FormatError when they
+/// differ.
+void check_tied_head(const EmptyModel& model, const io::SafetensorsFolder& weights);
+
 }  // namespace distill::models

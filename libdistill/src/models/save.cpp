@@ -12,6 +12,7 @@
 
 #include <distill/core/error.h>
 #include <distill/core/files.h>
+#include <distill/core/paths.h>
 #include <distill/core/strings.h>
 #include <distill/io/json_value.h>
 #include <distill/io/safetensors.h>
@@ -64,7 +65,7 @@ class PendingFolder {
 
 void copy_companions(const fs::path& from, const fs::path& to) {
   for (const std::string_view name : kCompanions) {
-    if (!fs::exists(from / name)) continue;
+    if (!core::path_exists(from / name)) continue;
     core::AtomicFile copy(to / name);
     copy.write(core::MappedFile::open(from / name).bytes());
     copy.commit();

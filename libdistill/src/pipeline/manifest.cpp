@@ -9,6 +9,7 @@
 #include <distill/core/files.h>
 #include <distill/core/hash.h>
 #include <distill/core/json_writer.h>
+#include <distill/core/paths.h>
 #include <distill/io/json_value.h>
 #include <distill/io/safetensors.h>
 
@@ -20,7 +21,8 @@ namespace {
 
 constexpr std::int64_t kFormatVersion = 1;
 
-void write_model(core::JsonWriter& json, const char* name, const recipe::ModelFacts& model) {
+void write_model(core::JsonWriter& json, const char* name, const recipe::ModelFacts& model,
+                 const std::function<void()>& check) {
   json.key(name).begin_object().member("path", model.folder.string());
   json.key("layers").begin_array();
   for (const std::int64_t layer : model.layers) json.value(layer);
@@ -28,12 +30,13 @@ void write_model(core::JsonWriter& json, const char* name, const recipe::ModelFa
   std::set<fs::path> files = {model.folder / "config.json"};
   const auto weights = io::SafetensorsFolder::open(model.folder);
   for (const auto& file : weights.files()) files.insert(file->path());
-  for (const auto& file : files) json.member(file.filename().string(), core::hash_file(file));
+  for (const auto& file : files)
+    json.member(file.filename().string(), core::hash_file(file, check));
   json.end_object().end_object();
 }
 
 void write_data(core::JsonWriter& json, const char* name, const data::Dataset& dataset,
-                const std::vector<data::DataFile>& files) {
+                const std::vector<data::DataFile>& files, const std::function<void()>& check) {
   json.key(name)
       .begin_object()
       .member("rows", dataset.num_rows())
@@ -42,7 +45,7 @@ void write_data(core::JsonWriter& json, const char* name, const data::Dataset& d
   json.key("files").begin_object();
   std::set<std::string> seen;
   for (const auto& file : files) {
-    if (seen.insert(file.path).second) json.member(file.path, core::hash_file(file.path));
+    if (seen.insert(file.path).second) json.member(file.path, core::hash_file(file.path, check));
   }
   json.end_object().end_object();
 }
@@ -74,7 +77,8 @@ bool is_version(const std::string& path) {
 }  // namespace
 
 std::string make_manifest(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
-                          const recipe::DataParts& data, std::int64_t steps) {
+                          const recipe::DataParts& data, std::int64_t steps,
+                          const std::function<void()>& between_parts) {
   core::JsonWriter json(2);
   json.begin_object().member("format_version", kFormatVersion);
   json.key("versions")
@@ -83,22 +87,22 @@ std::string make_manifest(const recipe::Recipe& recipe, const recipe::PlannedMod
       .member("libtorch", TORCH_VERSION)
       .end_object();
   json.member("name", recipe.name).member("seed", recipe.seed).member("steps", steps);
-  write_model(json, "student", models.student);
-  if (models.teacher) write_model(json, "teacher", *models.teacher);
+  write_model(json, "student", models.student, between_parts);
+  if (models.teacher) write_model(json, "teacher", *models.teacher, between_parts);
   json.key("tokenizer")
       .begin_object()
       .member("path", models.student.folder.string())
       .member("fingerprint", data.tokenizer->fingerprint())
       .end_object();
   json.key("data").begin_object();
-  write_data(json, "train", *data.train, recipe.data.train);
-  if (data.eval) write_data(json, "eval", *data.eval, recipe.data.eval);
+  write_data(json, "train", *data.train, recipe.data.train, between_parts);
+  if (data.eval) write_data(json, "eval", *data.eval, recipe.data.eval, between_parts);
   json.end_object().end_object();
   return json.text() + "\n";
 }
 
 void write_or_check_manifest(const fs::path& path, const std::string& manifest, core::Logger& log) {
-  if (!fs::exists(path)) return core::write_file_atomically(path, manifest);
+  if (!core::path_exists(path)) return core::write_file_atomically(path, manifest);
   Leaves before;
   Leaves now;
   collect(io::read_json_file(path), "", before);

@@ -1,5 +1,12 @@
 #include <distill/pipeline/plan.h>
 
+#include <algorithm>
+#include <initializer_list>
+#include <limits>
+#include <optional>
+
+#include <distill/core/checked.h>
+
 namespace distill::pipeline {
 
 namespace {
@@ -9,6 +16,9 @@ constexpr std::uint64_t kLossWorkspace = std::uint64_t{256} << 20;
 /// LibTorch's code and thread stacks, measured with an empty program.
 constexpr std::uint64_t kLibrary = std::uint64_t{300} << 20;
 
+/// A double that an int64 can hold.
+constexpr double kMostTokens = 9e18;
+
 std::uint64_t width_of(const recipe::Recipe& recipe) {
   return c10::elementSize(recipe::dtype_of(recipe.precision));
 }
@@ -17,6 +27,16 @@ std::uint64_t width_of(const recipe::Recipe& recipe) {
 /// attention's output, and gate, up and their product.
 std::uint64_t activation_values(const recipe::ModelFacts& model) {
   return static_cast<std::uint64_t>(7 * model.hidden_size + 4 * model.intermediate_size);
+}
+
+std::uint64_t saturated_product(std::initializer_list<std::uint64_t> factors) {
+  std::optional<std::uint64_t> product = 1;
+  for (const std::uint64_t factor : factors) {
+    if (product) product = core::checked_mul(*product, factor);
+  }
+  // Leaves room for the sum of all purposes.
+  constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max() / 8;
+  return std::min(product.value_or(kMost), kMost);
 }
 
 MemoryEstimate estimate(const recipe::Recipe& recipe, const Plan& plan) {
@@ -34,7 +54,8 @@ MemoryEstimate estimate(const recipe::Recipe& recipe, const Plan& plan) {
       trainable * (recipe.train.batch_size > recipe.train.micro_batch_size ? 4 + width : width);
   // Two fp32 moments; a bf16 parameter has an fp32 master copy beside it.
   memory.optimizer = trainable * (width == 4 ? 8 : 12);
-  memory.activations = tokens * student.layers.size() * activation_values(student) * width;
+  memory.activations =
+      saturated_product({tokens, student.layers.size(), activation_values(student), width});
   memory.loss = kLossWorkspace;
   memory.library = kLibrary + static_cast<std::uint64_t>(plan.train_tokens + plan.eval_tokens) * 8;
   return memory;
@@ -53,11 +74,12 @@ std::int64_t count_trainable(const recipe::Recipe& recipe, const recipe::ModelFa
 
 }  // namespace
 
-Plan make_plan(const recipe::Recipe& recipe, core::Logger& log) {
+Plan make_plan(const recipe::Recipe& recipe, core::Logger& log,
+               const std::function<void()>& between_rows) {
   Plan plan;
   plan.models = recipe::plan_models(recipe);
   plan.trainable_parameters = count_trainable(recipe, plan.models.student);
-  const auto data = recipe::load_data(recipe, plan.models, log);
+  const auto data = recipe::load_data(recipe, plan.models, log, between_rows);
   plan.train_rows = data.train->num_rows();
   plan.train_tokens = data.train->num_tokens();
   plan.train_targets = data.train->num_targets();
@@ -67,9 +89,10 @@ Plan make_plan(const recipe::Recipe& recipe, core::Logger& log) {
     plan.eval_targets = data.eval->num_targets();
   }
   plan.steps = recipe::total_steps(recipe, plan.train_rows);
-  plan.run_tokens = static_cast<std::int64_t>(
+  const double run_tokens =
       static_cast<double>(plan.steps) * static_cast<double>(recipe.train.batch_size) *
-      (static_cast<double>(plan.train_tokens) / static_cast<double>(plan.train_rows)));
+      (static_cast<double>(plan.train_tokens) / static_cast<double>(plan.train_rows));
+  plan.run_tokens = static_cast<std::int64_t>(std::min(run_tokens, kMostTokens));
   plan.memory = estimate(recipe, plan);
   return plan;
 }

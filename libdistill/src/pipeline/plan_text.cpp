@@ -1,3 +1,5 @@
+#include <cmath>
+#include <iomanip>
 #include <sstream>
 
 #include <unistd.h>
@@ -16,8 +18,11 @@ using core::concat;
 using core::human_bytes;
 using core::with_thousands;
 
+/// In whole percent, rounded down; `part` may be any number of times the whole.
 std::string percent(std::int64_t part, std::int64_t whole) {
-  return concat(whole > 0 ? 100 * part / whole : 0, " %");
+  if (whole <= 0) return "0 %";
+  const double value = 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+  return concat(std::fixed, std::setprecision(0), std::floor(value), " %");
 }
 
 std::string model_line(const recipe::ModelFacts& model) {

@@ -1,14 +1,18 @@
 #include <distill/pipeline/run.h>
 
 #include <chrono>
+#include <set>
 
 #include <sys/resource.h>
 
+#include <distill/core/paths.h>
 #include <distill/dist/communicator.h>
 #include <distill/io/checkpoint.h>
+#include <distill/io/jsonl.h>
 #include <distill/metrics/sink.h>
 #include <distill/models/save.h>
 #include <distill/pipeline/manifest.h>
+#include <distill/recipe/read.h>
 #include <distill/recipe/wiring.h>
 #include <distill/recipe/write.h>
 #include <distill/train/trainer.h>
@@ -33,6 +37,17 @@ metrics::Values to_values(const eval::Evaluation& e, std::int64_t step) {
   if (e.top1_agreement) values.emplace_back("top1_agreement", *e.top1_agreement);
   if (e.teacher_perplexity) values.emplace_back("teacher_perplexity", *e.teacher_perplexity);
   return values;
+}
+
+std::set<std::int64_t> evaluated_steps(const fs::path& metrics) {
+  std::set<std::int64_t> steps;
+  if (!core::path_exists(metrics)) return steps;
+  io::JsonlReader lines(metrics);
+  while (const auto row = lines.next()) {
+    const io::JsonCursor event(row->value, row->source);
+    if (event.string_or("event", "") == "evaluation") steps.insert(event.at("step").as_int());
+  }
+  return steps;
 }
 
 /// One run from its folder to its report. The steps below are in the order they happen.
@@ -62,12 +77,15 @@ class Run {
   void prepare() {
     plan_ = recipe::plan_models(recipe_);
     log_.info("reading and tokenizing the data");
-    data_ = recipe::load_data(recipe_, plan_, log_);
+    const auto check = [this] { stop_here_if_asked(); };
+    data_ = recipe::load_data(recipe_, plan_, log_, check);
     steps_ = recipe::total_steps(recipe_, data_.train->num_rows());
-    write_or_check_manifest(folder_.manifest(), make_manifest(recipe_, plan_, data_, steps_), log_);
     stop_here_if_asked();
     models_ = recipe::load_models(recipe_, plan_, log_);
     stop_here_if_asked();
+    // After all that can refuse the recipe: with the manifest the folder belongs to it.
+    write_or_check_manifest(folder_.manifest(), make_manifest(recipe_, plan_, data_, steps_, check),
+                            log_);
     if (models_.teacher) log_.info("teacher: ", models_.teacher->describe());
     describe_student();
     batches_ = std::make_unique<data::BatchStream>(
@@ -117,6 +135,7 @@ class Run {
 
   void open_sinks(std::int64_t restored) {
     sinks_.push_back(metrics::make_jsonl_sink(folder_.metrics(), restored));
+    evaluated_ = evaluated_steps(folder_.metrics());
     if (options_.quiet) return;
     metrics::ConsoleOptions console;
     console.terminal = options_.terminal;
@@ -141,14 +160,17 @@ class Run {
     return eval::evaluate(*models_.student, models_.teacher.get(), *data_.eval, *ranks_, options);
   }
 
+  /// Once for each step, however often the run was stopped after it.
   void log_evaluation(const eval::Evaluation& evaluation, std::int64_t step) {
+    if (!evaluated_.insert(step).second) return;
     for (auto& sink : sinks_) sink->event("evaluation", to_values(evaluation, step));
   }
 
   void evaluate_before(std::int64_t restored) {
     if (!data_.eval || !recipe_.evaluate.at_start) return;
-    if (fs::exists(folder_.evaluation_before())) {
+    if (core::path_exists(folder_.evaluation_before())) {
       report_.before = read_evaluation(folder_.evaluation_before());
+      if (restored == 0) log_evaluation(*report_.before, 0);
       return;
     }
     // A run that has trained already cannot be measured as it was before.
@@ -195,6 +217,11 @@ class Run {
 
   void evaluate_after() {
     if (!data_.eval || !recipe_.evaluate.at_end) return;
+    if (core::path_exists(folder_.evaluation_after())) {
+      report_.after = read_evaluation(folder_.evaluation_after());
+      log_evaluation(*report_.after, steps_);
+      return;
+    }
     log_.info("evaluating after training: ", data_.eval->num_rows(), " rows");
     try {
       report_.after = evaluate(true);
@@ -202,6 +229,7 @@ class Run {
       fail<Interrupted>(folder_.path().string(), ": stopped while evaluating after training; all ",
                         steps_, " steps are saved", kGoOn);
     }
+    write_evaluation(folder_.evaluation_after(), *report_.after);
     log_evaluation(*report_.after, steps_);
   }
 
@@ -236,6 +264,7 @@ class Run {
   std::unique_ptr<data::BatchStream> batches_;
   std::unique_ptr<io::CheckpointStore> checkpoints_;
   std::vector<std::unique_ptr<metrics::Sink>> sinks_;
+  std::set<std::int64_t> evaluated_;  ///< steps whose evaluation is in metrics.jsonl
   Report report_;
 };
 
@@ -244,7 +273,11 @@ class Run {
 RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log) {
   // What is wrong with the recipe's files is found before a run folder is made.
   recipe::plan_models(recipe);
-  RunFolder folder(recipe.output, recipe::write_recipe(recipe), options.policy, log);
+  const auto rewrite = [&recipe](const std::string& text) {
+    const std::string source = (fs::path(recipe.output) / "recipe.yaml").string();
+    return recipe::write_recipe(recipe::read_recipe(text, source, {}, recipe.registries()));
+  };
+  RunFolder folder(recipe.output, recipe::write_recipe(recipe), options.policy, log, rewrite);
   RunResult result;
   result.folder = folder.path();
   result.model = folder.final_model();

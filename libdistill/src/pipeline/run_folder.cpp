@@ -1,9 +1,13 @@
 #include <distill/pipeline/run_folder.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <string_view>
 #include <system_error>
 
 #include <distill/core/error.h>
+#include <distill/core/paths.h>
 #include <distill/recipe/write.h>
 
 namespace distill::pipeline {
@@ -22,26 +26,45 @@ void make_folder(const fs::path& path) {
   const bool disk = error == std::errc::no_space_on_device || error == std::errc::io_error ||
                     error.value() == EDQUOT;
   const auto message =
-      core::concat(path.string(), ": could not make the run folder: ", error.message());
+      core::concat(core::shown(path), ": could not make the run folder: ", error.message());
   if (disk) throw IoError(message);
   throw InputError(message);
 }
 
+/// The first line of the recipe.yaml that this class writes: a file without it is the user's own.
+/// Part of the run folder's format, do not change.
+constexpr std::string_view kMarker = "# resolved recipe of a run, written by distill_train\n";
+
+/// `NAME.tmp-PID` of a file or folder that a run writes; anything else is the user's.
 bool is_leftover(const fs::path& path) {
-  return path.filename().string().find(".tmp-") != std::string::npos;
+  constexpr std::array<std::string_view, 7> kWritten = {"recipe.yaml",
+                                                        "manifest.json",
+                                                        "evaluation_before.json",
+                                                        "evaluation_after.json",
+                                                        "metrics.jsonl",
+                                                        "report.json",
+                                                        "final"};
+  constexpr std::string_view kInfix = ".tmp-";
+  const std::string name = path.filename().string();
+  const std::size_t infix = name.find(kInfix);
+  if (infix == std::string::npos) return false;
+  const std::string_view pid = std::string_view(name).substr(infix + kInfix.size());
+  return std::ranges::find(kWritten, std::string_view(name).substr(0, infix)) != kWritten.end() &&
+         !pid.empty() && pid.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
-/// What a process that was killed while writing left behind. Only called under the lock.
+/// What a process that was killed while writing left behind. Only called under the lock, in a
+/// folder that is known to be a run's.
 void remove_leftovers(const fs::path& folder) {
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (is_leftover(entry.path())) fs::remove_all(entry.path(), ignored);
+  for (const auto& path : core::list_folder(folder)) {
+    if (is_leftover(path)) fs::remove_all(path, ignored);
   }
 }
 
 bool holds_nothing(const fs::path& folder) {
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.path().filename() != ".lock") return false;
+  for (const auto& path : core::list_folder(folder)) {
+    if (path.filename() != ".lock" && !is_leftover(path)) return false;
   }
   return true;
 }
@@ -51,7 +74,8 @@ void move_aside(const fs::path& path, core::Logger& log) {
   for (int n = 1;; ++n) {
     fs::path target = path;
     target += core::concat(".old-", n);
-    if (fs::exists(fs::symlink_status(target))) continue;
+    std::error_code ignored;
+    if (fs::exists(fs::symlink_status(target, ignored))) continue;
     core::rename_durably(path, target);
     log.info("moved the old run to ", target.string());
     return;
@@ -73,43 +97,52 @@ void move_aside(const fs::path& path, core::Logger& log) {
 }  // namespace
 
 RunFolder::RunFolder(fs::path path, const std::string& recipe_text, StartPolicy policy,
-                     core::Logger& log)
+                     core::Logger& log, const Rewrite& rewrite)
     : path_(path.has_filename() ? std::move(path) : path.parent_path()) {
   make_folder(path_);
+  require_run_or_nothing();  // not even a lock is left in a folder of the user's
   lock_ = std::make_unique<core::FolderLock>(path_);
-  if (policy == StartPolicy::kRestart && fs::exists(recipe())) {
+  if (policy == StartPolicy::kRestart && is_run()) {
     move_aside(path_, log);
     make_folder(path_);
     lock_ = std::make_unique<core::FolderLock>(path_);
   }
+  take_over(recipe_text, policy, rewrite);
   remove_leftovers(path_);
-  take_over(recipe_text, policy);
 }
 
-void RunFolder::take_over(const std::string& recipe_text, StartPolicy policy) {
-  if (!fs::exists(recipe())) {
-    if (!holds_nothing(path_)) {
-      fail<InputError>(path_.string(),
-                       ": holds files that are not of a run (no recipe.yaml); choose "
-                       "another `output`");
-    }
-    begin_new(recipe_text, policy);
-  } else if (!fs::exists(manifest())) {
-    // The run ended before its data were read: nothing depends on its recipe yet.
+bool RunFolder::is_run() const {
+  return core::path_exists(recipe()) &&
+         core::MappedFile::open(recipe()).text().starts_with(kMarker);
+}
+
+void RunFolder::require_run_or_nothing() const {
+  if (is_run() || holds_nothing(path_)) return;
+  fail<InputError>(core::shown(path_),
+                   ": holds files that are not of a run (no recipe.yaml that distill_train "
+                   "wrote); choose another `output`");
+}
+
+void RunFolder::take_over(const std::string& recipe_text, StartPolicy policy,
+                          const Rewrite& rewrite) {
+  require_run_or_nothing();
+  if (!is_run() || !core::path_exists(manifest())) {
+    // Or the run ended before its models and data were read: nothing depends on its recipe yet.
     begin_new(recipe_text, policy);
   } else {
-    const std::string old_text = core::read_file(recipe(), kMaxRecipeBytes);
+    std::string old_text = core::read_file(recipe(), kMaxRecipeBytes).substr(kMarker.size());
+    if (old_text != recipe_text && rewrite) old_text = rewrite(old_text);
     if (old_text != recipe_text) refuse_other_recipe(recipe(), old_text, recipe_text);
-    const bool finished = fs::exists(report()) && fs::exists(final_model());
+    const bool finished = core::path_exists(report()) && core::path_exists(final_model());
     state_ = finished ? State::kFinished : State::kUnfinished;
   }
 }
 
 void RunFolder::begin_new(const std::string& recipe_text, StartPolicy policy) {
   if (policy == StartPolicy::kResume) {
-    fail<InputError>(path_.string(), ": there is no run to resume; leave out --resume");
+    fail<InputError>(core::shown(path_), ": there is no run to resume; leave out --resume");
   }
-  core::write_file_atomically(recipe(), recipe_text);
+  core::write_file_atomically(recipe(), std::string(kMarker) + recipe_text);
 }
 
 }  // namespace distill::pipeline

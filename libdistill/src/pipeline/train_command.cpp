@@ -1,19 +1,44 @@
 #include <distill/pipeline/train_command.h>
 
+#include <algorithm>
+#include <new>
+
 #include <c10/util/Exception.h>
 
+#include <distill/core/paths.h>
 #include <distill/pipeline/plan.h>
 #include <distill/recipe/read.h>
 #include <distill/recipe/write.h>
 
 namespace distill::pipeline {
 
+namespace fs = std::filesystem;
+
 namespace {
 
-std::string result_text(const RunResult& result) {
+std::string result_text(const RunResult& result, const std::string& distill) {
   return core::concat("\n", report_table(result.report), "\nstudent: ", result.model.string(),
-                      "\ntalk to it: build/release/distill generate --model ",
-                      result.model.string(), " --prompt \"...\"\n");
+                      "\ntalk to it: ", distill, " generate --model ", result.model.string(),
+                      " --prompt \"...\"\n");
+}
+
+/// A run may replace or move everything in its folder, so nothing of the user's may be there.
+void require_recipe_outside(const fs::path& recipe, const fs::path& output) {
+  std::error_code code;
+  const fs::path file = fs::weakly_canonical(recipe, code);
+  const fs::path folder = code ? fs::path() : fs::weakly_canonical(output, code);
+  if (code || file == folder / "recipe.yaml") return;  // the run's own, or RunFolder refuses it
+  const auto [in_folder, in_file] =
+      std::mismatch(folder.begin(), folder.end(), file.begin(), file.end());
+  if (in_folder != folder.end()) return;
+  fail<ConfigError>("output: ", core::shown(output), " is the folder of the recipe ",
+                    core::shown(recipe), "; a run needs a folder of its own");
+}
+
+/// For a dry run, which has no folder to go on with.
+void stop_if_asked(const core::StopFlag* stop) {
+  if (stop == nullptr || !stop->requested()) return;
+  fail<Interrupted>("stopped by signal ", stop->reason());
 }
 
 }  // namespace
@@ -22,15 +47,16 @@ std::string run_train_command(const TrainCommand& command, core::Logger& log) {
   const recipe::Registries registries = recipe::builtin_registries();
   const recipe::Recipe recipe =
       recipe::read_recipe_file(command.recipe, command.overrides, registries);
+  require_recipe_outside(command.recipe, recipe.output);
   if (command.dry_run) {
-    const Plan plan = make_plan(recipe, log);
+    const Plan plan = make_plan(recipe, log, [&command] { stop_if_asked(command.run.stop); });
     return command.json ? plan_json(recipe, plan) : plan_text(recipe, plan);
   }
   const RunResult result = run_recipe(recipe, command.run, log);
   if (result.was_finished) {
     log.info(result.folder.string(), ": this run is done; add --restart to do it again");
   }
-  return command.json ? to_json(result.report) : result_text(result);
+  return command.json ? to_json(result.report) : result_text(result, command.distill);
 }
 
 std::string builtin_recipe_reference() {
@@ -39,6 +65,9 @@ std::string builtin_recipe_reference() {
 
 std::string error_lines(const std::exception& error, bool verbose) {
   std::string message = error.what();
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
+    message = "out of memory; use fewer rows at a time, shorter ones, or a smaller model";
+  }
   if (const auto* torch = dynamic_cast<const c10::Error*>(&error); torch != nullptr && !verbose) {
     message = torch->what_without_backtrace();
     message = message.substr(0, message.find('\n'));
@@ -46,7 +75,9 @@ std::string error_lines(const std::exception& error, bool verbose) {
   std::string out;
   for (std::size_t begin = 0; begin < message.size();) {
     const std::size_t end = std::min(message.find('\n', begin), message.size());
-    if (end > begin) out += "error: " + message.substr(begin, end - begin) + "\n";
+    if (end > begin) {
+      out += "error: " + core::without_controls(message.substr(begin, end - begin)) + "\n";
+    }
     begin = end + 1;
   }
   return out.empty() ? "error: unknown\n" : out;

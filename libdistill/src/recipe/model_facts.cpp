@@ -9,6 +9,7 @@
 #include <distill/core/error.h>
 #include <distill/io/json_value.h>
 #include <distill/io/safetensors.h>
+#include <distill/models/check.h>
 #include <distill/models/load.h>
 
 namespace distill::recipe {
@@ -92,6 +93,7 @@ bool matches(std::string_view name, std::string_view pattern) {
 }  // namespace
 
 ModelFacts read_model_facts(const fs::path& folder, const KeepLayers* keep) {
+  models::check_config(folder);
   const fs::path config_path = folder / "config.json";
   const io::JsonValue json = io::read_json_file(config_path);
   const io::JsonCursor config(json, config_path.string());

@@ -26,25 +26,36 @@ void describe(core::FieldVisitor& visit, TrainOptions& options) {
         "recompute layers in the backward pass to save memory; only false in this version");
 }
 
+namespace {
+
+/// Far beyond any run, and small enough that steps times rows stay below 2^62.
+constexpr std::int64_t kMostSteps = std::int64_t{1} << 40;
+constexpr std::int64_t kMostRows = std::int64_t{1} << 22;
+
+void check_count(core::Problems& problems, const char* field, std::int64_t value,
+                 std::int64_t most) {
+  if (value < 1) {
+    problems.add(field, concat("must be at least 1, it is ", value));
+  } else if (value > most) {
+    problems.add(field, concat("must be at most ", most, ", it is ", value));
+  }
+}
+
+}  // namespace
+
 void validate(const TrainOptions& options, core::Problems& problems) {
   if (!options.steps && !options.epochs) {
     problems.add("", "needs `steps` or `epochs`");
   } else if (options.steps && options.epochs) {
     problems.add("epochs", "is given beside `steps`; remove one");
   }
-  if (options.steps && *options.steps < 1) {
-    problems.add("steps", concat("must be at least 1, it is ", *options.steps));
-  }
+  if (options.steps) check_count(problems, "steps", *options.steps, kMostSteps);
   if (options.epochs && !(*options.epochs > 0 && *options.epochs <= 1e6)) {
     problems.add("epochs", concat("must be above 0 and at most 1e6, it is ", *options.epochs));
   }
-  if (options.batch_size < 1) {
-    problems.add("batch_size", concat("must be at least 1, it is ", options.batch_size));
-  }
-  if (options.micro_batch_size < 1) {
-    problems.add("micro_batch_size",
-                 concat("must be at least 1, it is ", options.micro_batch_size));
-  } else if (options.batch_size % options.micro_batch_size != 0) {
+  check_count(problems, "batch_size", options.batch_size, kMostRows);
+  check_count(problems, "micro_batch_size", options.micro_batch_size, kMostRows);
+  if (options.micro_batch_size >= 1 && options.batch_size % options.micro_batch_size != 0) {
     problems.add("batch_size", concat("must be a multiple of `micro_batch_size` (",
                                       options.micro_batch_size, "), it is ", options.batch_size));
   }
@@ -114,13 +125,6 @@ void validate(const Recipe& recipe, core::Problems& problems) {
   if (recipe.evaluate.every > 0 && recipe.data.eval.empty()) {
     problems.add("evaluate.every", "needs files in `data.eval`, and there are none");
   }
-}
-
-bool needs_teacher(const Recipe& recipe) {
-  for (const auto& item : recipe.loss.items()) {
-    if (item.build()->needs_teacher()) return true;
-  }
-  return false;
 }
 
 }  // namespace distill::recipe

@@ -7,13 +7,13 @@
 #include <ATen/Context.h>
 
 #include <distill/core/error.h>
+#include <distill/core/paths.h>
 #include <distill/losses/weighted_sum.h>
+#include <distill/models/check.h>
 #include <distill/models/load.h>
 #include <distill/teachers/local_teacher.h>
 
 namespace distill::recipe {
-
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -51,7 +51,7 @@ void check_positions(const Recipe& recipe, const ModelFacts& model) {
 }
 
 void check_tokenizers(const text::Tokenizer& student, const PlannedModels& models) {
-  if (!models.teacher || fs::equivalent(models.teacher->folder, models.student.folder)) return;
+  if (!models.teacher || core::is_same_path(models.teacher->folder, models.student.folder)) return;
   const auto teacher = text::load_tokenizer(models.teacher->folder);
   if (teacher->fingerprint() == student.fingerprint()) return;
   fail<ConfigError>(models.student.folder.string(),
@@ -136,9 +136,15 @@ std::vector<models::NamedParameter> choose_trainable(const models::CausalLm& stu
     parameters[i].tensor.set_requires_grad(!frozen[i]);
     if (!frozen[i]) trainable.push_back(parameters[i]);
   }
-  if (trainable.empty())
-    fail<ConfigError>("student.freeze: every parameter is frozen, nothing is left to train");
   return trainable;
+}
+
+void check_freeze(const Recipe& recipe, const ModelFacts& student) {
+  std::vector<std::string> names;
+  for (const auto& parameter : student.parameters) names.push_back(parameter.name);
+  const auto frozen = match_frozen(names, recipe.student.freeze);
+  if (std::find(frozen.begin(), frozen.end(), false) != frozen.end()) return;
+  fail<ConfigError>("student.freeze: every parameter is frozen, nothing is left to train");
 }
 
 }  // namespace
@@ -147,23 +153,28 @@ PlannedModels plan_models(const Recipe& recipe) {
   check_device(recipe.device);
   PlannedModels models;
   models.student = plan_student(recipe);
+  models::check_causal_lm(models.student.folder, models.student.layers);
   check_positions(recipe, models.student);
+  check_freeze(recipe, models.student);
   if (const auto* teacher = local_teacher(recipe)) {
     models.teacher = read_model_facts(teacher->model, nullptr);
+    models::check_causal_lm(models.teacher->folder, {});
     check_positions(recipe, *models.teacher);
     check_losses(recipe, loss_context(recipe, models));
   }
   return models;
 }
 
-DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Logger& log) {
+DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
+                    const std::function<void()>& between_rows) {
   DataParts parts;
   parts.tokenizer = text::load_tokenizer(models.student.folder);
   check_tokenizers(*parts.tokenizer, models);
   check_vocabulary(*parts.tokenizer, models.student);
   parts.chat = text::load_chat_template(models.student.folder, recipe.data.chat_template);
+  const data::RowReading reading{*parts.tokenizer, parts.chat.get(), between_rows};
   const auto load = [&](const std::vector<data::DataFile>& files) {
-    return data::Dataset::load(files, recipe.data, *parts.tokenizer, parts.chat.get(), log);
+    return data::Dataset::load(files, recipe.data, reading, log);
   };
   parts.train = load(recipe.data.train);
   if (!recipe.data.eval.empty()) parts.eval = load(recipe.data.eval);

@@ -4,6 +4,7 @@
 
 #include <distill/core/error.h>
 #include <distill/core/files.h>
+#include <distill/core/paths.h>
 #include <distill/core/strings.h>
 #include <distill/io/json_value.h>
 
@@ -19,6 +20,22 @@ constexpr std::uint64_t kMaxTemplateBytes = 1 << 20;
 struct TemplateText {
   std::string text;
   std::string where;  ///< for messages
+};
+
+/// Stands for a template that was not recognised, until a conversation needs it.
+class UnknownTemplate : public ChatTemplate {
+ public:
+  explicit UnknownTemplate(std::string where) : where_(std::move(where)) {}
+  std::string name() const override { return "not known"; }
+  std::vector<ChatSpan> render(const std::vector<ChatMessage>& /*messages*/,
+                               bool /*add_generation_prompt*/) const override {
+    fail<UnsupportedError>(where_,
+                           ": this chat template is not known; known: chatml (with or without a "
+                           "default system message); set `chat_template: chatml` or `none`");
+  }
+
+ private:
+  std::string where_;
 };
 
 /// One template, or the one named `default` of a list.
@@ -38,9 +55,10 @@ std::optional<TemplateText> template_of_config(const io::JsonCursor& config) {
 /// As transformers: the file of its own comes first.
 std::optional<TemplateText> read_template(const fs::path& folder) {
   const fs::path own = folder / "chat_template.jinja";
-  if (fs::exists(own)) return TemplateText{core::read_file(own, kMaxTemplateBytes), own.string()};
+  if (core::path_exists(own))
+    return TemplateText{core::read_file(own, kMaxTemplateBytes), own.string()};
   const fs::path path = folder / "tokenizer_config.json";
-  if (!fs::exists(path)) return std::nullopt;
+  if (!core::path_exists(path)) return std::nullopt;
   const io::JsonValue config = io::read_json_file(path);
   return template_of_config(io::JsonCursor(config, path.string()));
 }
@@ -62,9 +80,7 @@ std::shared_ptr<const ChatTemplate> load_chat_template(const fs::path& folder,
   }
   if (kind == "chatml") return std::make_shared<detail::ChatMl>(std::nullopt);
   if (!source) return nullptr;
-  fail<UnsupportedError>(source->where,
-                         ": this chat template is not known; known: chatml (with or without a "
-                         "default system message); set `chat_template: chatml` or `none`");
+  return std::make_shared<UnknownTemplate>(source->where);
 }
 
 EncodedChat encode_chat(const ChatTemplate& chat, const Tokenizer& tokenizer,

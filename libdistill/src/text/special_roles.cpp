@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include <distill/core/paths.h>
 #include <distill/core/strings.h>
 #include <distill/io/json_value.h>
 
@@ -17,7 +18,7 @@ using core::concat;
 using core::printable;
 
 std::optional<io::JsonValue> read_if_there(const fs::path& path) {
-  if (!fs::exists(path)) return std::nullopt;
+  if (!core::path_exists(path)) return std::nullopt;
   return io::read_json_file(path);
 }
 

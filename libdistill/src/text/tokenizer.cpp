@@ -1,6 +1,7 @@
 #include <distill/text/tokenizer.h>
 
 #include <distill/core/error.h>
+#include <distill/core/paths.h>
 
 #include "text/tokenizer_json.h"
 
@@ -23,12 +24,11 @@ TokenizedText Tokenizer::encode_with_ranges(std::string_view text, bool parse_sp
 }
 
 std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& folder) {
-  namespace fs = std::filesystem;
-  if (!fs::is_directory(folder)) {
+  if (!core::is_folder(folder)) {
     fail<InputError>(folder.string(), ": is not a folder, expected one with a tokenizer.json");
   }
-  if (!fs::exists(folder / "tokenizer.json")) {
-    if (fs::exists(folder / "tokenizer.model")) {
+  if (!core::path_exists(folder / "tokenizer.json")) {
+    if (core::path_exists(folder / "tokenizer.model")) {
       fail<UnsupportedError>(
           (folder / "tokenizer.model").string(),
           ": SentencePiece models are not supported by this version; save the tokenizer with "

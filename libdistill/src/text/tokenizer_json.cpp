@@ -18,6 +18,13 @@ using core::concat;
 using core::printable;
 
 constexpr std::size_t kLongestAddedToken = 512;  // bytes; bounds the search at each place of a text
+// All added tokens together: each byte takes some 70 in the tree they are looked for in.
+constexpr std::size_t kMostAddedTokens = 65'536;
+constexpr std::size_t kMostAddedBytes = std::size_t{1} << 20;
+
+/// Vocabularies of a million tokens and their merges.
+constexpr io::JsonLimits kTokenizerLimits{.max_bytes = std::uint64_t{256} << 20,
+                                          .max_values = 8'000'000};
 
 bool read_nfc(const io::JsonCursor& node) {
   if (node.value().is_null()) return false;
@@ -69,8 +76,16 @@ std::vector<AddedToken> read_added_tokens(const io::JsonCursor& list, const io::
   std::vector<AddedToken> tokens;
   std::unordered_map<std::string, std::int32_t> seen;
   auto next = static_cast<std::int64_t>(vocab.size());
+  std::size_t bytes = 0;
+  if (list.as_array().size() > kMostAddedTokens) {
+    list.fail(concat("holds ", list.size(), " tokens, expected at most ", kMostAddedTokens));
+  }
   for (std::size_t i = 0; i < list.as_array().size(); ++i) {
     AddedToken token = read_added_token(list.at(i));
+    bytes += token.content.size();
+    if (bytes > kMostAddedBytes) {
+      list.fail(concat("holds tokens of more than ", kMostAddedBytes, " bytes together"));
+    }
     if (!seen.emplace(token.content, token.id).second) {
       list.at(i).fail(concat("repeats the token `", printable(token.content), "`"));
     }
@@ -100,7 +115,7 @@ io::JsonCursor member(const io::JsonCursor& file, std::string_view name,
 }  // namespace
 
 std::unique_ptr<ByteLevelTokenizer> read_tokenizer_json(const std::filesystem::path& path) {
-  const io::JsonValue value = io::read_json_file(path);
+  const io::JsonValue value = io::read_json_file(path, kTokenizerLimits);
   const io::JsonCursor file(value, path.string());
   // Truncation and padding are settings of a call, and transformers resets them.
   refuse_unknown_members(file, {"version", "truncation", "padding", "added_tokens", "normalizer",

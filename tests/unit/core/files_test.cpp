@@ -82,6 +82,22 @@ TEST(AppendFile, Appends) {
   EXPECT_EQ(read_file(folder / "f", 100), "a\nb\n");
 }
 
+TEST(MappedFile, PathsInMessagesAreOneHarmlessLine) {
+  EXPECT_EQ(message_of<InputError>([] { MappedFile::open("no\n\x1b[2Jfile"); }),
+            "no\\x0a\\x1b[2Jfile: no such file");
+}
+
+TEST(FolderLock, ALockThatWasMovedAwayIsNoLock) {
+  const TempFolder folder;
+  std::filesystem::create_directory(folder / "run");
+  const FolderLock old(folder / "run");
+  std::filesystem::rename(folder / "run", folder / "old");
+  std::filesystem::create_directory(folder / "run");
+  const FolderLock current(folder / "run");
+  EXPECT_THROW(FolderLock second(folder / "run"), InputError);
+  EXPECT_THROW(FolderLock third(folder / "old"), InputError);
+}
+
 TEST(FolderLock, SecondHolderIsRefused) {
   const TempFolder folder;
   std::optional<FolderLock> first(folder.path());

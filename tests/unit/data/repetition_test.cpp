@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <distill/core/error.h>
+#include "support/temp_folder.h"
+
 namespace distill::data {
 namespace {
 
@@ -63,6 +66,14 @@ TEST(Repetition, TheChoiceIsAlwaysTheSame) {
   std::int64_t highest = 0;
   for (std::size_t i = 100; i < first.size(); ++i) highest = std::max(highest, first[i].begin);
   EXPECT_GT(highest, 124);
+}
+
+TEST(Repetition, CopiesAreCountedBeforeTheyAreMade) {
+  const std::vector<Span> many(std::size_t{1} << 20, Span{0, 1});
+  EXPECT_NE(testing::message_of<ConfigError>([&] {
+              repeat_by_weight({{many, 1000}, {documents(0, 1), 1}});
+            }).find("the weights ask for "),
+            std::string::npos);
 }
 
 }  // namespace

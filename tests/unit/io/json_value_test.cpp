@@ -110,6 +110,11 @@ TEST(JsonValue, SizeAndCountAreLimited) {
   limits.max_bytes = 10;
   EXPECT_NE(refusal("[1,2,3,4,5]", limits).find("11 bytes of JSON, expected at most 10"),
             std::string::npos);
+  EXPECT_NE(refusal("\"" + std::string(std::size_t{5} << 20, 'x') + "\"").find("at most 4194304"),
+            std::string::npos);
+  std::string many = "[0";
+  for (int i = 0; i < 100'000; ++i) many += ",0";
+  EXPECT_NE(refusal(many + "]").find("more than 100000 values"), std::string::npos);
   limits = {};
   limits.max_values = 4;
   EXPECT_NO_THROW(parse_json("[1,2,3]", "f", limits));

@@ -110,6 +110,29 @@ TEST(JsonlReader, LinesAreLimited) {
                   .starts_with("f.jsonl:2: a line of more than 10 bytes"));
 }
 
+TEST(JsonlReader, GoesOnAfterALineThatIsTooLong) {
+  JsonLimits limits;
+  limits.max_bytes = 10;
+  const TempFolder folder;
+  core::write_file_atomically(folder / "f.jsonl", "{\"n\":1}\n" + std::string(100, ' ') +
+                                                      "\n{\"n\":3}\n" + std::string(50, ' '));
+  JsonlReader reader(folder / "f.jsonl", limits);
+  EXPECT_EQ(reader.next()->line, 1);
+  EXPECT_THROW(reader.next(), FormatError);
+  EXPECT_EQ(reader.next()->line, 3);
+  EXPECT_THROW(reader.next(), FormatError);
+  EXPECT_FALSE(reader.next());
+}
+
+TEST(JsonlReader, RowsMayBeLargerThanOtherFilesButNotWithoutEnd) {
+  const auto row = [](std::size_t bytes) {
+    return "{\"n\":1,\"text\":\"" + std::string(bytes, 'x') + "\"}\n";
+  };
+  EXPECT_EQ(numbers_in(row(std::size_t{8} << 20), kJsonlRowLimits), (Numbers{1}));
+  EXPECT_TRUE(refusal(row(std::size_t{17} << 20), kJsonlRowLimits)
+                  .starts_with("f.jsonl:1: a line of more than 16777216 bytes"));
+}
+
 TEST(JsonlReader, OpensRegularFilesOnly) {
   const TempFolder folder;
   EXPECT_NE(

@@ -266,9 +266,10 @@ TEST(HostileIndex, ShardNamesStayInTheFolder) {
   Sharded model;
   ASSERT_EQ(::mkfifo((model.folder / "fifo").c_str(), 0600), 0);
   fs::create_directory(model.folder / "sub");
-  for (const char* name : {"", ".", "..", "../m1.safetensors", "/dev/zero", "sub/../m1.safetensors",
-                           "./m1.safetensors", "sub/x.safetensors", "a\\\\b.safetensors",
-                           "m1.safetensors\\u0000.txt", "/", "m1.safetensors/"}) {
+  for (const char* name :
+       {"", ".", "..", "../m1.safetensors", "/dev/zero", "sub/../m1.safetensors",
+        "./m1.safetensors", "sub/x.safetensors", "a\\\\b.safetensors", "m1.safetensors\\u0000.txt",
+        "/", "m1.safetensors/", "m1\\nerror: x", "m1\\u001b[2J", "m1\\u009b2J"}) {
     const std::string message =
         model.refusal("{\"weight_map\":{\"a\":\"" + std::string(name) + "\"}}");
     EXPECT_NE(message.find("`weight_map.a` names the shard `"), std::string::npos) << message;

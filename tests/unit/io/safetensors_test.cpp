@@ -7,6 +7,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
@@ -265,6 +266,40 @@ TEST(SafetensorsFolder, LinksAreFollowed) {
   core::write_file_atomically(folder / "model.safetensors.index.json",
                               R"({"weight_map":{"a":"model-1.safetensors"}})");
   EXPECT_EQ(SafetensorsFolder::open(folder.path()).tensors().size(), 1u);
+}
+
+TEST(WriteSafetensors, TensorsMadeOneByOneGiveTheSameFile) {
+  const TempFolder folder;
+  const std::vector<NamedTensor> tensors = {{"a", at::arange(6, at::kFloat).view({2, 3})},
+                                            {"b", at::arange(5, at::kLong)},
+                                            {"c", at::empty({0, 4}, at::kBFloat16)}};
+  write_safetensors(folder / "whole", tensors, {{"format", "pt"}});
+  std::vector<TensorSpec> specs;
+  for (const auto& [name, tensor] : tensors) {
+    specs.push_back({name, tensor.scalar_type(), tensor.sizes().vec()});
+  }
+  std::vector<std::size_t> order;
+  write_safetensors(folder / "parts", specs, {{"format", "pt"}}, [&](std::size_t i) {
+    order.push_back(i);
+    return tensors[i].second;
+  });
+  EXPECT_EQ(order, (std::vector<std::size_t>{0, 1, 2}));
+  EXPECT_EQ(core::read_file(folder / "parts", 1 << 20), core::read_file(folder / "whole", 1 << 20));
+}
+
+TEST(WriteSafetensors, ATensorThatIsNotAsAnnouncedLeavesNothing) {
+  const TempFolder folder;
+  const auto write = [&](const TensorSpec& spec) {
+    write_safetensors(folder / "f", {spec}, {}, [](std::size_t) { return at::zeros({2, 3}); });
+  };
+  for (const TensorSpec& spec : {TensorSpec{"a", at::kFloat, {3, 2}}, {"a", at::kHalf, {2, 3}}}) {
+    EXPECT_NE(message_of<InputError>([&] { write(spec); }).find("shape and dtype"),
+              std::string::npos);
+  }
+  const std::int64_t big = std::int64_t{1} << 40;
+  EXPECT_THROW(write({"a", at::kFloat, {big, big}}), InputError);
+  EXPECT_THROW(write({"a", at::kFloat, {-1}}), InputError);
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
 }  // namespace

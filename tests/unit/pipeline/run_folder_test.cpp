@@ -1,7 +1,10 @@
 #include <distill/pipeline/run_folder.h>
 
+#include <atomic>
 #include <fstream>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -19,6 +22,9 @@ class RunFolderTest : public ::testing::Test {
  protected:
   RunFolder open(const std::string& recipe, StartPolicy policy = StartPolicy::kAuto) {
     return RunFolder(folder_ / "run", recipe, policy, log_);
+  }
+  std::string text_of(const std::string& name) {
+    return core::read_file(folder_ / ("run/" + name), 1 << 20);
   }
   void touch(const std::string& name) { std::ofstream(folder_ / ("run/" + name)) << "x"; }
 
@@ -57,6 +63,7 @@ TEST_F(RunFolderTest, OtherPeoplesFilesAreLeftAlone) {
               std::string::npos);
   }
   EXPECT_TRUE(fs::exists(folder_ / "run/thesis.txt"));
+  EXPECT_FALSE(fs::exists(folder_ / "run/.lock"));
 }
 
 TEST_F(RunFolderTest, NothingToResume) {
@@ -76,10 +83,85 @@ TEST_F(RunFolderTest, LeftoversOfAKilledProcessAreRemoved) {
   EXPECT_FALSE(fs::exists(folder_ / "run/final.tmp-9"));
 }
 
+// Only what a run writes itself, with the number of a process behind it.
+TEST_F(RunFolderTest, FilesThatOnlyLookLikeLeftoversAreKept) {
+  fs::create_directories(folder_ / "run/backup.tmp-2024");
+  touch("backup.tmp-2024/photo");
+  for (const auto policy : {StartPolicy::kAuto, StartPolicy::kRestart}) {
+    EXPECT_THROW(open("a: 1\n", policy), InputError);
+  }
+  EXPECT_TRUE(fs::exists(folder_ / "run/backup.tmp-2024/photo"));
+
+  fs::remove_all(folder_ / "run");
+  open("a: 1\n");
+  const std::vector<std::string> kept = {"my.tmp-9", "final.tmp-", "final.tmp-9b", "notes.tmp-1",
+                                         "recipe.yaml.tmp"};
+  for (const auto& name : kept) touch(name);
+  open("a: 1\n");
+  for (const auto& name : kept) EXPECT_TRUE(fs::exists(folder_ / ("run/" + name))) << name;
+}
+
+// A recipe.yaml of the user's own is not that of a run that was stopped early.
+TEST_F(RunFolderTest, ARecipeThatARunDidNotWriteIsLeftAlone) {
+  fs::create_directory(folder_ / "run");
+  std::ofstream(folder_ / "run/recipe.yaml") << "name: mine\n";
+  for (const auto policy : {StartPolicy::kAuto, StartPolicy::kResume, StartPolicy::kRestart}) {
+    EXPECT_NE(message_of<InputError>([&] {
+                open("a: 1\n", policy);
+              }).find("holds files that are not of a run"),
+              std::string::npos);
+  }
+  EXPECT_EQ(text_of("recipe.yaml"), "name: mine\n");
+  EXPECT_FALSE(fs::exists(folder_ / "run.old-1"));
+}
+
+TEST_F(RunFolderTest, ARecipeIsComparedAsThisVersionWritesIt) {
+  open("a: 1\n");
+  touch("manifest.json");
+  const auto with_default = [](const std::string& text) { return text + "b: 2\n"; };
+  const auto open_later = [&](const std::string& recipe) {
+    return RunFolder(folder_ / "run", recipe, StartPolicy::kAuto, log_, with_default).state();
+  };
+  EXPECT_EQ(open_later("a: 1\nb: 2\n"), RunFolder::State::kUnfinished);
+  EXPECT_NE(message_of<ConfigError>([&] { open_later("a: 1\nb: 3\n"); }).find("b: 2 -> 3"),
+            std::string::npos);
+}
+
+// A restart renames the folder under the feet of whoever waits for its lock.
+TEST_F(RunFolderTest, RestartsAtTheSameTimeNeverShareAFolder) {
+  std::atomic<int> owners = 0;
+  std::atomic<int> opened = 0;
+  const auto restart = [&] {
+    testing::RecordingLogger log;
+    for (int i = 0; i < 60; ++i) {
+      try {
+        const RunFolder run(folder_ / "run", "a: 1\n", StartPolicy::kRestart, log);
+        EXPECT_EQ(++owners, 1);
+        ++opened;
+        --owners;
+      } catch (const Error&) {  // the other has it
+      }
+    }
+  };
+  std::thread other(restart);
+  restart();
+  other.join();
+  EXPECT_GT(opened, 10);
+}
+
+TEST_F(RunFolderTest, PathsThatCannotBeLookedAtAreInputErrors) {
+  const auto open_at = [&](const fs::path& path) {
+    RunFolder(path, "a: 1\n", StartPolicy::kAuto, log_);
+  };
+  EXPECT_THROW(open_at(folder_ / std::string(300, 'x')), InputError);
+  fs::create_symlink("loop", folder_ / "loop");
+  EXPECT_THROW(open_at(folder_ / "loop"), InputError);
+}
+
 TEST_F(RunFolderTest, ADamagedRecipeIsAnError) {
   open("a: 1\n");
   touch("manifest.json");
-  std::ofstream(folder_ / "run/recipe.yaml") << "a: [1";
+  std::ofstream(folder_ / "run/recipe.yaml", std::ios::app) << "b: [1";
   EXPECT_NE(message_of<ConfigError>([&] { open("a: 1\n"); }).find("recipe.yaml:"),
             std::string::npos);
 }

@@ -12,6 +12,9 @@
 #include <distill/core/hash.h>
 #include <distill/io/json_value.h>
 #include <distill/models/load.h>
+#include <distill/pipeline/manifest.h>
+#include <distill/pipeline/plan.h>
+#include <distill/recipe/wiring.h>
 #include <distill/recipe/write.h>
 #include "unit/pipeline/tiny_run.h"
 
@@ -41,7 +44,9 @@ TEST(Run, LeavesAWholeRunFolder) {
   EXPECT_GT(result.report.tokens, 0);
   EXPECT_GT(result.report.peak_memory_bytes, 1u << 20);
 
-  EXPECT_EQ(read(tiny.in_run("recipe.yaml")), recipe::write_recipe(tiny.recipe()));
+  EXPECT_EQ(read(tiny.in_run("recipe.yaml")),
+            "# resolved recipe of a run, written by distill_train\n" +
+                recipe::write_recipe(tiny.recipe()));
   EXPECT_EQ(count_lines(tiny.in_run("metrics.jsonl"), "\"grad_norm\""), 12);
   EXPECT_EQ(count_lines(tiny.in_run("metrics.jsonl"), "\"event\":\"evaluation\""), 4);  // 0 5 10 12
   EXPECT_TRUE(fs::exists(tiny.in_run("checkpoints/step_00000012")));
@@ -120,6 +125,67 @@ TEST(Run, ResumesBitForBit) {
     EXPECT_EQ(core::hash_file(tiny.in_run("final/model.safetensors")), expected) << calls;
     EXPECT_EQ(count_lines(tiny.in_run("metrics.jsonl"), "\"grad_norm\""), 12) << calls;
   }
+}
+
+/// The whole `event` lines of the evaluation at `step`.
+int evaluations_at(const TinyRun& tiny, const std::string& step) {
+  return count_lines(tiny.in_run("metrics.jsonl"),
+                     "\"event\":\"evaluation\",\"step\":" + step + ",");
+}
+
+// A process may end between any two of: writing an evaluation, its line, and the report.
+TEST(Run, EveryEvaluationIsLoggedOnce) {
+  TinyRun tiny;
+  tiny.run({"train.steps=3"});
+  ASSERT_EQ(evaluations_at(tiny, "3"), 1);
+  fs::remove(tiny.in_run("report.json"));
+  eval::Evaluation kept = read_evaluation(tiny.in_run("evaluation_after.json"));
+  kept.perplexity = 12345.5;
+  write_evaluation(tiny.in_run("evaluation_after.json"), kept);
+  EXPECT_EQ(tiny.run({"train.steps=3"}).report.after->perplexity, 12345.5);
+  EXPECT_EQ(evaluations_at(tiny, "3"), 1);
+  EXPECT_EQ(evaluations_at(tiny, "0"), 1);
+
+  TinyRun killed;
+  EXPECT_FALSE(killed.run_and_stop(1).empty());  // nothing is trained
+  ASSERT_TRUE(fs::exists(killed.in_run("evaluation_before.json")));
+  fs::remove(killed.in_run("metrics.jsonl"));
+  killed.run({"train.steps=12"});
+  EXPECT_EQ(evaluations_at(killed, "0"), 1);
+}
+
+TEST(Run, ReadingAndHashingStopWhenAsked) {
+  TinyRun tiny;
+  int calls = 0;
+  const auto recipe = tiny.recipe();
+  const auto plan = recipe::plan_models(recipe);
+  const auto stop_at = [&calls](int count) {
+    calls = 0;
+    return [&calls, count] {
+      if (++calls == count) fail<Interrupted>("enough");
+    };
+  };
+  EXPECT_THROW(recipe::load_data(recipe, plan, tiny.log, stop_at(3)), Interrupted);
+  EXPECT_EQ(calls, 3);
+  const auto data = recipe::load_data(recipe, plan, tiny.log);
+  EXPECT_THROW(make_manifest(recipe, plan, data, 12, stop_at(2)), Interrupted);
+  EXPECT_EQ(calls, 2);
+}
+
+// As an older version wrote it, before some of the keys existed.
+TEST(Run, ARunGoesOnAfterANewKeyCameIn) {
+  TinyRun tiny;
+  tiny.run_and_stop(9);
+  std::string text = read(tiny.in_run("recipe.yaml"));
+  for (const std::string key : {"seed: 17\n", "  gradient_clip: 1.0\n"}) {
+    const auto place = text.find(key);
+    ASSERT_NE(place, std::string::npos) << text;
+    text.erase(place, key.size());
+  }
+  std::ofstream(tiny.in_run("recipe.yaml"), std::ios::trunc) << text;
+  EXPECT_NE(message_of<ConfigError>([&] { tiny.run({"seed=18"}); }).find("seed: 17 -> 18"),
+            std::string::npos);
+  EXPECT_EQ(tiny.run().report.steps, 12);
 }
 
 TEST(Run, TheEvaluationBeforeIsKept) {
@@ -206,6 +272,53 @@ TEST(Run, NothingIsMadeForARecipeThatCannotRun) {
   refused("student.init.keep_layers=9", "student.init.keep_layers: 9, but ");
   refused("data.sequence_length=512", "data.sequence_length: 512, but ");
   refused("device=cuda", "device: `cuda`");
+  refused("student.freeze=[model.embed]", "student.freeze.0: `model.embed` matches no parameter");
+  refused("student.freeze=[\"*\"]", "every parameter is frozen");
+}
+
+// A model that loading would refuse is found before a folder is made, and by a dry run.
+TEST(Run, ModelsThatCannotBeLoadedAreRefusedAtOnce) {
+  TinyRun tiny;
+  const fs::path model = tiny.folder / "model";
+  fs::copy(kModel, model);
+  const std::string good = read(model / "config.json");
+  const auto refused = [&](const std::string& from, const std::string& to,
+                           const std::string& part) {
+    std::string config = good;
+    const auto place = config.find(from);
+    ASSERT_NE(place, std::string::npos) << from;
+    std::ofstream(model / "config.json", std::ios::trunc) << config.replace(place, from.size(), to);
+    for (const std::string key : {"teacher.model=", "student={model: "}) {
+      const std::string override = key + model.string() + (key.back() == ' ' ? "}" : "");
+      EXPECT_NE(message_of<InputError>([&] { tiny.run({override}); }).find(part),
+                std::string::npos);
+      EXPECT_NE(
+          message_of<InputError>([&] { make_plan(tiny.recipe({override}), tiny.log); }).find(part),
+          std::string::npos);
+    }
+    EXPECT_FALSE(fs::exists(tiny.folder / "run"));
+  };
+  refused("\"llama\"", "\"qwen2\"", "is qwen2, known are: llama");
+  refused("\"silu\"", "\"gelu\"", "hidden_act");
+  refused("\"intermediate_size\": ", "\"intermediate_size\": 1", "weights do not fit config.json");
+}
+
+TEST(Run, TextNeedsNoChatTemplate) {
+  TinyRun tiny;
+  const fs::path model = tiny.folder / "model";
+  fs::copy(kModel, model);
+  std::ofstream(model / "chat_template.jinja") << "{{ something(of, its, own) }}";
+  tiny.train_file = tiny.folder / "text.jsonl";
+  std::ofstream(tiny.train_file) << "{\"text\": \"The river runs past the mill.\"}\n";
+  const std::vector<std::string> own = {"teacher.model=" + model.string(), "train.steps=3",
+                                        "data.eval=[]", "evaluate.every=0"};
+  EXPECT_EQ(tiny.run(own).report.steps, 3);
+  std::ofstream(tiny.train_file)
+      << "{\"messages\": [{\"role\": \"assistant\", \"content\": \"Yes\"}]}\n";
+  const std::string message = message_of<InputError>([&] { tiny.run(own, StartPolicy::kRestart); });
+  EXPECT_NE(message.find("text.jsonl:1: "), std::string::npos) << message;
+  EXPECT_NE(message.find("chat_template.jinja: this chat template is not known"), std::string::npos)
+      << message;
 }
 
 // A wrong path must not tie the folder to the wrong recipe.

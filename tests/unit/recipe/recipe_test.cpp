@@ -63,7 +63,6 @@ TEST_F(RecipeTest, ReadsEveryPart) {
   EXPECT_EQ(r.train.schedule.kind, train::ScheduleKind::kLinear);
   EXPECT_EQ(r.checkpoint.every, 200);
   EXPECT_TRUE(r.evaluate.at_start);
-  EXPECT_TRUE(needs_teacher(r));
 }
 
 TEST_F(RecipeTest, WritesWhatItReads) {
@@ -100,6 +99,9 @@ TEST_F(RecipeTest, PartsMustFitTogether) {
       {{"train.steps=null"}, "train: needs `steps` or `epochs`"},
       {{"train.epochs=1"}, "train.epochs: is given beside `steps`"},
       {{"train.steps=0"}, "train.steps: must be at least 1, it is 0"},
+      {{"train.steps=9223372036854775807"}, "train.steps: must be at most 1099511627776, it is "},
+      {{"train.batch_size=9223372036854775806"}, "train.batch_size: must be at most 4194304"},
+      {{"train.micro_batch_size=4194305"}, "train.micro_batch_size: must be at most 4194304"},
       {{"train.steps=null", "train.epochs=0"}, "train.epochs: must be above 0"},
       {{"train.steps=4"}, "train.schedule.warmup_steps: must be below `train.steps` (4), it is 4"},
       {{"train.batch_size=3"},
@@ -177,7 +179,7 @@ TEST_F(RecipeTest, UsersAddKinds) {
   registries_.losses.add<NoTeacherOptions>("nothing",
                                            [](const NoTeacherOptions&) { return new Nothing; });
   const Recipe r = read(kRecipe, {"loss=[{kind: nothing}]"});
-  EXPECT_FALSE(needs_teacher(r));
+  EXPECT_EQ(r.loss.items().front().build()->name(), "nothing");
 }
 
 // Every recipe in the tree is read, found recursively, and says how to run it.

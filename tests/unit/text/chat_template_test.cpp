@@ -124,7 +124,12 @@ TEST(ChatTemplate, WhatRendersOtherwiseIsNotTakenForChatMl) {
       "{% for",
   };
   for (const std::string& source : other) {
-    const std::string message = message_of<UnsupportedError>([&] { load(source); });
+    const auto chat = load(source);  // rows of text need none
+    ASSERT_NE(chat, nullptr) << source;
+    EXPECT_EQ(chat->name(), "not known") << source;
+    const std::string message = message_of<UnsupportedError>([&] {
+      chat->render({{"user", "Hi"}}, false);
+    });
     EXPECT_NE(message.find("set `chat_template: chatml` or `none`"), std::string::npos) << source;
     EXPECT_NE(message.find("known: chatml"), std::string::npos) << source;
     EXPECT_EQ(message.find('\n'), std::string::npos);
@@ -150,8 +155,9 @@ TEST(ChatTemplate, OneFileOfItsOwnComesFirstAndListsHaveADefault) {
   core::write_file_atomically(folder / "tokenizer_config.json",
                               R"({"chat_template":[{"name":"rag","template":"x"},
                                   {"name":"default","template":"{{ y }}"}]})");
-  const std::string message =
-      message_of<UnsupportedError>([&] { load_chat_template(folder.path(), "auto"); });
+  const std::string message = message_of<UnsupportedError>([&] {
+    load_chat_template(folder.path(), "auto")->render({{"user", "Hi"}}, false);
+  });
   EXPECT_NE(message.find("`chat_template[1]`"), std::string::npos) << message;
   core::write_file_atomically(folder / "chat_template.jinja", kPlain);
   EXPECT_NE(load_chat_template(folder.path(), "auto"), nullptr);

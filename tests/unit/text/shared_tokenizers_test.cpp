@@ -97,8 +97,11 @@ TEST(SharedTokenizerRefusals, TemplatesAndModelsThatAreNotSupported) {
   const auto shared = testing::shared_folder();
   if (!shared) GTEST_SKIP() << "no shared folder";
   for (const std::string name : {"llama-3.1", "deepseek-r1"}) {
-    const std::string message = testing::message_of<UnsupportedError>(
-        [&] { load_chat_template(*shared / "tokenizers" / name, "auto"); });
+    const auto chat = load_chat_template(*shared / "tokenizers" / name, "auto");
+    ASSERT_NE(chat, nullptr) << name;
+    const std::string message = testing::message_of<UnsupportedError>([&] {
+      chat->render({{"user", "Hi"}}, false);
+    });
     EXPECT_NE(message.find("set `chat_template: chatml` or `none`"), std::string::npos) << message;
   }
   const std::string message = testing::message_of<UnsupportedError>(

@@ -261,5 +261,37 @@ TEST(TokenizerJson, DamagedFilesNeverCrash) {
   }
 }
 
+/// Added tokens of `bytes` each, numbered after the vocabulary.
+std::string with_added_tokens(std::size_t count, std::size_t bytes) {
+  const std::string json = testing::tiny_tokenizer_json(testing::kByteLevelStep);
+  const io::JsonValue value = io::parse_json(json, "model.json");
+  const io::JsonCursor file(value, "model.json");
+  std::int64_t id = static_cast<std::int64_t>(file.at("model").at("vocab").size());
+  std::string list = "[";
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string number = std::to_string(i);
+    list += core::concat(i > 0 ? "," : "", R"({"id":)", id++, R"(,"content":")", number,
+                         std::string(bytes - number.size(), '~'),
+                         R"(","single_word":false,"lstrip":false,"rstrip":false,)",
+                         R"("normalized":false,"special":true})");
+  }
+  const std::size_t begin = json.find("\"added_tokens\"");
+  const std::size_t end = json.find(']', begin);
+  return json.substr(0, begin) + "\"added_tokens\":" + list + json.substr(end);
+}
+
+// Each byte of an added token costs a node of the tree they are looked for in.
+TEST(TokenizerJson, AddedTokensAreLimitedTogether) {
+  EXPECT_NO_THROW(testing::load_json(with_added_tokens(1000, 500)));
+  EXPECT_NE(message_of<FormatError>([] {
+              testing::load_json(with_added_tokens(2200, 500));
+            }).find("`added_tokens` holds tokens of more than 1048576 bytes together"),
+            std::string::npos);
+  EXPECT_NE(message_of<FormatError>([] {
+              testing::load_json(with_added_tokens(66'000, 5));
+            }).find("`added_tokens` holds 66000 tokens, expected at most 65536"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace distill::text

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,6 +29,8 @@ class Hasher {
 };
 
 std::string hash_text(std::string_view text);
-std::string hash_file(const std::filesystem::path& path);
+/// `between_parts` is called every few milliseconds of work; what it throws ends the hashing.
+std::string hash_file(const std::filesystem::path& path,
+                      const std::function<void()>& between_parts = {});
 
 }  // namespace distill::core

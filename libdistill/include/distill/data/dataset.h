@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,17 +20,29 @@ struct Row {
   std::vector<std::int64_t> segments;  ///< offsets of documents, first 0, last ids.size()
 };
 
+/// What rows are read with.
+struct RowReading {
+  const text::Tokenizer& tokenizer;
+  const text::ChatTemplate* chat = nullptr;  ///< null: no row may hold `messages`
+  /// Called between rows; what it throws ends the reading.
+  std::function<void()> between_rows = {};
+};
+
 /// Tokenized data in memory, cut and packed into rows in a fixed order; docs/formats/data.md says
 /// by which rules. Cheap to share: nothing in it changes.
 class Dataset {
  public:
   /// Reads, tokenizes and packs. `chat` may be null when no row holds `messages`. Throws
   /// FormatError naming FILE:LINE for a bad row; InputError when nothing is left to train on;
-  /// ConfigError for weights or a sequence_length that `validate` would refuse.
+  /// ConfigError for weights or a sequence_length that `validate` would refuse, or weights that ask
+  /// for more than 2^28 copies of documents.
   static std::shared_ptr<const Dataset> load(const std::vector<DataFile>& files,
                                              const DataOptions& options,
                                              const text::Tokenizer& tokenizer,
                                              const text::ChatTemplate* chat, core::Logger& log);
+  static std::shared_ptr<const Dataset> load(const std::vector<DataFile>& files,
+                                             const DataOptions& options, const RowReading& reading,
+                                             core::Logger& log);
 
   /// The first `count` rows (all, when there are fewer), sharing the tokens. For `max_eval_rows`.
   std::shared_ptr<const Dataset> first_rows(std::int64_t count) const;

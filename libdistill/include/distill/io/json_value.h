@@ -29,12 +29,13 @@ class JsonObject {
   std::shared_ptr<Index> index_;
 };
 
-/// Limits on JSON from outside.
+/// Limits on JSON from outside. Unless told otherwise those of a small file (a config, a report, a
+/// state); formats with larger files name their own.
 struct JsonLimits {
-  std::uint64_t max_bytes = std::uint64_t{256} << 20;
+  std::uint64_t max_bytes = std::uint64_t{4} << 20;
   int max_depth = 64;
   /// A value takes 48 bytes in memory, but as little as two in the file.
-  std::uint64_t max_values = 8'000'000;
+  std::uint64_t max_values = 100'000;
 };
 
 /// Strictly parsed JSON (RFC 8259): no duplicate names, no trailing commas, UTF-8 only, no numbers

@@ -11,11 +11,17 @@
 
 namespace distill::io {
 
+/// One row of a JSON Lines file.
+inline constexpr JsonLimits kJsonlRowLimits{.max_bytes = std::uint64_t{16} << 20,
+                                            .max_values = 1'000'000};
+
 /// Reads a JSON Lines file row by row from a mapping. A BOM at the start and CR before LF are
-/// accepted; an empty line, or one that is not a JSON object, is a FormatError `FILE:LINE: ...`.
+/// accepted; an empty line, or one that is not a JSON object, is a FormatError `FILE:LINE: ...`,
+/// after which `next` goes on with the following line.
 class JsonlReader {
  public:
-  explicit JsonlReader(const std::filesystem::path& path, const JsonLimits& limits = {});
+  explicit JsonlReader(const std::filesystem::path& path,
+                       const JsonLimits& limits = kJsonlRowLimits);
 
   struct Row {
     JsonValue value;

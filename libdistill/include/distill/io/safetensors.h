@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -81,6 +82,20 @@ using NamedTensor = std::pair<std::string, at::Tensor>;
 /// format has no name for.
 void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
                        const std::map<std::string, std::string>& metadata);
+
+/// The header of a tensor that is made later.
+struct TensorSpec {
+  std::string name;
+  c10::ScalarType dtype;
+  std::vector<std::int64_t> shape;
+};
+
+/// The same for tensors that need not be in memory together: `make(i)` gives the one of `specs[i]`
+/// and is called in order, when it is written. Throws InputError when one has another shape or
+/// dtype than was said.
+void write_safetensors(const std::filesystem::path& path, const std::vector<TensorSpec>& specs,
+                       const std::map<std::string, std::string>& metadata,
+                       const std::function<at::Tensor(std::size_t)>& make);
 
 /// `model.safetensors`, or `model-00001-of-0000N.safetensors` with an index when the tensors exceed
 /// `max_shard_bytes`.

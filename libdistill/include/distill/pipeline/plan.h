@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include <distill/recipe/recipe.h>
@@ -34,8 +35,9 @@ struct Plan {
 };
 
 /// Reads configs, weight headers and data; trains nothing and writes nothing. Throws as wiring
-/// does.
-Plan make_plan(const recipe::Recipe& recipe, core::Logger& log);
+/// does, and what `between_rows` throws.
+Plan make_plan(const recipe::Recipe& recipe, core::Logger& log,
+               const std::function<void()>& between_rows = {});
 
 std::string plan_text(const recipe::Recipe& recipe, const Plan& plan);
 std::string plan_json(const recipe::Recipe& recipe, const Plan& plan);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -21,11 +22,15 @@ class RunFolder {
  public:
   enum class State { kNew, kUnfinished, kFinished };
 
-  /// Makes or takes over `path` for the resolved recipe. Throws ConfigError naming the keys that
-  /// differ when it holds a run of another recipe, InputError when it holds something else or
-  /// another process uses it.
+  /// A stored recipe as this version would write it, with the defaults of keys that are new.
+  using Rewrite = std::function<std::string(const std::string& recipe_text)>;
+
+  /// Makes or takes over `path` for the resolved recipe. A folder is taken for a run by the first
+  /// line of its recipe.yaml; nothing is changed in any other that holds files. Throws ConfigError
+  /// naming the keys that differ when it holds a run of another recipe, InputError when it holds
+  /// something else or another process uses it.
   RunFolder(std::filesystem::path path, const std::string& recipe_text, StartPolicy policy,
-            core::Logger& log);
+            core::Logger& log, const Rewrite& rewrite = {});
 
   State state() const { return state_; }
   const std::filesystem::path& path() const { return path_; }
@@ -34,11 +39,14 @@ class RunFolder {
   std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
   std::filesystem::path evaluation_before() const { return path_ / "evaluation_before.json"; }
+  std::filesystem::path evaluation_after() const { return path_ / "evaluation_after.json"; }
   std::filesystem::path report() const { return path_ / "report.json"; }
   std::filesystem::path final_model() const { return path_ / "final"; }
 
  private:
-  void take_over(const std::string& recipe_text, StartPolicy policy);
+  bool is_run() const;
+  void require_run_or_nothing() const;
+  void take_over(const std::string& recipe_text, StartPolicy policy, const Rewrite& rewrite);
   void begin_new(const std::string& recipe_text, StartPolicy policy);
 
   std::filesystem::path path_;

@@ -33,7 +33,13 @@ struct TrainOptions {
 struct Recipe {
   /// All defaults; what has none is empty. `registries` must outlive it.
   explicit Recipe(const Registries& registries)
-      : teacher(registries.teachers), loss(registries.losses), train(registries) {}
+      : teacher(registries.teachers),
+        loss(registries.losses),
+        train(registries),
+        registries_(&registries) {}
+
+  /// The kinds it was made with.
+  const Registries& registries() const { return *registries_; }
 
   std::string name;
   std::string output;  ///< run folder; runs/NAME after reading when it was not given
@@ -47,6 +53,9 @@ struct Recipe {
   TrainOptions train;
   train::CheckpointOptions checkpoint;
   train::EvaluateScheduleOptions evaluate;
+
+ private:
+  const Registries* registries_;
 };
 
 Recipe default_recipe(const Registries& registries);
@@ -56,8 +65,5 @@ void describe(core::FieldVisitor& visit, Recipe& recipe);
 void validate(const TrainOptions& options, core::Problems& problems);
 /// What must hold between parts: a student, a teacher for the losses that need one, ...
 void validate(const Recipe& recipe, core::Problems& problems);
-
-/// True when one of its losses compares with a teacher.
-bool needs_teacher(const Recipe& recipe);
 
 }  // namespace distill::recipe

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -26,8 +27,10 @@ struct PlannedModels {
   ModelFacts student;
   std::optional<ModelFacts> teacher;  ///< of `kind: local`
 };
-/// Also refuses what cannot be run: a device that is not there, rows longer than a model's
-/// positions, losses over layers that a local teacher or the student does not have.
+/// Also refuses what cannot be run: a device that is not there, an architecture, config or table of
+/// tensors that loading would refuse, patterns in `student.freeze` that match nothing or leave
+/// nothing to train, rows longer than a model's positions, losses over layers that a local teacher
+/// or the student does not have.
 PlannedModels plan_models(const Recipe& recipe);
 
 struct DataParts {
@@ -38,7 +41,9 @@ struct DataParts {
 };
 /// Tokenizes all data with the student's tokenizer. Throws ConfigError when a teacher gives logits
 /// over another tokenizer's ids.
-DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Logger& log);
+/// `between_rows` is called often; what it throws ends the reading.
+DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
+                    const std::function<void()>& between_rows = {});
 
 /// Optimizer steps of the whole run. Throws ConfigError when the warm-up is not shorter.
 std::int64_t total_steps(const Recipe& recipe, std::int64_t train_rows);

@@ -40,8 +40,9 @@ class ChatTemplate {
 /// `kind`: auto (recognised from chat_template.jinja or tokenizer_config.json of the folder),
 /// chatml, none. Null for none, and for auto when the folder has no template. chatml takes the
 /// folder's default system message when its template is of that form, otherwise there is none.
-/// Throws UnsupportedError for a template that is not known, saying how to go on; ConfigError for
-/// an unknown kind.
+/// A folder's template that is not known comes back as one named `not known`: rows of text need
+/// none, and rendering a conversation throws UnsupportedError, saying how to go on. Throws
+/// ConfigError for an unknown kind.
 std::shared_ptr<const ChatTemplate> load_chat_template(const std::filesystem::path& folder,
                                                        const std::string& kind);
 

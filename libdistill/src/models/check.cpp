@@ -1,0 +1,55 @@
+#include <distill/models/check.h>
+
+#include <ATen/core/Tensor.h>
+
+#include <distill/core/strings.h>
+#include <distill/io/json_value.h>
+
+#include "models/families.h"
+#include "models/finite.h"
+#include "models/match_weights.h"
+
+namespace distill::models {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+EmptyModel build_empty(const fs::path& folder, std::span<const std::int64_t> keep_layers) {
+  const fs::path path = folder / "config.json";
+  const io::JsonValue json = io::read_json_file(path);
+  const io::JsonCursor config(json, path.string());
+  return find_family(config).build(config, keep_layers);
+}
+
+bool can_hold_nan(c10::ScalarType dtype) {
+  return dtype == c10::ScalarType::Float || dtype == c10::ScalarType::BFloat16 ||
+         dtype == c10::ScalarType::Half || dtype == c10::ScalarType::Double;
+}
+
+}  // namespace
+
+void check_config(const fs::path& folder) {
+  build_empty(folder, {});
+}
+
+void check_causal_lm(const fs::path& folder, std::span<const std::int64_t> keep_layers) {
+  const EmptyModel model = build_empty(folder, keep_layers);
+  match_weights(model, io::SafetensorsFolder::open(folder), folder);
+}
+
+void check_tied_head(const fs::path& folder) {
+  check_tied_head(build_empty(folder, {}), io::SafetensorsFolder::open(folder));
+}
+
+std::vector<std::string> value_problems(const io::SafetensorsFile& file) {
+  std::vector<std::string> problems;
+  for (const io::TensorEntry& entry : file.entries()) {
+    if (!can_hold_nan(entry.dtype) || all_finite(file.tensor(entry))) continue;
+    problems.push_back(core::concat(file.path().string(), ": `", core::printable(entry.name),
+                                    "` holds NaN or Inf"));
+  }
+  return problems;
+}
+
+}  // namespace distill::models
