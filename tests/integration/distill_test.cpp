@@ -204,7 +204,7 @@ TEST(Distill, InspectChecksValuesOfFilesAndModels) {
 
 TEST(Distill, InspectChecksAllOfARun) {
   const TinyRun run;
-  ASSERT_EQ(run.train({"train.steps=2"}).exit_code, 0);
+  ASSERT_EQ(run.train({"train.steps=3"}).exit_code, 0);
   const auto inspect = [&] { return distill({"inspect", run.output().string(), "--check"}); };
   const auto good = inspect();
   EXPECT_EQ(good.exit_code, 0) << good.err;

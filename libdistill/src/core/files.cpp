@@ -48,6 +48,9 @@ void require_regular(const fs::path& path, const Descriptor& file, struct stat& 
     const int code = errno;
     if (code == ENOENT || code == ENOTDIR) fail<InputError>(shown(path), ": no such file");
     if (code == EACCES) fail<InputError>(shown(path), ": no permission to read it");
+    if (code == ELOOP || code == ENAMETOOLONG) {
+      fail<InputError>(shown(path), ": could not open it: ", system_message(code));
+    }
     fail_io(path, "open it", code);
   }
   if (::fstat(file.get(), &status) != 0) fail_io(path, "look at it", errno);

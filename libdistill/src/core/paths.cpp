@@ -73,7 +73,10 @@ std::string without_controls(std::string_view text) {
 }
 
 std::string shown(const fs::path& path) {
-  return without_controls(path.string());
+  constexpr std::size_t kLongest = 400;
+  std::string text = without_controls(path.string());
+  if (text.size() > kLongest) text.replace(kLongest - 3, std::string::npos, "...");
+  return text;
 }
 
 }  // namespace distill::core

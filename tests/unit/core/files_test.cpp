@@ -87,6 +87,15 @@ TEST(MappedFile, PathsInMessagesAreOneHarmlessLine) {
             "no\\x0a\\x1b[2Jfile: no such file");
 }
 
+TEST(MappedFile, PathsThatNameNothingAreTheUsersToMend) {
+  const TempFolder folder;
+  std::filesystem::create_symlink("loop", folder / "loop");
+  for (const auto& path : {folder / "loop", folder / std::string(300, 'x')}) {
+    EXPECT_NE(message_of<InputError>([&] { MappedFile::open(path); }).find("could not open it"),
+              std::string::npos);
+  }
+}
+
 TEST(FolderLock, ALockThatWasMovedAwayIsNoLock) {
   const TempFolder folder;
   std::filesystem::create_directory(folder / "run");

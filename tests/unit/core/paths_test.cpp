@@ -52,6 +52,7 @@ TEST(Paths, ControlCharactersAreShownAsText) {
   EXPECT_EQ(without_controls("Gr\xc3\xbcn \xe2\x82\xac"), "Gr\xc3\xbcn \xe2\x82\xac");
   EXPECT_EQ(without_controls(std::string("\0", 1)), "\\x00");
   EXPECT_EQ(shown("a/b\r"), "a/b\\x0d");
+  EXPECT_EQ(shown(std::string(5000, 'x')).size(), 400u);
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ std::vector<std::filesystem::path> list_folder(const std::filesystem::path& fold
 /// Text for a message: control characters, which could split a line or steer a terminal, become
 /// \xNN. The rest, UTF-8 included, stays.
 std::string without_controls(std::string_view text);
-/// A path for a message.
+/// A path for a message; of a very long one the beginning.
 std::string shown(const std::filesystem::path& path);
 
 }  // namespace distill::core
