@@ -28,7 +28,9 @@ struct Sizes {
     if (problem.needs_hidden_grad) widths += slots * width * 4;
     beside_logits = widths;
   }
-  std::int64_t logits(std::int64_t num_blocks) const { return models * num_blocks * kHeadBlock * 4; }
+  std::int64_t logits(std::int64_t num_blocks) const {
+    return models * num_blocks * kHeadBlock * 4;
+  }
   std::int64_t head_gradient(std::int64_t num_blocks) const {
     return num_blocks * kHeadBlock * width * 4;
   }
@@ -51,13 +53,12 @@ void plan_groups(const Sizes& sizes, std::int64_t bytes, BrgemmPlan& plan) {
   bytes = std::max(bytes - sizes.rows * sizes.state, bytes / 4);
   plan.last_rows = rows_that_fit(sizes, bytes / 2, sizes.beside_logits);
   const bool one_chunk = plan.last_rows >= sizes.rows;
-  const std::int64_t of_block = plan.last_rows * sizes.logits(1) +
-                                (one_chunk ? 0 : sizes.head_gradient(1));
+  const std::int64_t of_block =
+      plan.last_rows * sizes.logits(1) + (one_chunk ? 0 : sizes.head_gradient(1));
   const std::int64_t rest = bytes - plan.last_rows * sizes.beside_logits;
   // The first pass keeps its logits in what the groups' gradient leaves.
   const std::int64_t most = std::min(rest / of_block, bytes / 4 / sizes.head_gradient(1));
-  const std::int64_t fitting =
-      std::clamp(most, std::min(sizes.slots, sizes.blocks), sizes.blocks);
+  const std::int64_t fitting = std::clamp(most, std::min(sizes.slots, sizes.blocks), sizes.blocks);
   const std::int64_t groups = (sizes.blocks + fitting - 1) / fitting;
   plan.group_blocks = (sizes.blocks + groups - 1) / groups;
 }
@@ -70,8 +71,7 @@ BrgemmPlan plan_brgemm(const DivergenceProblem& problem, std::int64_t slots) {
   plan.num_blocks = sizes.blocks;
   plan.slots = slots;
   const std::int64_t budget = problem.workspace_bytes;
-  const std::int64_t bytes_per_row =
-      sizes.logits(sizes.blocks) + sizes.beside_logits + sizes.state;
+  const std::int64_t bytes_per_row = sizes.logits(sizes.blocks) + sizes.beside_logits + sizes.state;
   const bool one_chunk = sizes.rows <= kMostRows && sizes.rows * bytes_per_row <= budget;
   const std::int64_t head = problem.needs_head_grad && !one_chunk
                                 ? sizes.head_gradient(sizes.blocks)

@@ -37,12 +37,15 @@ TEST(HeadProduct, TakesAnyLayout) {
 
 TEST(HeadProduct, NoRows) {
   EXPECT_EQ(head_product(at::zeros({0, 4}), at::zeros({9, 4})).sizes(), at::IntArrayRef({0, 9}));
-  EXPECT_EQ(head_product(at::zeros({0, 4}, at::kBFloat16), at::zeros({9, 4}, at::kBFloat16)).sizes(),
-            at::IntArrayRef({0, 9}));
+  EXPECT_EQ(
+      head_product(at::zeros({0, 4}, at::kBFloat16), at::zeros({9, 4}, at::kBFloat16)).sizes(),
+      at::IntArrayRef({0, 9}));
 }
 
 TEST(HeadProduct, RefusesWhatDoesNotFit) {
-  EXPECT_EQ(testing::torch_error_of([] { head_product(at::zeros({2, 3}), at::zeros({9, 4})); }),
+  EXPECT_EQ(testing::torch_error_of([] {
+              head_product(at::zeros({2, 3}), at::zeros({9, 4}));
+            }),
             "head_product: `hidden` is [2, 3] and `head` [9, 4], expected [N, H] and [V, H]");
 }
 

@@ -2,6 +2,7 @@
 #include <fstream>
 #include <string>
 
+#include <ATen/ops/cat.h>
 #include <gtest/gtest.h>
 
 #include <distill/core/files.h>
@@ -10,6 +11,8 @@
 #include <distill/models/load.h>
 #include <distill/pipeline/train_command.h>
 #include <distill/teachers/local_teacher.h>
+
+#include "support/model_folders.h"
 #include "unit/pipeline/tiny_run.h"
 
 namespace distill::pipeline::testing {
@@ -83,15 +86,24 @@ TEST(InnerLayers, WhatCannotBeComparedIsRefusedBeforeAnythingIsMade) {
       "loss.1: attention_kl: `layers.0.teacher` is 4, but " + names[1] + " has the layers 0 to 3");
 }
 
+/// A copy of the model with hidden states twice as wide.
+void write_wide_model(const fs::path& folder) {
+  fs::copy(kModel, folder);
+  ::distill::testing::edit_config(folder, "\"hidden_size\": 48", "\"hidden_size\": 96");
+  std::vector<io::NamedTensor> tensors;
+  for (const auto& [name, tensor] :
+       ::distill::testing::read_tensors(folder / "model.safetensors")) {
+    const bool first = tensor.dim() == 1 || name.find("o_proj") != std::string::npos ||
+                       name.find("down_proj") != std::string::npos;
+    tensors.emplace_back(name, at::cat({tensor, tensor}, first ? 0 : 1));
+  }
+  io::write_safetensors(folder / "model.safetensors", tensors, {{"format", "pt"}});
+}
+
 TEST(InnerLayers, DifferentWidthsNeedAProjection) {
   TinyRun tiny;
-  // The widths are compared before any weight is read.
   const fs::path other = tiny.folder / "wide";
-  fs::copy(kModel, other);
-  std::string config = text_of(other / "config.json");
-  const std::string from = "\"hidden_size\": 48";
-  config.replace(config.find(from), from.size(), "\"hidden_size\": 96");
-  std::ofstream(other / "config.json") << config;
+  write_wide_model(other);
   const auto message = [&](const std::string& loss) {
     return message_of<InputError>([&] {
       tiny.run({"student={model: " + other.string() + "}", "loss=[" + loss + "]"});
