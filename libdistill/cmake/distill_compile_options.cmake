@@ -18,6 +18,10 @@ function(distill_compile_options target)
   if(DISTILL_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${DISTILL_SANITIZE} -fno-omit-frame-pointer
                                              -fno-sanitize-recover=all)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      # False alarms of GCC where the sanitizers' code is in between.
+      target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized)
+    endif()
     target_link_options(${target} PRIVATE -fsanitize=${DISTILL_SANITIZE})
   endif()
 endfunction()

@@ -6,7 +6,6 @@
 
 #include <ATen/Parallel.h>
 
-#include "ops/cpu/isa.h"
 #include "ops/divergence_terms.h"
 #include "ops/head_and_tail.h"
 #include "ops/sparse_classes.h"
@@ -33,13 +32,6 @@ std::vector<T> inverse_temperatures(const DivergenceProblem& problem) {
 template <class T>
 Transform<T> transform_of(const ModelSide& side) {
   return {static_cast<T>(side.transform.scale), static_cast<T>(side.transform.softcap)};
-}
-
-void exp_in_place(std::vector<float>& x) {
-  cpu::kernels().exp(x.data(), x.data(), std::ssize(x));
-}
-void exp_in_place(std::vector<double>& x) {
-  for (double& value : x) value = std::exp(value);
 }
 
 bool any_kind(const DivergenceProblem& problem, auto&& predicate) {
@@ -234,56 +226,6 @@ void DivergenceRows<T>::set_z_factor(std::int64_t row, std::int64_t term) {
   finished_[t] += weight(row) * z * log_sum * log_sum;
 }
 
-namespace {
-
-/// Value and slopes over few classes, by the same kernels in double.
-struct ClassSlopes {
-  double value = 0;
-  std::vector<double> slopes;
-};
-
-ClassSlopes slopes_of_classes(const LogitTerm& term, const TermArgs<double>& args,
-                              const ClassLogProbs& classes) {
-  const auto count = static_cast<std::int64_t>(classes.student.size());
-  const double zero = 0;
-  std::vector<double> student = classes.student;
-  std::vector<double> teacher = classes.teacher;
-  double params[kRowParams] = {};
-  if (term.kind == LogitTermKind::kAdaptiveKl) {
-    std::vector<double> likely = teacher;
-    exp_in_place(likely);
-    params[0] = std::log(least_of_head(likely, kHeadMass)) - 1e-12;
-  }
-  ReduceArgs<double> reduce;
-  reduce.pair.student = {student.data(), count, count};
-  reduce.pair.teacher = {teacher.data(), count, count};
-  reduce.pair.student_stats = {&zero, &zero};
-  reduce.pair.teacher_stats = {&zero, &zero};
-  reduce.pair.num_temperatures = 1;
-  reduce.pair.terms = &args;
-  reduce.pair.num_terms = 1;
-  reduce.pair.row_params = params;
-  ClassSlopes result;
-  if (has_reductions(term.kind)) {
-    double sums[kMostReductions] = {};
-    reduce.sums = sums;
-    kernels_of<double>().reduce(reduce, 1);
-    const Reduced of_row = reduced(term, sums);
-    result.value = of_row.value;
-    std::copy(std::begin(of_row.params), std::end(of_row.params), params);
-  }
-  std::vector<double> scratch(static_cast<std::size_t>(count));
-  GradientArgs<double> gradient;
-  gradient.pair = reduce.pair;
-  gradient.scratch = scratch.data();
-  gradient.values = &result.value;
-  kernels_of<double>().gradient(gradient, 1);
-  result.slopes = std::move(student);
-  return result;
-}
-
-}  // namespace
-
 template <class T>
 void DivergenceRows<T>::finish_sparse_row(std::int64_t row) {
   const SparseTeacher& teacher = problem_.sparse;
@@ -328,33 +270,12 @@ void DivergenceRows<T>::finish_sparse_row(std::int64_t row) {
   }
 }
 
-namespace {
-
-/// Probabilities of one row, without those that cannot be in the head: together they hold less than
-/// half of what need not be in it.
-template <class T>
-void collect_likely(const std::vector<T>& logits, const RowStats<T>& stats, const TermArgs<T>& term,
-                    std::vector<T>& likely) {
-  const T maximum = stats.maxima[0];
-  const T log_sum = stats.log_sums[term.temperature];
-  const double least = (1 - kHeadMass) / (2 * static_cast<double>(logits.size()));
-  const T cut = maximum + (static_cast<T>(std::log(least)) + log_sum) / term.inverse_temperature;
-  likely.clear();
-  for (const T x : logits) {
-    if (x >= cut) likely.push_back((x - maximum) * term.inverse_temperature - log_sum);
-  }
-  exp_in_place(likely);
-}
-
-}  // namespace
-
 template <class T>
 void DivergenceRows<T>::set_thresholds(
     RowRange range, const std::function<void(std::int64_t row, T* out)>& copy_row) {
   const std::int64_t last = range.first + range.count;
   at::parallel_for(range.first, last, kRowsForThread, [&](std::int64_t begin, std::int64_t end) {
     std::vector<T> logits(static_cast<std::size_t>(problem_.vocabulary));
-    std::vector<T> likely;
     for (std::int64_t row = begin; row < end; ++row) {
       copy_row(row, logits.data());
       const RowStats<T> stats = teacher_.from_row(row);
@@ -362,11 +283,9 @@ void DivergenceRows<T>::set_thresholds(
         if (problem_.terms[static_cast<std::size_t>(t)].kind != LogitTermKind::kAdaptiveKl)
           continue;
         const TermArgs<T>& term = terms_[static_cast<std::size_t>(t)];
-        collect_likely(logits, stats, term, likely);
-        const T threshold = std::log(least_of_head(likely, kHeadMass));
-        // The kernels may round the id at the threshold otherwise; it belongs to the head.
-        constexpr T kSlack = 8 * std::numeric_limits<T>::epsilon();
-        params(row, t)[0] = threshold - kSlack * (1 + std::abs(threshold));
+        params(row, t)[0] = head_threshold(
+            logits, {stats.maxima[0], stats.log_sums[term.temperature], term.inverse_temperature},
+            kHeadMass);
       }
     }
   });

@@ -4,7 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "ops/cpu/divergence_table.h"
+#include "ops/divergence_terms.h"
+#include "ops/head_and_tail.h"
 
 namespace distill::ops::cpu {
 
@@ -62,6 +63,46 @@ ClassLogProbs class_log_probs(const DivergenceProblem& problem, std::int64_t row
   classes.teacher = teacher_classes(teacher.log_probs.const_data_ptr<double>() + row * count, count,
                                     teacher.temperature, temperature, problem.vocabulary - count);
   return classes;
+}
+
+ClassSlopes slopes_of_classes(const LogitTerm& term, const TermArgs<double>& args,
+                              const ClassLogProbs& classes) {
+  const auto count = static_cast<std::int64_t>(classes.student.size());
+  const double zero = 0;
+  std::vector<double> student = classes.student;
+  std::vector<double> teacher = classes.teacher;
+  double params[kRowParams] = {};
+  if (term.kind == LogitTermKind::kAdaptiveKl) {
+    std::vector<double> likely = teacher;
+    for (double& x : likely) x = std::exp(x);
+    params[0] = std::log(least_of_head(likely, kHeadMass)) - 1e-12;
+  }
+  ReduceArgs<double> reduce;
+  reduce.pair.student = {student.data(), count, count};
+  reduce.pair.teacher = {teacher.data(), count, count};
+  reduce.pair.student_stats = {&zero, &zero};
+  reduce.pair.teacher_stats = {&zero, &zero};
+  reduce.pair.num_temperatures = 1;
+  reduce.pair.terms = &args;
+  reduce.pair.num_terms = 1;
+  reduce.pair.row_params = params;
+  ClassSlopes result;
+  if (has_reductions(term.kind)) {
+    double sums[kMostReductions] = {};
+    reduce.sums = sums;
+    typed_divergence_kernels<double>().reduce(reduce, 1);
+    const Reduced of_row = reduced(term, sums);
+    result.value = of_row.value;
+    std::copy(std::begin(of_row.params), std::end(of_row.params), params);
+  }
+  std::vector<double> scratch(static_cast<std::size_t>(count));
+  GradientArgs<double> gradient;
+  gradient.pair = reduce.pair;
+  gradient.scratch = scratch.data();
+  gradient.values = &result.value;
+  typed_divergence_kernels<double>().gradient(gradient, 1);
+  result.slopes = std::move(student);
+  return result;
 }
 
 }  // namespace distill::ops::cpu

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "ops/cpu/divergence_table.h"
 #include "ops/linear_divergence_problem.h"
 
 /// A teacher known at K ids, and the student beside it, as distributions over few classes.
@@ -23,6 +24,15 @@ struct ClassLogProbs {
 ClassLogProbs class_log_probs(const DivergenceProblem& problem, std::int64_t row,
                               double temperature, const std::vector<double>& listed,
                               double log_sum_of_others);
+
+/// A term's value over few classes and its derivatives in the student's logits of them, by the same
+/// kernels as for all ids, in double.
+struct ClassSlopes {
+  double value = 0;
+  std::vector<double> slopes;
+};
+ClassSlopes slopes_of_classes(const LogitTerm& term, const TermArgs<double>& args,
+                              const ClassLogProbs& classes);
 
 /// The teacher's part of it: `log_probs` [K] were normalised at `own` temperature, the result is at
 /// `temperature`. Where these differ, what is not listed is taken to be spread evenly over
