@@ -13,6 +13,7 @@ using cpu::round_up;
 
 /// More rows at once gain nothing: the tiles of a chunk no longer meet in the cache.
 constexpr std::int64_t kMostRows = 512;
+
 struct Sizes {
   explicit Sizes(const DivergenceProblem& problem, std::int64_t of_slots)
       : slots(of_slots),
@@ -48,7 +49,7 @@ std::int64_t rows_that_fit(const Sizes& sizes, std::int64_t bytes, std::int64_t 
   return round_up((sizes.rows + chunks - 1) / chunks, kRowStep);
 }
 
-/// Groups of blocks for as many rows at once as leave at least half of the memory to logits.
+/// Chunks of rows whose own memory leaves at least half to logits, and as many blocks as then fit.
 void plan_groups(const Sizes& sizes, std::int64_t bytes, BrgemmPlan& plan) {
   bytes = std::max(bytes - sizes.rows * sizes.state, bytes / 4);
   plan.last_rows = rows_that_fit(sizes, bytes / 2, sizes.beside_logits);

@@ -27,6 +27,8 @@ struct RefuseSecondDerivative : torch::autograd::Function<RefuseSecondDerivative
   }
 };
 
+using SavedData = decltype(AutogradContext::saved_data);
+
 struct FormedGradients : torch::autograd::Function<FormedGradients> {
   static Variable forward(AutogradContext* context, const Variable& hidden, const Variable& head,
                           double total, const DivergenceProblem& problem,
@@ -39,6 +41,7 @@ struct FormedGradients : torch::autograd::Function<FormedGradients> {
     saved["rows"] = problem.rows;
     saved["hidden_grad"] = sums.hidden_grad;
     saved["head_grad"] = sums.head_grad;
+    saved["handed_on"] = false;
     const auto type = head.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
     return at::scalar_tensor(total, head.options().dtype(type));
   }
@@ -57,7 +60,11 @@ struct FormedGradients : torch::autograd::Function<FormedGradients> {
                                   at::mul(saved["hidden_grad"].toTensor(), factor));
       }
       if (saved["needs_head"].toBool()) {
-        head_grad = scaled(saved["head_grad"], factor);
+        TORCH_CHECK(
+            !saved["handed_on"].toBool(),
+            "linear_divergence: an earlier backward pass has taken the gradient of the head; "
+            "give retain_graph to it when the graph is used again");
+        head_grad = scaled(saved, factor);
         if (!head_grad.defined()) head_grad = at::zeros(head.sizes(), head.options());
       }
     }
@@ -72,11 +79,12 @@ struct FormedGradients : torch::autograd::Function<FormedGradients> {
  private:
   /// The formed gradient of the head times `factor`; undefined stands for zeros. A head is large:
   /// it is handed on as it is unless the graph is used again.
-  static at::Tensor scaled(at::IValue& saved, const at::Tensor& factor) {
-    const at::Tensor formed = saved.toTensor();
+  static at::Tensor scaled(SavedData& saved, const at::Tensor& factor) {
+    const at::Tensor formed = saved["head_grad"].toTensor();
     if (!formed.defined()) return formed;
     if (torch::autograd::get_current_graph_task_keep_graph()) return at::mul(formed, factor);
-    saved = at::Tensor();
+    saved["head_grad"] = at::Tensor();
+    saved["handed_on"] = true;
     return factor.item<double>() == 1.0 ? formed : formed.mul_(factor);
   }
 

@@ -224,6 +224,17 @@ TEST_P(DivergenceInvariance, IncomingGradientIsAFactor) {
   EXPECT_EQ(input.student_head.grad().abs().max().item<double>(), 0.0);
 }
 
+TEST_P(DivergenceInvariance, ASecondBackwardNeedsARetainedGraph) {
+  const auto input = divergence_input({5, 20, 4, 20, 4}, type());
+  const auto result = divergence(input, kBoth);
+  result.total.backward();
+  const at::Tensor head = input.student_head.grad().clone();
+  EXPECT_GT(head.abs().max().item<double>(), 0.0);
+  EXPECT_NE(torch_error_of([&] { result.total.backward(); }).find("give retain_graph to it"),
+            std::string::npos);
+  EXPECT_TRUE(at::equal(input.student_head.grad(), head));
+}
+
 TEST_P(DivergenceInvariance, SecondDerivativeIsRefused) {
   const auto input = divergence_input({5, 20, 4, 20, 4}, type());
   const auto result = divergence(input, kBoth);
