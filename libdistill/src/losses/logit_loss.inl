@@ -23,6 +23,11 @@ types::LossValue LogitLoss<Options>::operator()(const LossInput& input) const {
 }
 
 template <class Options>
+std::vector<std::string> LogitLoss<Options>::warnings(const types::TeacherSignal& teacher) const {
+  return warnings_of_term(make_term(options_), name(), teacher);
+}
+
+template <class Options>
 std::optional<ops::LogitTerm> LogitLoss<Options>::logit_term() const {
   return make_term(options_);
 }

@@ -1,5 +1,7 @@
 #include "losses/logit_terms.h"
 
+#include <distill/core/strings.h>
+
 namespace distill::losses {
 
 types::LossValue evaluate_terms(const LossInput& input, std::span<const ops::LogitTerm> terms,
@@ -25,6 +27,19 @@ types::LossValue evaluate_terms(const LossInput& input, std::span<const ops::Log
 types::LossValue evaluate_term(const LossInput& input, const ops::LogitTerm& term,
                                const std::string& name, ops::Workspace& workspace) {
   return evaluate_terms(input, std::span(&term, 1), std::span(&name, 1), workspace);
+}
+
+std::vector<std::string> warnings_of_term(const ops::LogitTerm& term, const std::string& name,
+                                          const types::TeacherSignal& teacher) {
+  const auto* top = std::get_if<types::TopKLogProbs>(&teacher);
+  if (top == nullptr || term.kind == ops::LogitTermKind::kCrossEntropy) return {};
+  if (top->temperature == term.temperature) return {};
+  return {core::concat(
+      "`", name, "` has temperature ", term.temperature, ", the teacher's top ", top->ids.size(1),
+      " log-probabilities have ", top->temperature,
+      ": its other ids are taken to be equally likely, the loss is approximate; a higher top_k "
+      "or temperature ",
+      top->temperature, " for the loss makes it better")};
 }
 
 }  // namespace distill::losses

@@ -71,6 +71,16 @@ class WeightedSum final : public Loss {
     return all;
   }
 
+  std::vector<std::string> warnings(const types::TeacherSignal& teacher) const override {
+    std::vector<std::string> all;
+    for (const auto& loss : losses_) {
+      for (auto& line : loss->warnings(teacher)) {
+        if (std::find(all.begin(), all.end(), line) == all.end()) all.push_back(std::move(line));
+      }
+    }
+    return all;
+  }
+
   std::vector<LossParameter> parameters() const override {
     std::vector<LossParameter> all;
     UniqueNames names;

@@ -13,6 +13,12 @@ using cpu::round_up;
 
 /// More rows at once gain nothing: the tiles of a chunk no longer meet in the cache.
 constexpr std::int64_t kMostRows = 512;
+/// A wide sum is read and written less often with more blocks at once; a narrow one stays in the
+/// cache anyway.
+constexpr std::int64_t kMostStripBlocks = 4;
+constexpr std::int64_t kNarrow = 1024;
+/// But one chunk needs no fp32 gradient of the whole head.
+constexpr std::int64_t kMostRowsOfOneChunk = 4096;
 
 struct Sizes {
   explicit Sizes(const DivergenceProblem& problem, std::int64_t of_slots)
@@ -36,10 +42,22 @@ struct Sizes {
     return num_blocks * kHeadBlock * width * 4;
   }
 
+  /// A slot's part of both gradients: rows of the head, slopes, the head's gradient.
+  std::int64_t strip(std::int64_t num_blocks) const {
+    return num_blocks * kHeadBlock * (width * 6 + kPanelRows * 2);
+  }
+
   std::int64_t slots, width, models, blocks, rows;
   std::int64_t state;          ///< bytes of statistics for each row
   std::int64_t beside_logits;  ///< other bytes for each row of a chunk
 };
+
+/// A sixteenth of the budget for what the slots hold at once.
+std::int64_t strip_blocks(const Sizes& sizes, std::int64_t budget) {
+  if (sizes.width <= kNarrow) return 1;
+  return std::clamp<std::int64_t>(budget / 16 / (sizes.slots * sizes.strip(1)), 1,
+                                  kMostStripBlocks);
+}
 
 /// Rows of equal chunks that fit `bytes`, a multiple of kRowStep.
 std::int64_t rows_that_fit(const Sizes& sizes, std::int64_t bytes, std::int64_t bytes_per_row) {
@@ -73,11 +91,16 @@ BrgemmPlan plan_brgemm(const DivergenceProblem& problem, std::int64_t slots) {
   plan.slots = slots;
   const std::int64_t budget = problem.workspace_bytes;
   const std::int64_t bytes_per_row = sizes.logits(sizes.blocks) + sizes.beside_logits + sizes.state;
-  const bool one_chunk = sizes.rows <= kMostRows && sizes.rows * bytes_per_row <= budget;
-  const std::int64_t head = problem.needs_head_grad && !one_chunk
-                                ? sizes.head_gradient(sizes.blocks)
-                                : sizes.slots * sizes.head_gradient(1);
-  plan.first_rows = rows_that_fit(sizes, budget - std::min(head, budget / 2), bytes_per_row);
+  plan.strip_blocks = strip_blocks(sizes, budget);
+  const std::int64_t of_strips = sizes.slots * sizes.strip(plan.strip_blocks);
+  const bool one_chunk =
+      sizes.rows <= (problem.needs_head_grad ? kMostRowsOfOneChunk : kMostRows) &&
+      sizes.rows * bytes_per_row <= budget - of_strips;
+  const std::int64_t head =
+      problem.needs_head_grad && !one_chunk ? sizes.head_gradient(sizes.blocks) : of_strips;
+  plan.first_rows = one_chunk
+                        ? sizes.rows
+                        : rows_that_fit(sizes, budget - std::min(head, budget / 2), bytes_per_row);
   plan.last_rows = plan.first_rows;
   plan.group_blocks = sizes.blocks;
   const bool head_too_large = problem.needs_head_grad && !one_chunk && head > budget / 2;

@@ -339,7 +339,7 @@ void DivergenceRows<T>::finish_reductions(RowRange range) {
 
 template <class T>
 void DivergenceRows<T>::gradient(const Tile<T>& student, const Tile<T>& teacher,
-                                 std::int64_t value_slot, T* scratch, Bf16* out) {
+                                 std::int64_t value_slot, T* scratch, const Bf16Rows& out) {
   GradientArgs<T> args;
   args.pair = pair(student, teacher);
   args.transform = transform_of<T>(problem_.student);
@@ -356,7 +356,8 @@ void DivergenceRows<T>::gradient(const Tile<T>& student, const Tile<T>& teacher,
     args.labels = problem_.labels.const_data_ptr<std::int64_t>() + row;
   }
   args.first_column = student.first_id;
-  args.gradient = out;
+  args.gradient = out.data;
+  args.gradient_stride = out.stride;
   args.scratch = scratch;
   args.values = values_.data() + value_slot * (num_terms() + kValueGap);
   kernels_.gradient(args, student.rows);

@@ -23,6 +23,12 @@ struct Tile {
   std::int64_t rows = 0;
 };
 
+/// Where a gradient tile is wanted in bf16.
+struct Bf16Rows {
+  Bf16* data = nullptr;
+  std::int64_t stride = 0;
+};
+
 /// Some of the rows that `begin` took, all of them or those of one chunk.
 struct RowRange {
   std::int64_t first = 0;
@@ -68,10 +74,15 @@ class DivergenceRows {
 
   /// False when nobody asks for a gradient and all values are known without the last pass.
   bool wants_last_pass() const { return wants_last_pass_; }
-  /// Gradients with respect to the student's products: dense bf16 into `out`, or in place of the
-  /// logits when that is null. `scratch` holds tile.columns.
+  /// Gradients with respect to the student's products, in place of the logits. `scratch` holds
+  /// tile.columns.
+  void gradient(const Tile<T>& student, const Tile<T>& teacher, std::int64_t value_slot,
+                T* scratch) {
+    gradient(student, teacher, value_slot, scratch, {});
+  }
+  /// The same in bf16 into `out`.
   void gradient(const Tile<T>& student, const Tile<T>& teacher, std::int64_t value_slot, T* scratch,
-                Bf16* out);
+                const Bf16Rows& out);
 
   /// Of each term over all chunks, without weight and T^2.
   std::vector<double> values() const;

@@ -11,10 +11,11 @@
 // bf16 with fp32 logits. The vocabulary is split into blocks of kHeadBlock ids, each slot of work
 // (a thread) owns a run of blocks. First pass, for each block: the heads' rows are packed,
 // multiplied with the chunk's hidden states into fp32 logits that are kept, and the running
-// statistics are updated while the tile is in cache. Last pass: logits -> gradient tile in bf16 ->
-// added into the slot's fp32 gradient of the hidden states, and into the block's fp32 gradient of
-// the head. Where that gradient is too large for the budget, the last pass forms logits anew, some
-// blocks at a time (brgemm_divergence_plan.h).
+// statistics are updated while the tile is in cache. Last pass, a strip of some blocks at a time:
+// logits -> gradient tiles in bf16 -> added into the slot's fp32 gradient of the hidden states
+// (once for the whole strip, as that sum is wide), and into each block's fp32 gradient of the head.
+// Where that gradient is too large for the budget, the last pass forms logits anew, some blocks at
+// a time (brgemm_divergence_plan.h).
 
 namespace distill::ops {
 namespace {
@@ -23,8 +24,7 @@ using cpu::Bf16;
 using cpu::round_up;
 using Tile = cpu::Tile<float>;
 
-constexpr std::int64_t kTile = 64;    // rows handled while in cache
-constexpr std::int64_t kPanel = 512;  // rows whose gradient tiles stay in cache
+constexpr std::int64_t kTile = 64;  // rows handled while in cache
 
 const Bf16* bf16_data(const at::Tensor& x) {
   return static_cast<const Bf16*>(x.const_data_ptr());
@@ -45,6 +45,7 @@ class BrgemmDivergence {
       : problem_(problem),
         width_(problem.student.head.size(1)),
         plan_(plan_brgemm(problem, cpu::num_slots())),
+        strip_(plan_.strip_blocks * kHeadBlock),
         per_row_(problem,
                  plan_.forms_twice ? round_up(problem.num_rows, kRowStep) : plan_.first_rows,
                  plan_.slots, plan_.slots),
@@ -93,7 +94,8 @@ class BrgemmDivergence {
       const at::Tensor& head = problem_.student.head;
       sums_.head_grad = large_buffer(head.sizes(), at::kBFloat16);
       sums_.head_grad.narrow(0, problem_.vocabulary, head.size(0) - problem_.vocabulary).zero_();
-      const std::int64_t held = last_pass_in_one_chunk() ? plan_.slots : plan_.group_blocks;
+      const std::int64_t held =
+          last_pass_in_one_chunk() ? plan_.slots * plan_.strip_blocks : plan_.group_blocks;
       head_grad_ = problem_.workspace->take({held, width_, kHeadBlock}, at::kFloat);
     }
   }
@@ -243,76 +245,104 @@ class BrgemmDivergence {
   /// What one slot works in.
   struct Scratch {
     std::vector<float> row = std::vector<float>(kHeadBlock);
-    std::vector<Bf16> tile = std::vector<Bf16>(kTile * kHeadBlock);          // [rows][ids]
-    std::vector<Bf16> slope_pairs = std::vector<Bf16>(kPanel * kHeadBlock);  // [rows / 2][ids][2]
-    std::vector<Bf16> head_pairs;                                            // [ids / 2][width][2]
+    std::vector<Bf16> tile;         // [rows][ids of the strip]
+    std::vector<Bf16> slope_pairs;  // [blocks of the strip][rows / 2][ids][2]
+    std::vector<Bf16> head_pairs;   // [ids / 2][width][2]
   };
 
-  void pack_head_pairs(std::int64_t block, std::vector<Bf16>& pairs) const {
-    const std::int64_t ids = num_ids(block);
-    const Bf16* head = bf16_data(problem_.student.head) + block * kHeadBlock * width_;
+  std::int64_t num_ids(const Blocks& strip) const {
+    return (strip.count() - 1) * kHeadBlock + num_ids(strip.last - 1);
+  }
+
+  void pack_head_pairs(const Blocks& strip, std::vector<Bf16>& pairs) const {
+    const std::int64_t ids = num_ids(strip);
+    const Bf16* head = bf16_data(problem_.student.head) + strip.first * kHeadBlock * width_;
     for (std::int64_t i = 0; i < ids; i += 2) {
       kernels_.interleave(head + i * width_, i + 1 < ids ? head + (i + 1) * width_ : nullptr,
                           pairs.data() + i * width_, width_);
     }
   }
 
-  /// Gradient tiles of rows [first, last) of one block, each used at once for the hidden states and
-  /// kept for the head.
+  /// Rows [first, last) of one strip.
   struct Panel {
-    std::int64_t block, slot, first, last;
+    Blocks strip;
+    std::int64_t slot, first, last;
     bool first_of_slot;
+    Bf16* slope_pairs(Scratch& scratch, std::int64_t block) const {
+      return scratch.slope_pairs.data() + (block - strip.first) * kPanelRows * kHeadBlock;
+    }
   };
-  void slopes_of_panel(const Blocks& group, const Panel& panel, Scratch& scratch) {
-    for (std::int64_t row = panel.first; row < panel.last; row += kTile) {
-      const std::int64_t count = std::min(kTile, panel.last - row);
-      const std::int64_t real = std::clamp<std::int64_t>(rows_ - row, 0, count);
-      per_row_.gradient(tile(student_, group, panel.block, row, real),
-                        tile(teacher_, group, panel.block, row, real), panel.slot,
-                        scratch.row.data(), scratch.tile.data());
-      std::fill(scratch.tile.begin() + real * kHeadBlock, scratch.tile.begin() + count * kHeadBlock,
-                Bf16{0});
-      if (problem_.needs_head_grad) {
-        for (std::int64_t i = 0; i < count; i += 2) {
-          const Bf16* line = scratch.tile.data() + i * kHeadBlock;
-          kernels_.interleave(line, line + kHeadBlock,
-                              scratch.slope_pairs.data() + (row - panel.first + i) * kHeadBlock,
-                              kHeadBlock);
-        }
-      }
-      if (problem_.needs_hidden_grad) {
-        float* grad =
-            slot_hidden_grad_.data_ptr<float>() + (panel.slot * plan_.last_rows + row) * width_;
-        brgemm({count, width_, round_up(num_ids(panel.block), 2), kHeadBlock, width_, width_,
-                !panel.first_of_slot},
-               scratch.tile.data(), scratch.head_pairs.data(), grad);
-      }
+
+  /// The gradient tile of rows [row, row + count) of one block, zeros for rows that only pad.
+  void slopes_of_tile(const Blocks& group, const Panel& panel, std::int64_t block, std::int64_t row,
+                      Scratch& scratch) {
+    const std::int64_t count = std::min(kTile, panel.last - row);
+    const std::int64_t real = std::clamp<std::int64_t>(rows_ - row, 0, count);
+    Bf16* slopes = scratch.tile.data() + (block - panel.strip.first) * kHeadBlock;
+    per_row_.gradient(tile(student_, group, block, row, real),
+                      tile(teacher_, group, block, row, real), panel.slot, scratch.row.data(),
+                      {slopes, strip_});
+    for (std::int64_t i = real; i < count; ++i)
+      std::fill_n(slopes + i * strip_, kHeadBlock, Bf16{0});
+    if (!problem_.needs_head_grad) return;
+    Bf16* pairs = panel.slope_pairs(scratch, block) + (row - panel.first) * kHeadBlock;
+    for (std::int64_t i = 0; i < count; i += 2) {
+      kernels_.interleave(slopes + i * strip_, slopes + (i + 1) * strip_, pairs + i * kHeadBlock,
+                          kHeadBlock);
     }
   }
 
-  /// The block's head gradient, kept transposed: [width][kHeadBlock].
-  float* head_gradient(const Blocks& group, std::int64_t block, std::int64_t slot) const {
-    const std::int64_t place = last_pass_in_one_chunk() ? slot : block - group.first;
+  /// Gradient tiles of a panel, each used at once for the hidden states and kept for the head.
+  void slopes_of_panel(const Blocks& group, const Panel& panel, Scratch& scratch) {
+    for (std::int64_t row = panel.first; row < panel.last; row += kTile) {
+      for (std::int64_t block = panel.strip.first; block < panel.strip.last; ++block) {
+        slopes_of_tile(group, panel, block, row, scratch);
+      }
+      if (!problem_.needs_hidden_grad) continue;
+      float* grad =
+          slot_hidden_grad_.data_ptr<float>() + (panel.slot * plan_.last_rows + row) * width_;
+      brgemm({std::min(kTile, panel.last - row), width_, round_up(num_ids(panel.strip), 2), strip_,
+              width_, width_, !panel.first_of_slot},
+             scratch.tile.data(), scratch.head_pairs.data(), grad);
+    }
+  }
+
+  /// A block's head gradient, kept transposed: [width][kHeadBlock].
+  float* head_gradient(const Blocks& group, const Panel& panel, std::int64_t block) const {
+    const std::int64_t place = last_pass_in_one_chunk()
+                                   ? panel.slot * plan_.strip_blocks + block - panel.strip.first
+                                   : block - group.first;
     return head_grad_.data_ptr<float>() + place * width_ * kHeadBlock;
   }
 
-  void last_pass_of_block(const Blocks& group, std::int64_t block, std::int64_t slot,
-                          bool first_of_slot, Scratch& scratch) {
-    if (problem_.needs_hidden_grad) pack_head_pairs(block, scratch.head_pairs);
-    for (std::int64_t first = 0; first < padded_; first += kPanel) {
-      const std::int64_t last = std::min(first + kPanel, padded_);
-      slopes_of_panel(group, {block, slot, first, last, first_of_slot}, scratch);
-      if (!problem_.needs_head_grad) continue;
-      brgemm({width_, kHeadBlock, last - first, padded_, kHeadBlock, kHeadBlock,
-              first_row_ + first > 0},
-             bf16_data(transposed_hidden_) + first, scratch.slope_pairs.data(),
-             head_gradient(group, block, slot));
+  void add_to_head_gradient(const Blocks& group, const Panel& panel, Scratch& scratch) const {
+    for (std::int64_t block = panel.strip.first; block < panel.strip.last; ++block) {
+      brgemm({width_, kHeadBlock, panel.last - panel.first, padded_, kHeadBlock, kHeadBlock,
+              first_row_ + panel.first > 0},
+             bf16_data(transposed_hidden_) + panel.first, panel.slope_pairs(scratch, block),
+             head_gradient(group, panel, block));
     }
-    // Rounded once, after the last chunk.
-    if (!problem_.needs_head_grad || first_row_ + rows_ < problem_.num_rows) return;
-    kernels_.transpose_to_bf16(head_gradient(group, block, slot), kHeadBlock,
-                               mutable_bf16_data(sums_.head_grad) + block * kHeadBlock * width_,
-                               width_, width_, num_ids(block));
+  }
+
+  /// Rounded once, after the last chunk.
+  void store_head_gradient(const Blocks& group, const Panel& panel) const {
+    for (std::int64_t block = panel.strip.first; block < panel.strip.last; ++block) {
+      kernels_.transpose_to_bf16(head_gradient(group, panel, block), kHeadBlock,
+                                 mutable_bf16_data(sums_.head_grad) + block * kHeadBlock * width_,
+                                 width_, width_, num_ids(block));
+    }
+  }
+
+  void last_pass_of_strip(const Blocks& group, Panel panel, Scratch& scratch) {
+    if (problem_.needs_hidden_grad) pack_head_pairs(panel.strip, scratch.head_pairs);
+    for (std::int64_t first = 0; first < padded_; first += kPanelRows) {
+      panel.first = first;
+      panel.last = std::min(first + kPanelRows, padded_);
+      slopes_of_panel(group, panel, scratch);
+      if (problem_.needs_head_grad) add_to_head_gradient(group, panel, scratch);
+    }
+    const bool complete = first_row_ + rows_ == problem_.num_rows;
+    if (problem_.needs_head_grad && complete) store_head_gradient(group, panel);
   }
 
   void last_pass(const Blocks& group) {
@@ -321,11 +351,16 @@ class BrgemmDivergence {
     }
     for_slots(group, [&](std::int64_t slot, const Blocks& own) {
       Scratch scratch;
+      scratch.tile.resize(static_cast<std::size_t>(kTile * strip_));
       if (problem_.needs_hidden_grad) {
-        scratch.head_pairs.resize(static_cast<std::size_t>(kHeadBlock * width_));
+        scratch.head_pairs.resize(static_cast<std::size_t>(strip_ * width_));
       }
-      for (std::int64_t block = own.first; block < own.last; ++block) {
-        last_pass_of_block(group, block, slot, block == own.first, scratch);
+      if (problem_.needs_head_grad) {
+        scratch.slope_pairs.resize(static_cast<std::size_t>(kPanelRows * strip_));
+      }
+      for (std::int64_t first = own.first; first < own.last; first += plan_.strip_blocks) {
+        const Blocks strip{first, std::min(first + plan_.strip_blocks, own.last)};
+        last_pass_of_strip(group, {strip, slot, 0, 0, first == own.first}, scratch);
       }
     });
     if (problem_.needs_hidden_grad) add_slots(group);
@@ -346,6 +381,7 @@ class BrgemmDivergence {
   const cpu::DivergenceTable& kernels_ = cpu::divergence_kernels();
   std::int64_t width_;
   BrgemmPlan plan_;
+  std::int64_t strip_;  // ids of a strip
   cpu::DivergenceRows<float> per_row_;
   at::Tensor student_, teacher_;  // logits
   DivergenceSums sums_;

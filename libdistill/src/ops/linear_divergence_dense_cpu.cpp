@@ -180,7 +180,7 @@ class DenseDivergence {
     for_rows(num_ids(block), [&](std::int64_t slot, std::int64_t first, std::int64_t last) {
       std::vector<T> scratch(static_cast<std::size_t>(block_));
       per_row_.gradient(tile(student_, block, first, last), teacher_tile(block, first, last), slot,
-                        scratch.data(), nullptr);
+                        scratch.data());
     });
   }
 

@@ -55,12 +55,21 @@ types::LossValue GradientStep::forward(const types::Batch& batch) {
       input.teacher = std::move(answer.signal);
       input.teacher_layers = std::move(answer.layers);
     }
+    warn_once(input.teacher);
   }
   input.student = needs_.student.empty()
                       ? parts_.student.forward(batch.input)
                       : parts_.student.forward_with_layers(batch.input, needs_.student);
   if (!needs_.empty()) input.segments = batch.input.segments;
   return parts_.loss(input);
+}
+
+void GradientStep::warn_once(const types::TeacherSignal& teacher) {
+  if (has_warned_ || !parts_.ranks.is_main()) return;
+  has_warned_ = true;
+  for (const auto& line : parts_.loss.warnings(teacher)) {
+    parts_.log.write(core::LogLevel::kWarning, line);
+  }
 }
 
 void GradientStep::add(Totals& totals, const types::LossValue& value) {

@@ -42,6 +42,7 @@ class GradientStep {
   };
   types::Batch next_batch();
   types::LossValue forward(const types::Batch& batch);
+  void warn_once(const types::TeacherSignal& teacher);
   void add(Totals& totals, const types::LossValue& value);
   void reduce(const Totals& totals, StepSums& sums);
 
@@ -51,6 +52,7 @@ class GradientStep {
   GradientAccumulator& accumulator_;
   losses::LayerNeeds needs_;
   std::vector<std::string> part_names_;  ///< empty until a loss was formed
+  bool has_warned_ = false;
 };
 
 }  // namespace distill::train

@@ -1,6 +1,7 @@
 #include <limits>
 
 #include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <distill/losses/adaptive_kl.h>
@@ -12,6 +13,7 @@
 #include <distill/losses/skew_reverse_kl.h>
 #include <distill/losses/symmetric_kl.h>
 #include <distill/losses/tvd.h>
+#include <distill/losses/weighted_sum.h>
 
 #include "support/divergence_oracle.h"
 #include "support/loss_input.h"
@@ -100,6 +102,25 @@ TEST(LogitLosses, SayWhetherTheyNeedATeacher) {
   input.teacher = {};
   EXPECT_GT(CrossEntropy({})(input).sum.item<double>(), 0.0);
   EXPECT_THROW(ForwardKl({})(input), c10::Error);
+}
+
+TEST(LogitLosses, WarnOfATopKTeacherAtAnotherTemperature) {
+  const types::TopKLogProbs served{at::zeros({3, 8}, at::kLong), at::zeros({3, 8}), 100, 1.0};
+  const LogitLoss<ForwardKlOptions> hot({});
+  ASSERT_EQ(hot.warnings(served).size(), 1U);
+  EXPECT_EQ(hot.warnings(served)[0],
+            "`forward_kl` has temperature 3, the teacher's top 8 log-probabilities have 1: its "
+            "other ids are taken to be equally likely, the loss is approximate; a higher top_k or "
+            "temperature 1 for the loss makes it better");
+  EXPECT_TRUE(hot.warnings(types::DenseHidden{}).empty());
+  EXPECT_TRUE(LogitLoss<ForwardKlOptions>({.temperature = 1.0}).warnings(served).empty());
+  EXPECT_TRUE(LogitLoss<CrossEntropyOptions>({}).warnings(served).empty());
+
+  std::vector<std::unique_ptr<Loss>> losses;
+  losses.push_back(std::make_unique<LogitLoss<ForwardKlOptions>>(ForwardKlOptions{}));
+  losses.push_back(std::make_unique<LogitLoss<ForwardKlOptions>>(ForwardKlOptions{}));
+  losses.push_back(std::make_unique<LogitLoss<JsdOptions>>(JsdOptions{}));
+  EXPECT_EQ(make_weighted_sum(std::move(losses))->warnings(served).size(), 2U);
 }
 
 TEST(LogitLosses, RefuseBadOptions) {

@@ -1,10 +1,13 @@
 #include <distill/train/trainer.h>
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include <distill/core/error.h>
 
 #include "support/recording_communicator.h"
+#include "support/recording_logger.h"
 
 #include "training_rig.h"
 
@@ -13,6 +16,7 @@ namespace {
 
 using testing::message_of;
 using testing::number;
+using testing::RecordingLogger;
 using testing::TrainingRig;
 
 TEST(Trainer, ReducesTheLossOfAToyModel) {
@@ -71,6 +75,21 @@ TEST(Trainer, ReportedLossIsTheMeanOverTheStepWhateverTheSplit) {
     losses.push_back(number(rig.sink.steps.at(0), "loss"));
   }
   EXPECT_NEAR(losses[0], losses[1], 1e-6 * losses[1]);
+}
+
+TEST(Trainer, LogsOnceWhatALossWarnsOf) {
+  for (const bool with_teacher : {true, false}) {
+    TrainingRig::Settings settings;
+    settings.train.steps = 3;
+    settings.with_teacher = with_teacher;
+    TrainingRig rig(settings);
+    rig.loss.to_warn_of = {"approximate"};
+    auto log = std::make_unique<RecordingLogger>();
+    const RecordingLogger& seen = *log;
+    rig.log = std::move(log);
+    rig.trainer().run();
+    EXPECT_EQ(std::count(seen.lines.begin(), seen.lines.end(), "approximate"), with_teacher);
+  }
 }
 
 TEST(Trainer, SameSettingsSameBits) {

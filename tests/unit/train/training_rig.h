@@ -28,10 +28,14 @@ namespace distill::testing {
 class PlainLoss final : public losses::Loss {
  public:
   bool with_teacher = false;
+  std::vector<std::string> to_warn_of;
   std::function<void(std::int64_t call, at::Tensor& sum)> before_return;
 
   std::string name() const override { return "plain"; }
   bool needs_teacher() const override { return with_teacher; }
+  std::vector<std::string> warnings(const types::TeacherSignal&) const override {
+    return to_warn_of;
+  }
   types::LossValue operator()(const losses::LossInput& input) const override {
     const at::Tensor rows = at::nonzero(input.mask).squeeze(1);
     const at::Tensor student = log_probs(input.student, rows);

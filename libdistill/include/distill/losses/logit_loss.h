@@ -18,6 +18,8 @@ class LogitLoss final : public Loss {
   std::string name() const override { return std::string(Options::kKind); }
   bool needs_teacher() const override;
   types::LossValue operator()(const LossInput& input) const override;
+  /// A top-k teacher of another temperature than the loss's.
+  std::vector<std::string> warnings(const types::TeacherSignal& teacher) const override;
   std::optional<ops::LogitTerm> logit_term() const override;
 
  private:

@@ -71,6 +71,8 @@ class Loss {
   /// the same values.
   virtual std::vector<LossParameter> parameters() const { return {}; }
   virtual types::LossValue operator()(const LossInput& input) const = 0;
+  /// What is only approximate with such a teacher, a line each; a trainer logs them once.
+  virtual std::vector<std::string> warnings(const types::TeacherSignal&) const { return {}; }
   /// How to form this loss inside the fused logit pass, if it can be, its weight included; weighted
   /// sums put all such terms into one pass over the heads.
   virtual std::optional<ops::LogitTerm> logit_term() const { return std::nullopt; }

@@ -329,7 +329,7 @@ void divergence_gradient(const GradientArgs<T>& a, std::int64_t rows) {
       const V finished = V::load(gradient + i, AllLanes{});
       if constexpr (V::kWidth > 1) {
         if (a.gradient != nullptr) {
-          finished.store(a.gradient + row * student.columns + i, AllLanes{});
+          finished.store(a.gradient + row * a.gradient_stride + i, AllLanes{});
           continue;
         }
       }

@@ -126,7 +126,8 @@ struct GradientArgs {
   const T* row_weights = nullptr;        ///< [rows] or null: all 1
   const std::int64_t* labels = nullptr;  ///< [rows] or null
   std::int64_t first_column = 0;         ///< id of the block's first column
-  Bf16* gradient = nullptr;              ///< [rows, columns] dense, or null
+  Bf16* gradient = nullptr;              ///< [rows, columns], or null
+  std::int64_t gradient_stride = 0;      ///< between its rows
   T* scratch = nullptr;                  ///< [columns]
   double* values = nullptr;              ///< [num_terms]
 };
