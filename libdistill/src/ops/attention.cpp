@@ -1,9 +1,12 @@
 #include <distill/ops/attention.h>
 
+#include <cmath>
+#include <optional>
 #include <vector>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 
 #include "ops/kernel_call.h"
@@ -22,8 +25,16 @@ void check(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
                   q.size(1) % k.size(1) == 0,
               "packed_causal_attention: `k` is ", k.sizes(), ", expected [", q.size(0),
               ", a divisor of ", q.size(1), ", ", q.size(2), "] for `q` ", q.sizes());
-  TORCH_CHECK(v.sizes() == k.sizes(), "packed_causal_attention: `v` is ", v.sizes(), ", expected ",
-              k.sizes(), " as `k`");
+  TORCH_CHECK(v.dim() == 3 && v.size(0) == k.size(0) && v.size(1) == k.size(1),
+              "packed_causal_attention: `v` is ", v.sizes(), ", expected [", k.size(0), ", ",
+              k.size(1), ", Dv] for `k` ", k.sizes());
+}
+
+void check(const AttentionOptions& options) {
+  TORCH_CHECK(std::isfinite(options.scale), "packed_causal_attention: `scale` is ", options.scale,
+              ", expected a finite number");
+  TORCH_CHECK(options.window >= 0, "packed_causal_attention: `window` is ", options.window,
+              ", expected a number of keys, or 0 for all");
 }
 
 /// [count * length, heads, D] -> [count, heads, length, D], a view.
@@ -52,11 +63,19 @@ std::vector<Run> group(std::span<const std::int64_t> segments) {
   return runs;
 }
 
+/// True where a query [rows] sees a key [columns]; undefined where that is every key before it.
+at::Tensor window_mask(std::int64_t length, std::int64_t window) {
+  if (window == 0 || window >= length) return {};
+  return at::ones({length, length}, at::kBool).tril().triu(1 - window);
+}
+
 }  // namespace
 
 at::Tensor packed_causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                   std::span<const std::int64_t> segments, double scale) {
+                                   std::span<const std::int64_t> segments,
+                                   const AttentionOptions& options) {
   check(q, k, v);
+  check(options);
   check_segments(segments, q.size(0), "packed_causal_attention");
   const bool grouped = q.size(1) != k.size(1);
   std::vector<at::Tensor> parts;
@@ -64,11 +83,13 @@ at::Tensor packed_causal_attention(const at::Tensor& q, const at::Tensor& k, con
     const auto rows = [&](const at::Tensor& x) {
       return batch(x.narrow(0, run.begin, run.count * run.length), run.count, run.length);
     };
-    const at::Tensor out =
-        at::scaled_dot_product_attention(rows(q), rows(k), rows(v), {}, 0.0, true, scale, grouped);
+    const at::Tensor mask = window_mask(run.length, options.window);
+    const at::Tensor out = at::scaled_dot_product_attention(
+        rows(q), rows(k), rows(v), mask.defined() ? std::optional(mask) : std::nullopt, 0.0,
+        !mask.defined(), options.scale, grouped);
     parts.push_back(out.transpose(1, 2).flatten(0, 1));
   }
-  if (parts.empty()) return q * 0.0;
+  if (parts.empty()) return (q.sum(-1, true) * 0.0).expand({0, q.size(1), v.size(2)});
   return parts.size() == 1 ? parts[0].contiguous() : at::cat(parts);
 }
 

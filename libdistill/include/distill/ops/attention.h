@@ -7,10 +7,18 @@
 
 namespace distill::ops {
 
+struct AttentionOptions {
+  double scale;             ///< of the scores; usually 1 / sqrt(D)
+  std::int64_t window = 0;  ///< a query sees the newest `window` keys, its own included; 0: all
+};
+
 /// Causal grouped-query attention over packed segments: no key is seen across a border.
-/// q [N, heads, D], k and v [N, kv_heads, D], heads a multiple of kv_heads; `segments` as in
-/// types::ModelInput. softmax(q k^T * scale) v, returns [N, heads, D].
+/// q [N, heads, D], k [N, kv_heads, D] and v [N, kv_heads, Dv], heads a multiple of kv_heads;
+/// `segments` as in types::ModelInput. softmax(q k^T * scale) v, returns [N, heads, Dv].
+/// Differentiable once in q, k and v. Throws c10::Error naming the argument on bad shapes, dtypes,
+/// segments or options.
 at::Tensor packed_causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                   std::span<const std::int64_t> segments, double scale);
+                                   std::span<const std::int64_t> segments,
+                                   const AttentionOptions& options);
 
 }  // namespace distill::ops
