@@ -1,19 +1,21 @@
 #include <distill/ops/attention.h>
 
 #include <cmath>
-#include <optional>
 #include <vector>
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/ones.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
+#include <torch/csrc/autograd/custom_function.h>
 
+#include "ops/attention_brgemm.h"
+#include "ops/attention_sdpa.h"
 #include "ops/kernel_call.h"
 #include "ops/segments.h"
 
 namespace distill::ops {
 namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
 
 void check(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   check_float_on_cpu(q, "packed_causal_attention", "q");
@@ -37,37 +39,29 @@ void check(const AttentionOptions& options) {
               ", expected a number of keys, or 0 for all");
 }
 
-/// [count * length, heads, D] -> [count, heads, length, D], a view.
-at::Tensor batch(const at::Tensor& x, std::int64_t count, std::int64_t length) {
-  return x.unflatten(0, {count, length}).transpose(1, 2);
-}
-
-struct Run {
-  std::int64_t begin = 0;
-  std::int64_t length = 0;  ///< of each segment
-  std::int64_t count = 0;
-};
-
-/// Neighbouring segments of equal length become one batched call.
-std::vector<Run> group(std::span<const std::int64_t> segments) {
-  std::vector<Run> runs;
-  for (std::size_t s = 1; s < segments.size(); ++s) {
-    const std::int64_t length = segments[s] - segments[s - 1];
-    if (length == 0) continue;
-    if (!runs.empty() && runs.back().length == length) {
-      ++runs.back().count;
-    } else {
-      runs.push_back({.begin = segments[s - 1], .length = length, .count = 1});
-    }
+struct FusedAttention : torch::autograd::Function<FusedAttention> {
+  static Variable forward(AutogradContext* ctx, const Variable& q, const Variable& k,
+                          const Variable& v, std::span<const std::int64_t> segments,
+                          const AttentionOptions& options) {
+    const AttentionResult result = brgemm_attention({q, k, v, segments, options});
+    ctx->save_for_backward({q, k, v, result.output, result.log_sums});
+    ctx->saved_data["segments"] = std::vector<std::int64_t>(segments.begin(), segments.end());
+    ctx->saved_data["scale"] = options.scale;
+    ctx->saved_data["window"] = options.window;
+    return result.output;
   }
-  return runs;
-}
 
-/// True where a query [rows] sees a key [columns]; undefined where that is every key before it.
-at::Tensor window_mask(std::int64_t length, std::int64_t window) {
-  if (window == 0 || window >= length) return {};
-  return at::ones({length, length}, at::kBool).tril().triu(1 - window);
-}
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    refuse_second_derivative("packed_causal_attention");
+    const variable_list saved = ctx->get_saved_variables();
+    const std::vector<std::int64_t> segments = ctx->saved_data["segments"].toIntVector();
+    const AttentionOptions options{ctx->saved_data["scale"].toDouble(),
+                                   ctx->saved_data["window"].toInt()};
+    const AttentionGradients gradients = brgemm_attention_grad(
+        {saved[0], saved[1], saved[2], segments, options}, {saved[3], saved[4]}, grads[0]);
+    return {gradients.q, gradients.k, gradients.v, Variable(), Variable()};
+  }
+};
 
 }  // namespace
 
@@ -77,20 +71,10 @@ at::Tensor packed_causal_attention(const at::Tensor& q, const at::Tensor& k, con
   check(q, k, v);
   check(options);
   check_segments(segments, q.size(0), "packed_causal_attention");
-  const bool grouped = q.size(1) != k.size(1);
-  std::vector<at::Tensor> parts;
-  for (const Run& run : group(segments)) {
-    const auto rows = [&](const at::Tensor& x) {
-      return batch(x.narrow(0, run.begin, run.count * run.length), run.count, run.length);
-    };
-    const at::Tensor mask = window_mask(run.length, options.window);
-    const at::Tensor out = at::scaled_dot_product_attention(
-        rows(q), rows(k), rows(v), mask.defined() ? std::optional(mask) : std::nullopt, 0.0,
-        !mask.defined(), options.scale, grouped);
-    parts.push_back(out.transpose(1, 2).flatten(0, 1));
-  }
-  if (parts.empty()) return (q.sum(-1, true) * 0.0).expand({0, q.size(1), v.size(2)});
-  return parts.size() == 1 ? parts[0].contiguous() : at::cat(parts);
+  const AttentionProblem problem{q, k, v, segments, options};
+  if (!brgemm_attention_fits(problem)) return sdpa_attention(problem);
+  if (needs_graph({q, k, v})) return FusedAttention::apply(q, k, v, segments, options);
+  return brgemm_attention(problem).output;
 }
 
 }  // namespace distill::ops
