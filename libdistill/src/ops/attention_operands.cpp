@@ -10,7 +10,7 @@ namespace {
 /// Pairs of neighbours are read as one word.
 bool readable(const at::Tensor& x) {
   return x.stride(2) == 1 && x.stride(0) % 2 == 0 && x.stride(1) % 2 == 0 &&
-         x.storage_offset() % 2 == 0;
+         reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % sizeof(std::uint32_t) == 0;
 }
 
 }  // namespace

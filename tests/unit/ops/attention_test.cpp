@@ -4,57 +4,16 @@
 
 #include <gtest/gtest.h>
 
-#include <ATen/ops/cat.h>
-#include <ATen/ops/einsum.h>
 #include <ATen/ops/equal.h>
-#include <ATen/ops/ones.h>
-#include <ATen/ops/softmax.h>
 
-#include "support/op_check.h"
+#include "attention_oracle.h"
 
 namespace distill::ops {
 namespace {
 
-using testing::normal;
-using testing::Op;
-using testing::Tensors;
-using Segments = std::vector<std::int64_t>;
+using namespace attention_test;
 
 constexpr at::ScalarType kTypes[] = {at::kFloat, at::kBFloat16, at::kDouble};
-constexpr double kScale = 0.3;
-
-Op ours(const Segments& segments, std::int64_t window = 0) {
-  return [segments, window](const Tensors& in) -> Tensors {
-    return {packed_causal_attention(in[0], in[1], in[2], segments, {kScale, window})};
-  };
-}
-
-/// Full scores of each segment with a mask, key and value heads repeated.
-Op oracle(const Segments& segments, std::int64_t window = 0) {
-  return [segments, window](const Tensors& in) -> Tensors {
-    const std::int64_t repeats = in[0].size(1) / in[1].size(1);
-    Tensors parts;
-    for (std::size_t s = 1; s < segments.size(); ++s) {
-      const std::int64_t length = segments[s] - segments[s - 1];
-      const auto rows = [&](const at::Tensor& x) { return x.narrow(0, segments[s - 1], length); };
-      const at::Tensor k = rows(in[1]).repeat_interleave(repeats, 1);
-      const at::Tensor v = rows(in[2]).repeat_interleave(repeats, 1);
-      at::Tensor hidden = at::ones({length, length}, at::kBool).triu(1);
-      if (window > 0) hidden = hidden | at::ones({length, length}, at::kBool).tril(-window);
-      const at::Tensor scores = (at::einsum("qhd,khd->hqk", {rows(in[0]), k}) * kScale)
-                                    .masked_fill(hidden, -std::numeric_limits<double>::infinity());
-      parts.push_back(at::einsum("hqk,khd->qhd", {scores.softmax(-1), v}));
-    }
-    return {at::cat(parts)};
-  };
-}
-
-Tensors inputs(std::int64_t rows, std::int64_t heads, std::int64_t kv_heads, std::int64_t size,
-               std::int64_t value_size = 0) {
-  return {normal({rows, heads, size}, 1), normal({rows, kv_heads, size}, 2),
-          normal({rows, kv_heads, value_size > 0 ? value_size : size}, 3)};
-}
-
 TEST(Attention, LikeFloat64) {
   for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
     testing::expect_like_oracle(ours({0, 7}), oracle({0, 7}), inputs(7, 2, 2, 8), type);
@@ -83,21 +42,6 @@ TEST(Attention, ValuesOfAnotherSizeLikeFloat64) {
       testing::expect_like_oracle(ours(segments, window), oracle(segments, window),
                                   inputs(40, 3, 3, 8, 32), type);
     }
-  }
-}
-
-// Probabilities and their gradients are rounded to bf16 between the products: four steps.
-TEST(Attention, Bf16NearFloat64) {
-  Tensors in = inputs(70, 9, 3, 64);
-  for (at::Tensor& x : in) x = x.to(at::kBFloat16).to(at::kDouble);
-  const auto got = testing::evaluate(ours({0, 30, 70}), in, at::kBFloat16);
-  const auto expected = testing::evaluate(oracle({0, 30, 70}), in, at::kDouble);
-  const auto relative = [](const at::Tensor& a, const at::Tensor& b) {
-    return ((a - b).norm() / b.norm()).item<double>();
-  };
-  EXPECT_LT(relative(got.outputs[0], expected.outputs[0]), 0.005);
-  for (std::size_t i = 0; i < 3; ++i) {
-    EXPECT_LT(relative(got.gradients[i], expected.gradients[i]), 0.012) << i;
   }
 }
 

@@ -204,8 +204,20 @@ void attention_add_scaled(const float* x, float factor, float* out, std::int64_t
   });
 }
 
+typedef std::uint16_t PairHalves __attribute__((vector_size(2 * Vec::kWidth)));
+typedef std::uint32_t PairWords __attribute__((vector_size(4 * Vec::kWidth)));
+
 void attention_split_pairs(const Bf16* pairs, Bf16* even, Bf16* odd, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) {
+  std::int64_t i = 0;
+  for (; i + Vec::kWidth <= n; i += Vec::kWidth) {
+    PairWords words;
+    __builtin_memcpy(&words, pairs + 2 * i, sizeof words);
+    const auto low = __builtin_convertvector(words & 0xffffU, PairHalves);
+    const auto high = __builtin_convertvector(words >> 16, PairHalves);
+    __builtin_memcpy(even + i, &low, sizeof low);
+    __builtin_memcpy(odd + i, &high, sizeof high);
+  }
+  for (; i < n; ++i) {
     even[i] = pairs[2 * i];
     odd[i] = pairs[2 * i + 1];
   }
