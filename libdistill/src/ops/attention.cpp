@@ -1,11 +1,11 @@
 #include <distill/ops/attention.h>
 
-#include <cmath>
 #include <vector>
 
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "ops/attention_brgemm.h"
+#include "ops/attention_checks.h"
 #include "ops/attention_sdpa.h"
 #include "ops/kernel_call.h"
 #include "ops/segments.h"
@@ -17,26 +17,16 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
+constexpr const char* kOp = "packed_causal_attention";
+
 void check(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  check_float_on_cpu(q, "packed_causal_attention", "q");
-  check_same_type(k, q, "packed_causal_attention", "k");
-  check_same_type(v, q, "packed_causal_attention", "v");
-  TORCH_CHECK(q.dim() == 3, "packed_causal_attention: `q` is ", q.sizes(),
-              ", expected [N, heads, D]");
+  check_queries(q, k, v, kOp);
   TORCH_CHECK(k.dim() == 3 && k.size(0) == q.size(0) && k.size(2) == q.size(2) && k.size(1) > 0 &&
                   q.size(1) % k.size(1) == 0,
-              "packed_causal_attention: `k` is ", k.sizes(), ", expected [", q.size(0),
-              ", a divisor of ", q.size(1), ", ", q.size(2), "] for `q` ", q.sizes());
-  TORCH_CHECK(v.dim() == 3 && v.size(0) == k.size(0) && v.size(1) == k.size(1),
-              "packed_causal_attention: `v` is ", v.sizes(), ", expected [", k.size(0), ", ",
-              k.size(1), ", Dv] for `k` ", k.sizes());
-}
-
-void check(const AttentionOptions& options) {
-  TORCH_CHECK(std::isfinite(options.scale), "packed_causal_attention: `scale` is ", options.scale,
-              ", expected a finite number");
-  TORCH_CHECK(options.window >= 0, "packed_causal_attention: `window` is ", options.window,
-              ", expected a number of keys, or 0 for all");
+              kOp, ": `k` is ", k.sizes(), ", expected [", q.size(0), ", a divisor of ", q.size(1),
+              ", ", q.size(2), "] for `q` ", q.sizes());
+  TORCH_CHECK(v.dim() == 3 && v.size(0) == k.size(0) && v.size(1) == k.size(1), kOp, ": `v` is ",
+              v.sizes(), ", expected [", k.size(0), ", ", k.size(1), ", Dv] for `k` ", k.sizes());
 }
 
 struct FusedAttention : torch::autograd::Function<FusedAttention> {
@@ -52,7 +42,7 @@ struct FusedAttention : torch::autograd::Function<FusedAttention> {
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-    refuse_second_derivative("packed_causal_attention");
+    refuse_second_derivative(kOp);
     const variable_list saved = ctx->get_saved_variables();
     const std::vector<std::int64_t> segments = ctx->saved_data["segments"].toIntVector();
     const AttentionOptions options{ctx->saved_data["scale"].toDouble(),
@@ -69,8 +59,8 @@ at::Tensor packed_causal_attention(const at::Tensor& q, const at::Tensor& k, con
                                    std::span<const std::int64_t> segments,
                                    const AttentionOptions& options) {
   check(q, k, v);
-  check(options);
-  check_segments(segments, q.size(0), "packed_causal_attention");
+  check_options(options, kOp);
+  check_segments(segments, q.size(0), kOp);
   const AttentionProblem problem{q, k, v, segments, options};
   if (!brgemm_attention_fits(problem)) return sdpa_attention(problem);
   if (needs_graph({q, k, v})) return FusedAttention::apply(q, k, v, segments, options);

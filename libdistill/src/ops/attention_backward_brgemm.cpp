@@ -20,7 +20,7 @@ class Backward {
   Backward(const AttentionProblem& problem, const AttentionResult& result, const at::Tensor& grad)
       : sizes_(problem),
         window_(problem.options.window),
-        blocks_(cut_attention(problem.segments, {sizes_.kv_heads, sizes_.group}, window_)),
+        blocks_(cut_attention(problem)),
         q_(problem.q),
         k_(problem.k),
         v_(problem.v),
@@ -43,17 +43,17 @@ class Backward {
   AttentionGradients run() {
     const std::int64_t heads = sizes_.kv_heads;
     const std::int64_t num_keys = std::ssize(blocks_.keys);
-    share_tasks(num_keys * heads, [&](const auto& claim) {
+    share_tasks(num_keys * heads, keys_.numel() + values_.numel(), [&](const auto& claim) {
       for (std::int64_t task; (task = claim()) >= 0;) pack(task / heads, task % heads);
     });
     const std::int64_t num_parts = std::ssize(blocks_.parts);
-    share_tasks(num_parts * heads, [&](const auto& claim) {
+    share_tasks(num_parts * heads, blocks_.num_scores * sizes_.heads, [&](const auto& claim) {
       Scratch scratch(blocks_.tokens, sizes_);
       for (std::int64_t task; (task = claim()) >= 0;) {
         add_part(num_parts - 1 - task / heads, task % heads, scratch);
       }
     });
-    share_tasks(num_keys * heads, [&](const auto& claim) {
+    share_tasks(num_keys * heads, keys_.numel() + values_.numel(), [&](const auto& claim) {
       std::vector<float> sum(
           static_cast<std::size_t>(kKeysPerBlock * std::max(sizes_.key, sizes_.value)));
       for (std::int64_t task; (task = claim()) >= 0;) {
@@ -101,7 +101,7 @@ class Backward {
   }
   /// Row of a [N, heads] tensor.
   std::int64_t place(const QueryBlock& queries, std::int64_t head, std::int64_t row) const {
-    return (queries.begin + row / sizes_.group) * sizes_.heads + head * sizes_.group +
+    return (queries.row + row / sizes_.group) * sizes_.heads + head * sizes_.group +
            row % sizes_.group;
   }
 
@@ -135,7 +135,7 @@ class Backward {
       s.log_sums[i] = log_sums_[place(queries, head, row)];
       s.deltas[i] = kernels_.dot(
           s.grads.data() + row * sizes_.value,
-          output_.at(queries.begin + row / sizes_.group, head * sizes_.group + row % sizes_.group),
+          output_.at(queries.row + row / sizes_.group, head * sizes_.group + row % sizes_.group),
           sizes_.value);
     }
   }

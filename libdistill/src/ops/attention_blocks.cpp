@@ -11,10 +11,10 @@ namespace {
 constexpr std::int64_t kRowsPerBlock = 96;
 constexpr std::int64_t kMostTokensPerBlock = 64;
 
-class Cut {
+class Cutter {
  public:
-  Cut(const AttentionHeads& heads, std::int64_t window) : heads_(heads), window_(window) {
-    blocks_.tokens = std::clamp<std::int64_t>(kRowsPerBlock / heads.group, 1, kMostTokensPerBlock);
+  explicit Cutter(const AttentionCut& cut) : cut_(cut) {
+    blocks_.tokens = std::clamp<std::int64_t>(kRowsPerBlock / cut.group, 1, kMostTokensPerBlock);
   }
 
   void add_segment(std::int64_t begin, std::int64_t end) {
@@ -27,11 +27,8 @@ class Cut {
       blocks_.packed_rows += width;
     }
     const std::int64_t first_query = std::ssize(blocks_.queries);
-    for (std::int64_t query = begin; query < end; query += blocks_.tokens) {
-      const std::int64_t count = std::min(blocks_.tokens, end - query);
-      const std::int64_t oldest = window_ > 0 ? std::max(begin, query - window_ + 1) : begin;
-      blocks_.queries.push_back({query, count, key_block_of(oldest - begin),
-                                 key_block_of(query + count - 1 - begin) + 1});
+    for (std::int64_t query = begin + cut_.first_query; query < end; query += blocks_.tokens) {
+      add_queries(begin, query, std::min(blocks_.tokens, end - query));
     }
     const std::int64_t first_part = std::ssize(blocks_.parts);
     add_parts(first_query, end - begin);
@@ -44,13 +41,25 @@ class Cut {
   AttentionBlocks take() { return std::move(blocks_); }
 
  private:
+  void add_queries(std::int64_t segment, std::int64_t first, std::int64_t count) {
+    const std::int64_t oldest =
+        cut_.window > 0 ? std::max(segment, first - cut_.window + 1) : segment;
+    blocks_.queries.push_back({.begin = first,
+                               .count = count,
+                               .row = query_rows_,
+                               .first_key = key_block_of(oldest - segment),
+                               .end_key = key_block_of(first + count - 1 - segment) + 1});
+    query_rows_ += count;
+    blocks_.num_scores += count * (first + count - oldest);
+  }
+
   std::int64_t key_block_of(std::int64_t key) const { return first_key_ + key / kKeysPerBlock; }
 
   /// Enough parts to occupy many threads with one long sequence; each has sums of its own for the
   /// keys it sees, which bounds their number.
   std::int64_t num_parts(std::int64_t length) const {
     const std::int64_t by_length = length >= 1024 ? length / 256 : length >= 128 ? 2 : 1;
-    return std::clamp<std::int64_t>(32 / heads_.kv_heads, 1, std::min<std::int64_t>(8, by_length));
+    return std::clamp<std::int64_t>(32 / cut_.kv_heads, 1, std::min<std::int64_t>(8, by_length));
   }
 
   /// Parts with about as much work each: a query block's is the number of keys it sees.
@@ -87,19 +96,20 @@ class Cut {
         last.packed + last.width - blocks_.keys[static_cast<std::size_t>(first_key)].packed;
   }
 
-  AttentionHeads heads_;
-  std::int64_t window_;
+  AttentionCut cut_;
   AttentionBlocks blocks_;
   std::int64_t first_key_ = 0;
+  std::int64_t query_rows_ = 0;
 };
 
 }  // namespace
 
-AttentionBlocks cut_attention(std::span<const std::int64_t> segments, const AttentionHeads& heads,
-                              std::int64_t window) {
-  Cut cut(heads, window);
-  for (std::size_t s = 1; s < segments.size(); ++s) cut.add_segment(segments[s - 1], segments[s]);
-  return cut.take();
+AttentionBlocks cut_attention(const AttentionCut& cut) {
+  Cutter cutter(cut);
+  for (std::size_t s = 1; s < cut.segments.size(); ++s) {
+    cutter.add_segment(cut.segments[s - 1], cut.segments[s]);
+  }
+  return cutter.take();
 }
 
 }  // namespace distill::ops

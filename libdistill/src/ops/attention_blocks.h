@@ -20,8 +20,9 @@ struct KeyBlock {
 
 /// Queries of one segment that are handled together, and the key blocks they see.
 struct QueryBlock {
-  std::int64_t begin = 0;
+  std::int64_t begin = 0;  ///< position of the first among the keys' rows
   std::int64_t count = 0;
+  std::int64_t row = 0;        ///< of the first among the queries
   std::int64_t first_key = 0;  ///< index among the key blocks
   std::int64_t end_key = 0;
 };
@@ -42,16 +43,19 @@ struct AttentionBlocks {
   std::vector<AttentionPart> parts;
   std::int64_t packed_rows = 0;  ///< of all key blocks
   std::int64_t part_rows = 0;    ///< of all parts
+  std::int64_t num_scores = 0;   ///< pairs of a query and a key in blocks that are computed
 };
 
-struct AttentionHeads {
+struct AttentionCut {
+  std::span<const std::int64_t> segments;
   std::int64_t kv_heads = 1;
   std::int64_t group = 1;  ///< heads that share one key head
+  std::int64_t window = 0;
+  std::int64_t first_query = 0;  ///< in every segment: keys before it have no query
 };
 
 inline constexpr std::int64_t kKeysPerBlock = 128;
 
-AttentionBlocks cut_attention(std::span<const std::int64_t> segments, const AttentionHeads& heads,
-                              std::int64_t window);
+AttentionBlocks cut_attention(const AttentionCut& cut);
 
 }  // namespace distill::ops

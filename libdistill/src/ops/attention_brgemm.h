@@ -10,11 +10,12 @@
 /// bf16 attention on products with fp32 results, for CPUs that have them (ops/brgemm.h).
 namespace distill::ops {
 
-/// Checked by packed_causal_attention.
+/// Checked by the operators.
 struct AttentionProblem {
-  at::Tensor q, k, v;
-  std::span<const std::int64_t> segments;
+  at::Tensor q, k, v;                      ///< as in packed_causal_attention
+  std::span<const std::int64_t> segments;  ///< of the keys
   AttentionOptions options;
+  std::int64_t first_query = 0;  ///< the segment's keys before it have no query (a cache)
 };
 
 /// True where this machine and these tensors fit.

@@ -19,7 +19,7 @@ class Forward {
   explicit Forward(const AttentionProblem& problem)
       : sizes_(problem),
         window_(problem.options.window),
-        blocks_(cut_attention(problem.segments, {sizes_.kv_heads, sizes_.group}, window_)),
+        blocks_(cut_attention(problem)),
         q_(problem.q),
         k_(problem.k),
         v_(problem.v) {
@@ -34,11 +34,12 @@ class Forward {
 
   AttentionResult run() {
     const std::int64_t heads = sizes_.kv_heads;
-    share_tasks(std::ssize(blocks_.keys) * heads, [&](const auto& claim) {
-      for (std::int64_t task; (task = claim()) >= 0;) pack(task / heads, task % heads);
-    });
+    share_tasks(std::ssize(blocks_.keys) * heads, keys_.numel() + values_.numel(),
+                [&](const auto& claim) {
+                  for (std::int64_t task; (task = claim()) >= 0;) pack(task / heads, task % heads);
+                });
     const std::int64_t num_queries = std::ssize(blocks_.queries);
-    share_tasks(num_queries * heads, [&](const auto& claim) {
+    share_tasks(num_queries * heads, blocks_.num_scores * sizes_.heads, [&](const auto& claim) {
       Scratch scratch(blocks_.tokens, sizes_);
       // The last query blocks of a segment, which see most, come first.
       for (std::int64_t task; (task = claim()) >= 0;) {
@@ -117,7 +118,7 @@ class Forward {
     auto* log_sums = write<float>(result_.log_sums);
     for (std::int64_t row = 0; row < queries.count * sizes_.group; ++row) {
       const auto i = static_cast<std::size_t>(row);
-      const std::int64_t to = (queries.begin + row / sizes_.group) * sizes_.heads +
+      const std::int64_t to = (queries.row + row / sizes_.group) * sizes_.heads +
                               head * sizes_.group + row % sizes_.group;
       kernels_.scale_to_bf16(s.output.data() + row * sizes_.value, 1.0F / s.sums[i],
                              output + to * sizes_.value, sizes_.value);

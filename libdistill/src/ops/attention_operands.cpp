@@ -26,7 +26,7 @@ void gather_rows(const HeadRows& x, const QueryBlock& block, const AttentionSize
                  std::int64_t kv_head, cpu::Bf16* out) {
   const std::int64_t size = x.size();
   const std::size_t bytes = static_cast<std::size_t>(size) * sizeof(cpu::Bf16);
-  for (std::int64_t token = block.begin; token < block.begin + block.count; ++token) {
+  for (std::int64_t token = block.row; token < block.row + block.count; ++token) {
     for (std::int64_t i = 0; i < sizes.group; ++i) {
       std::memcpy(out, x.at(token, kv_head * sizes.group + i), bytes);
       out += size;

@@ -47,9 +47,10 @@ struct AttentionSizes {
 };
 
 /// Query rows of a block: tokens x heads of the group, padded so that few kernels serve all.
-inline constexpr std::int64_t kQueryRowStep = 16;
 inline std::int64_t padded_query_rows(std::int64_t tokens, std::int64_t group) {
-  return (tokens * group + kQueryRowStep - 1) / kQueryRowStep * kQueryRowStep;
+  const std::int64_t rows = tokens * group;
+  const std::int64_t step = rows < 16 ? 2 : 16;
+  return (rows + step - 1) / step * step;
 }
 
 /// Copies a block's rows of one group to [padded, size], zeros behind them.
@@ -61,16 +62,20 @@ void pack_transposed(const HeadRows& x, const KeyBlock& block, std::int64_t head
 /// -> [width / 2][size][2]: B of probabilities x values.
 void pack_pairs(const HeadRows& x, const KeyBlock& block, std::int64_t head, cpu::Bf16* out);
 
+/// Numbers written below which starting another thread costs more than it saves.
+inline constexpr std::int64_t kWorkForThreads = 1 << 14;
+
 /// Runs worker(claim) on the threads there are; claim() hands out 0 .. count - 1 in order, one at a
-/// time, then -1.
+/// time, then -1. `work`: about how many numbers all of them write.
 template <class Worker>
-void share_tasks(std::int64_t count, Worker worker) {
+void share_tasks(std::int64_t count, std::int64_t work, Worker worker) {
   std::atomic<std::int64_t> next{0};
   const auto claim = [&]() -> std::int64_t {
     const std::int64_t task = next.fetch_add(1, std::memory_order_relaxed);
     return task < count ? task : -1;
   };
-  const std::int64_t threads = std::min<std::int64_t>(at::get_num_threads(), count);
+  const std::int64_t most = work < kWorkForThreads ? 1 : at::get_num_threads();
+  const std::int64_t threads = std::min(most, count);
   at::parallel_for(0, threads, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) worker(claim);
     release_brgemm();
@@ -81,6 +86,12 @@ void share_tasks(std::int64_t count, Worker worker) {
 inline std::int64_t columns_seen(const QueryBlock& query, const KeyBlock& key) {
   const std::int64_t past = query.begin + query.count - key.begin;
   return std::min(key.width, (past + cpu::kKeyStep - 1) / cpu::kKeyStep * cpu::kKeyStep);
+}
+
+inline AttentionBlocks cut_attention(const AttentionProblem& problem) {
+  const std::int64_t kv_heads = problem.k.size(1);
+  return cut_attention({problem.segments, kv_heads, problem.q.size(1) / kv_heads,
+                        problem.options.window, problem.first_query});
 }
 
 inline std::vector<cpu::Bf16> bf16_scratch(std::int64_t n) {

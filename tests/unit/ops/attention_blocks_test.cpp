@@ -15,10 +15,15 @@ std::size_t index(std::int64_t i) {
   return static_cast<std::size_t>(i);
 }
 
+AttentionBlocks cut(const Segments& segments, std::int64_t kv_heads, std::int64_t group,
+                    std::int64_t window) {
+  return cut_attention({segments, kv_heads, group, window, 0});
+}
+
 TEST(AttentionBlocks, EveryVisiblePairIsInOneBlock) {
   const Segments segments{0, 1, 1, 40, 700, 2100};
   for (const std::int64_t window : {0, 1, 100, 300}) {
-    const AttentionBlocks blocks = cut_attention(segments, {3, 3}, window);
+    const AttentionBlocks blocks = cut(segments, 3, 3, window);
     std::int64_t next = 0;
     for (const QueryBlock& query : blocks.queries) {
       EXPECT_EQ(query.begin, next);
@@ -48,7 +53,7 @@ TEST(AttentionBlocks, EveryVisiblePairIsInOneBlock) {
 }
 
 TEST(AttentionBlocks, PartsHoldEveryQueryOnceAndAboutTheSameWork) {
-  const AttentionBlocks blocks = cut_attention(Segments{0, 5, 517, 2565}, {3, 3}, 0);
+  const AttentionBlocks blocks = cut(Segments{0, 5, 517, 2565}, 3, 3, 0);
   std::int64_t next = 0;
   for (const AttentionPart& part : blocks.parts) {
     EXPECT_EQ(part.first_query, next);
@@ -70,8 +75,8 @@ TEST(AttentionBlocks, PartsHoldEveryQueryOnceAndAboutTheSameWork) {
 }
 
 TEST(AttentionBlocks, ASegmentIsCutTheSameWhereverItLies) {
-  const AttentionBlocks alone = cut_attention(Segments{0, 900}, {2, 4}, 250);
-  const AttentionBlocks packed = cut_attention(Segments{0, 70, 970, 1000}, {2, 4}, 250);
+  const AttentionBlocks alone = cut(Segments{0, 900}, 2, 4, 250);
+  const AttentionBlocks packed = cut(Segments{0, 70, 970, 1000}, 2, 4, 250);
   std::size_t first = 0;
   while (packed.queries[first].begin < 70) ++first;
   for (std::size_t i = 0; i < alone.queries.size(); ++i) {
@@ -85,7 +90,7 @@ TEST(AttentionBlocks, ASegmentIsCutTheSameWhereverItLies) {
 // Memory for sums of parts is a bounded multiple of the keys'.
 TEST(AttentionBlocks, PartsTakeBoundedMemory) {
   for (const std::int64_t kv_heads : {1, 8, 32}) {
-    const AttentionBlocks blocks = cut_attention(Segments{0, 100'000}, {kv_heads, 4}, 0);
+    const AttentionBlocks blocks = cut(Segments{0, 100'000}, kv_heads, 4, 0);
     EXPECT_LE(blocks.part_rows, 6 * blocks.packed_rows);
     EXPECT_LE(blocks.part_rows * kv_heads, 32 * blocks.packed_rows);
   }
