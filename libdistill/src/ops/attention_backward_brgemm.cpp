@@ -43,7 +43,7 @@ class Backward {
   AttentionGradients run() {
     const std::int64_t heads = sizes_.kv_heads;
     const std::int64_t num_keys = std::ssize(blocks_.keys);
-    share_tasks(num_keys * heads, keys_.numel() + values_.numel(), [&](const auto& claim) {
+    share_tasks(num_keys * heads, copy_work(), [&](const auto& claim) {
       for (std::int64_t task; (task = claim()) >= 0;) pack(task / heads, task % heads);
     });
     const std::int64_t num_parts = std::ssize(blocks_.parts);
@@ -53,7 +53,7 @@ class Backward {
         add_part(num_parts - 1 - task / heads, task % heads, scratch);
       }
     });
-    share_tasks(num_keys * heads, keys_.numel() + values_.numel(), [&](const auto& claim) {
+    share_tasks(num_keys * heads, copy_work(), [&](const auto& claim) {
       std::vector<float> sum(
           static_cast<std::size_t>(kKeysPerBlock * std::max(sizes_.key, sizes_.value)));
       for (std::int64_t task; (task = claim()) >= 0;) {
@@ -86,6 +86,9 @@ class Backward {
     std::vector<Bf16> score_grads, score_grad_pairs, prob_pairs;
     std::vector<float> scores, prob_grads, query_grads, log_sums, deltas;
   };
+
+  /// A number that is only copied is worth about an eighth of a score.
+  std::int64_t copy_work() const { return (keys_.numel() + values_.numel()) / 8; }
 
   const KeyBlock& key_block(std::int64_t block) const {
     return blocks_.keys[static_cast<std::size_t>(block)];

@@ -62,11 +62,11 @@ void pack_transposed(const HeadRows& x, const KeyBlock& block, std::int64_t head
 /// -> [width / 2][size][2]: B of probabilities x values.
 void pack_pairs(const HeadRows& x, const KeyBlock& block, std::int64_t head, cpu::Bf16* out);
 
-/// Numbers written below which starting another thread costs more than it saves.
+/// Scores below which starting another thread costs more than it saves.
 inline constexpr std::int64_t kWorkForThreads = 1 << 14;
 
 /// Runs worker(claim) on the threads there are; claim() hands out 0 .. count - 1 in order, one at a
-/// time, then -1. `work`: about how many numbers all of them write.
+/// time, then -1. `work`: about as much as so many scores.
 template <class Worker>
 void share_tasks(std::int64_t count, std::int64_t work, Worker worker) {
   std::atomic<std::int64_t> next{0};

@@ -17,6 +17,10 @@ struct AttentionOptions {
 /// `segments` as in types::ModelInput. softmax(q k^T * scale) v, returns [N, heads, Dv].
 /// Differentiable once in q, k and v. Throws c10::Error naming the argument on bad shapes, dtypes,
 /// segments or options.
+///
+/// bf16 with even D and Dv runs in a fused kernel (Dao 2023, FlashAttention-2) where the CPU has
+/// bf16 products: fp32 scores and sums, memory O(N (D + Dv)), the same bits at any number of
+/// threads and whatever a segment is packed with. Otherwise LibTorch computes it.
 at::Tensor packed_causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                    std::span<const std::int64_t> segments,
                                    const AttentionOptions& options);
