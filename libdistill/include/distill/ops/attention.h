@@ -27,8 +27,8 @@ at::Tensor packed_causal_attention(const at::Tensor& q, const at::Tensor& k, con
 
 /// New queries against all keys and values of a cache, for generation; records no graph.
 /// q [n, heads, D], k [kv_heads, T, D] and v [kv_heads, T, Dv] with any strides, T >= n; query i
-/// stands at position T - n + i and sees the keys up to it. Returns [n, heads, Dv] in q's dtype;
-/// products and softmax are in fp32 (fp64 for fp64). Throws as packed_causal_attention.
+/// stands at position T - n + i and sees the keys up to it. Returns [n, heads, Dv] in q's dtype.
+/// Scores, softmax and sums are in fp32 (fp64 for fp64). Throws as packed_causal_attention.
 at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                             const AttentionOptions& options);
 
