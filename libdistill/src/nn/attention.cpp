@@ -58,7 +58,7 @@ at::Tensor Attention::forward(const at::Tensor& x, const RotaryTable& rotary,
                               types::AttentionInputs* taken) const {
   const auto [q, k, v] = project(x, rotary);
   if (taken != nullptr) *taken = {q, k, scale()};
-  return o_proj(ops::packed_causal_attention(q, k, v, segments, scale()).flatten(1));
+  return o_proj(ops::packed_causal_attention(q, k, v, segments, {scale()}).flatten(1));
 }
 
 at::Tensor Attention::forward_cached(const at::Tensor& x, const RotaryTable& rotary, KvCache& cache,
@@ -67,7 +67,7 @@ at::Tensor Attention::forward_cached(const at::Tensor& x, const RotaryTable& rot
   const auto [keys, values] = cache.append(layer, k, v);
   if (cache.length() > 0) return o_proj(attend_to_cache(q, keys, values, scale()));
   const std::array<std::int64_t, 2> segments = {0, x.size(0)};
-  return o_proj(ops::packed_causal_attention(q, k, v, segments, scale()).flatten(1));
+  return o_proj(ops::packed_causal_attention(q, k, v, segments, {scale()}).flatten(1));
 }
 
 }  // namespace distill::nn

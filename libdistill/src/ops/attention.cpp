@@ -2,74 +2,69 @@
 
 #include <vector>
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
+#include <torch/csrc/autograd/custom_function.h>
 
+#include "ops/attention_brgemm.h"
+#include "ops/attention_checks.h"
+#include "ops/attention_sdpa.h"
 #include "ops/kernel_call.h"
 #include "ops/segments.h"
 
 namespace distill::ops {
 namespace {
 
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+constexpr const char* kOp = "packed_causal_attention";
+
 void check(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  check_float_on_cpu(q, "packed_causal_attention", "q");
-  check_same_type(k, q, "packed_causal_attention", "k");
-  check_same_type(v, q, "packed_causal_attention", "v");
-  TORCH_CHECK(q.dim() == 3, "packed_causal_attention: `q` is ", q.sizes(),
-              ", expected [N, heads, D]");
+  check_queries(q, k, v, kOp);
   TORCH_CHECK(k.dim() == 3 && k.size(0) == q.size(0) && k.size(2) == q.size(2) && k.size(1) > 0 &&
                   q.size(1) % k.size(1) == 0,
-              "packed_causal_attention: `k` is ", k.sizes(), ", expected [", q.size(0),
-              ", a divisor of ", q.size(1), ", ", q.size(2), "] for `q` ", q.sizes());
-  TORCH_CHECK(v.sizes() == k.sizes(), "packed_causal_attention: `v` is ", v.sizes(), ", expected ",
-              k.sizes(), " as `k`");
+              kOp, ": `k` is ", k.sizes(), ", expected [", q.size(0), ", a divisor of ", q.size(1),
+              ", ", q.size(2), "] for `q` ", q.sizes());
+  TORCH_CHECK(v.dim() == 3 && v.size(0) == k.size(0) && v.size(1) == k.size(1), kOp, ": `v` is ",
+              v.sizes(), ", expected [", k.size(0), ", ", k.size(1), ", Dv] for `k` ", k.sizes());
 }
 
-/// [count * length, heads, D] -> [count, heads, length, D], a view.
-at::Tensor batch(const at::Tensor& x, std::int64_t count, std::int64_t length) {
-  return x.unflatten(0, {count, length}).transpose(1, 2);
-}
-
-struct Run {
-  std::int64_t begin = 0;
-  std::int64_t length = 0;  ///< of each segment
-  std::int64_t count = 0;
-};
-
-/// Neighbouring segments of equal length become one batched call.
-std::vector<Run> group(std::span<const std::int64_t> segments) {
-  std::vector<Run> runs;
-  for (std::size_t s = 1; s < segments.size(); ++s) {
-    const std::int64_t length = segments[s] - segments[s - 1];
-    if (length == 0) continue;
-    if (!runs.empty() && runs.back().length == length) {
-      ++runs.back().count;
-    } else {
-      runs.push_back({.begin = segments[s - 1], .length = length, .count = 1});
-    }
+struct FusedAttention : torch::autograd::Function<FusedAttention> {
+  static Variable forward(AutogradContext* ctx, const Variable& q, const Variable& k,
+                          const Variable& v, std::span<const std::int64_t> segments,
+                          const AttentionOptions& options) {
+    const AttentionResult result = brgemm_attention({q, k, v, segments, options});
+    ctx->save_for_backward({q, k, v, result.output, result.log_sums});
+    ctx->saved_data["segments"] = std::vector<std::int64_t>(segments.begin(), segments.end());
+    ctx->saved_data["scale"] = options.scale;
+    ctx->saved_data["window"] = options.window;
+    return result.output;
   }
-  return runs;
-}
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    refuse_second_derivative(kOp);
+    const variable_list saved = ctx->get_saved_variables();
+    const std::vector<std::int64_t> segments = ctx->saved_data["segments"].toIntVector();
+    const AttentionOptions options{ctx->saved_data["scale"].toDouble(),
+                                   ctx->saved_data["window"].toInt()};
+    const AttentionGradients gradients = brgemm_attention_grad(
+        {saved[0], saved[1], saved[2], segments, options}, {saved[3], saved[4]}, grads[0]);
+    return {gradients.q, gradients.k, gradients.v, Variable(), Variable()};
+  }
+};
 
 }  // namespace
 
 at::Tensor packed_causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                   std::span<const std::int64_t> segments, double scale) {
+                                   std::span<const std::int64_t> segments,
+                                   const AttentionOptions& options) {
   check(q, k, v);
-  check_segments(segments, q.size(0), "packed_causal_attention");
-  const bool grouped = q.size(1) != k.size(1);
-  std::vector<at::Tensor> parts;
-  for (const Run& run : group(segments)) {
-    const auto rows = [&](const at::Tensor& x) {
-      return batch(x.narrow(0, run.begin, run.count * run.length), run.count, run.length);
-    };
-    const at::Tensor out =
-        at::scaled_dot_product_attention(rows(q), rows(k), rows(v), {}, 0.0, true, scale, grouped);
-    parts.push_back(out.transpose(1, 2).flatten(0, 1));
-  }
-  if (parts.empty()) return q * 0.0;
-  return parts.size() == 1 ? parts[0].contiguous() : at::cat(parts);
+  check_options(options, kOp);
+  check_segments(segments, q.size(0), kOp);
+  const AttentionProblem problem{q, k, v, segments, options};
+  if (!brgemm_attention_fits(problem)) return sdpa_attention(problem);
+  if (needs_graph({q, k, v})) return FusedAttention::apply(q, k, v, segments, options);
+  return brgemm_attention(problem).output;
 }
 
 }  // namespace distill::ops

@@ -4,55 +4,16 @@
 
 #include <gtest/gtest.h>
 
-#include <ATen/ops/cat.h>
-#include <ATen/ops/einsum.h>
 #include <ATen/ops/equal.h>
-#include <ATen/ops/ones.h>
-#include <ATen/ops/softmax.h>
 
-#include "support/op_check.h"
+#include "attention_oracle.h"
 
 namespace distill::ops {
 namespace {
 
-using testing::normal;
-using testing::Op;
-using testing::Tensors;
-using Segments = std::vector<std::int64_t>;
+using namespace attention_test;
 
 constexpr at::ScalarType kTypes[] = {at::kFloat, at::kBFloat16, at::kDouble};
-constexpr double kScale = 0.3;
-
-Op ours(const Segments& segments) {
-  return [segments](const Tensors& in) -> Tensors {
-    return {packed_causal_attention(in[0], in[1], in[2], segments, kScale)};
-  };
-}
-
-/// Full scores of each segment with a mask, key and value heads repeated.
-Op oracle(const Segments& segments) {
-  return [segments](const Tensors& in) -> Tensors {
-    const std::int64_t repeats = in[0].size(1) / in[1].size(1);
-    Tensors parts;
-    for (std::size_t s = 1; s < segments.size(); ++s) {
-      const std::int64_t length = segments[s] - segments[s - 1];
-      const auto rows = [&](const at::Tensor& x) { return x.narrow(0, segments[s - 1], length); };
-      const at::Tensor k = rows(in[1]).repeat_interleave(repeats, 1);
-      const at::Tensor v = rows(in[2]).repeat_interleave(repeats, 1);
-      const at::Tensor future = at::ones({length, length}, at::kBool).triu(1);
-      const at::Tensor scores = (at::einsum("qhd,khd->hqk", {rows(in[0]), k}) * kScale)
-                                    .masked_fill(future, -std::numeric_limits<double>::infinity());
-      parts.push_back(at::einsum("hqk,khd->qhd", {scores.softmax(-1), v}));
-    }
-    return {at::cat(parts)};
-  };
-}
-
-Tensors inputs(std::int64_t rows, std::int64_t heads, std::int64_t kv_heads, std::int64_t size) {
-  return {normal({rows, heads, size}, 1), normal({rows, kv_heads, size}, 2),
-          normal({rows, kv_heads, size}, 3)};
-}
-
 TEST(Attention, LikeFloat64) {
   for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
     testing::expect_like_oracle(ours({0, 7}), oracle({0, 7}), inputs(7, 2, 2, 8), type);
@@ -62,23 +23,31 @@ TEST(Attention, LikeFloat64) {
   }
 }
 
-// Probabilities and their gradients are rounded to bf16 between the products: four steps.
-TEST(Attention, Bf16NearFloat64) {
-  Tensors in = inputs(70, 9, 3, 64);
-  for (at::Tensor& x : in) x = x.to(at::kBFloat16).to(at::kDouble);
-  const auto got = testing::evaluate(ours({0, 30, 70}), in, at::kBFloat16);
-  const auto expected = testing::evaluate(oracle({0, 30, 70}), in, at::kDouble);
-  const auto relative = [](const at::Tensor& a, const at::Tensor& b) {
-    return ((a - b).norm() / b.norm()).item<double>();
-  };
-  EXPECT_LT(relative(got.outputs[0], expected.outputs[0]), 0.005);
-  for (std::size_t i = 0; i < 3; ++i) {
-    EXPECT_LT(relative(got.gradients[i], expected.gradients[i]), 0.012) << i;
+TEST(Attention, WindowLikeFloat64) {
+  const Segments segments{0, 1, 6, 11, 40};
+  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+    for (const std::int64_t window : {2, 5, 28, 29, 100}) {
+      testing::expect_like_oracle(ours(segments, window), oracle(segments, window),
+                                  inputs(40, 6, 2, 16), type);
+    }
+  }
+}
+
+TEST(Attention, ValuesOfAnotherSizeLikeFloat64) {
+  const Segments segments{0, 13, 40};
+  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+    for (const std::int64_t window : {0, 9}) {
+      testing::expect_like_oracle(ours(segments, window), oracle(segments, window),
+                                  inputs(40, 4, 2, 24, 16), type);
+      testing::expect_like_oracle(ours(segments, window), oracle(segments, window),
+                                  inputs(40, 3, 3, 8, 32), type);
+    }
   }
 }
 
 TEST(Attention, GradientsLikeDifferences) {
   testing::expect_gradients_like_differences(ours({0, 3, 5}), inputs(5, 2, 1, 4));
+  testing::expect_gradients_like_differences(ours({0, 1, 7}, 3), inputs(7, 4, 2, 4, 3));
 }
 
 TEST(Attention, PackedEqualsSeparate) {
@@ -86,14 +55,14 @@ TEST(Attention, PackedEqualsSeparate) {
   for (const at::ScalarType type : kTypes) {
     Tensors in = inputs(40, 6, 2, 16);
     for (at::Tensor& x : in) x = x.to(type);
-    const at::Tensor packed = packed_causal_attention(in[0], in[1], in[2], segments, kScale);
+    const at::Tensor packed = packed_causal_attention(in[0], in[1], in[2], segments, {kScale});
     EXPECT_TRUE(packed.is_contiguous());
     for (std::size_t s = 1; s < segments.size(); ++s) {
       const std::int64_t begin = segments[s - 1];
       const std::int64_t length = segments[s] - begin;
       const at::Tensor alone =
           packed_causal_attention(in[0].narrow(0, begin, length), in[1].narrow(0, begin, length),
-                                  in[2].narrow(0, begin, length), Segments{0, length}, kScale);
+                                  in[2].narrow(0, begin, length), Segments{0, length}, {kScale});
       EXPECT_TRUE(at::equal(alone, packed.narrow(0, begin, length))) << s;
     }
   }
@@ -102,13 +71,13 @@ TEST(Attention, PackedEqualsSeparate) {
 TEST(Attention, NothingCrossesABorderOrComesFromTheFuture) {
   Tensors in = inputs(12, 2, 1, 8);
   const Segments segments{0, 4, 12};
-  const at::Tensor before = packed_causal_attention(in[0], in[1], in[2], segments, kScale);
+  const at::Tensor before = packed_causal_attention(in[0], in[1], in[2], segments, {kScale});
   in[1] = in[1].clone();
   in[2] = in[2].clone();
   in[1].narrow(0, 8, 4).fill_(50.0);
   in[2].narrow(0, 8, 4).fill_(1e4);
   in[2].narrow(0, 0, 4).fill_(std::numeric_limits<double>::quiet_NaN());
-  const at::Tensor after = packed_causal_attention(in[0], in[1], in[2], segments, kScale);
+  const at::Tensor after = packed_causal_attention(in[0], in[1], in[2], segments, {kScale});
   EXPECT_TRUE(at::equal(before.narrow(0, 4, 4), after.narrow(0, 4, 4)));
   EXPECT_FALSE(at::equal(before.narrow(0, 8, 4), after.narrow(0, 8, 4)));
 }
@@ -118,10 +87,10 @@ TEST(Attention, GroupedEqualsRepeatedHeads) {
     Tensors in = inputs(33, 6, 2, 16);
     for (at::Tensor& x : in) x = x.to(type);
     const at::Tensor grouped =
-        packed_causal_attention(in[0], in[1], in[2], Segments{0, 33}, kScale);
+        packed_causal_attention(in[0], in[1], in[2], Segments{0, 33}, {kScale});
     const at::Tensor repeated =
         packed_causal_attention(in[0], in[1].repeat_interleave(3, 1), in[2].repeat_interleave(3, 1),
-                                Segments{0, 33}, kScale);
+                                Segments{0, 33}, {kScale});
     EXPECT_TRUE(at::equal(grouped, repeated));
   }
 }
@@ -133,32 +102,43 @@ TEST(Attention, ReadsSlicesOfAFusedProjection) {
   const at::Tensor v = fused.narrow(1, 64, 16).view({20, 2, 8});
   const Segments segments{0, 5, 10, 20};
   EXPECT_TRUE(at::equal(
-      packed_causal_attention(q, k, v, segments, kScale),
-      packed_causal_attention(q.contiguous(), k.contiguous(), v.contiguous(), segments, kScale)));
+      packed_causal_attention(q, k, v, segments, {kScale}),
+      packed_causal_attention(q.contiguous(), k.contiguous(), v.contiguous(), segments, {kScale})));
+}
+
+TEST(Attention, AWindowOfOneIsTheValue) {
+  const Tensors in = inputs(20, 2, 2, 8);
+  const at::Tensor out = packed_causal_attention(in[0], in[1], in[2], Segments{0, 20}, {kScale, 1});
+  testing::expect_close(out, in[2], 1e-14, "value");
 }
 
 TEST(Attention, ASegmentOfOneIsItsValue) {
   const Tensors in = inputs(3, 2, 2, 8);
-  const at::Tensor out = packed_causal_attention(in[0], in[1], in[2], Segments{0, 1, 2, 3}, kScale);
+  const at::Tensor out =
+      packed_causal_attention(in[0], in[1], in[2], Segments{0, 1, 2, 3}, {kScale});
   testing::expect_close(out, in[2], 1e-14, "value");
 }
 
 TEST(Attention, EmptyInputAndEmptySegments) {
   const at::Tensor none = normal({0, 4, 8}, 1).requires_grad_();
-  const at::Tensor out = packed_causal_attention(none, none, none, Segments{0}, kScale);
+  const at::Tensor out = packed_causal_attention(none, none, none, Segments{0}, {kScale});
   EXPECT_EQ(out.sizes(), none.sizes());
   out.sum().backward();
+  const at::Tensor values = normal({0, 2, 5}, 1);
+  EXPECT_EQ(
+      packed_causal_attention(none, none.narrow(1, 0, 2), values, Segments{0}, {kScale}).sizes(),
+      at::IntArrayRef({0, 4, 5}));
   const Tensors in = inputs(6, 2, 2, 8);
   EXPECT_TRUE(
-      at::equal(packed_causal_attention(in[0], in[1], in[2], Segments{0, 0, 2, 2, 6}, kScale),
-                packed_causal_attention(in[0], in[1], in[2], Segments{0, 2, 6}, kScale)));
+      at::equal(packed_causal_attention(in[0], in[1], in[2], Segments{0, 0, 2, 2, 6}, {kScale}),
+                packed_causal_attention(in[0], in[1], in[2], Segments{0, 2, 6}, {kScale})));
 }
 
 TEST(Attention, RefusesWhatDoesNotFit) {
   const Tensors in = inputs(6, 4, 2, 8);
   const auto message = [&](const at::Tensor& k, const Segments& segments) -> std::string {
     try {
-      packed_causal_attention(in[0], k, in[2], segments, kScale);
+      packed_causal_attention(in[0], k, in[2], segments, {kScale});
     } catch (const c10::Error& e) {
       return e.what_without_backtrace();
     }
@@ -172,6 +152,20 @@ TEST(Attention, RefusesWhatDoesNotFit) {
             "packed_causal_attention: `k` is [6, 3, 8], expected [6, a divisor of 4, 8] for `q` "
             "[6, 4, 8]");
   EXPECT_NE(message(in[1], {}), "");
+  const auto refusal = [&](const at::Tensor& v, const AttentionOptions& options) -> std::string {
+    try {
+      packed_causal_attention(in[0], in[1], v, Segments{0, 6}, options);
+    } catch (const c10::Error& e) {
+      return e.what_without_backtrace();
+    }
+    return "";
+  };
+  EXPECT_EQ(refusal(in[2], {kScale, -1}),
+            "packed_causal_attention: `window` is -1, expected a number of keys, or 0 for all");
+  EXPECT_EQ(refusal(in[2], {std::numeric_limits<double>::infinity()}),
+            "packed_causal_attention: `scale` is inf, expected a finite number");
+  EXPECT_EQ(refusal(normal({6, 1, 8}, 1), {kScale}),
+            "packed_causal_attention: `v` is [6, 1, 8], expected [6, 2, Dv] for `k` [6, 2, 8]");
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "ops/cpu/attention_rows.h"
 #include "ops/cpu/scalar_types.h"
 
 namespace distill::ops::cpu {
@@ -105,6 +106,7 @@ struct KernelTable {
   void (*sigmoid)(const float* x, float* out, std::int64_t n);
   void (*to_bf16)(const float* x, Bf16* out, std::int64_t n);
   void (*to_f32)(const Bf16* x, float* out, std::int64_t n);
+  AttentionKernels attention;
 };
 
 }  // namespace distill::ops::cpu

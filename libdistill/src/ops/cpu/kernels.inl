@@ -6,6 +6,7 @@
 #include "ops/cpu/vec_math.inl"
 
 #include "ops/cpu/adamw_kernels.inl"
+#include "ops/cpu/attention_kernels.inl"
 #include "ops/cpu/elementwise_kernels.inl"
 #include "ops/cpu/norm_kernels.inl"
 #include "ops/cpu/rotary_kernels.inl"
@@ -40,6 +41,7 @@ constexpr KernelTable kTable = {
     .sigmoid = &sigmoid_array,
     .to_bf16 = &convert<float, Bf16>,
     .to_f32 = &convert<Bf16, float>,
+    .attention = kAttentionKernels,
 };
 
 }  // namespace distill::ops::cpu::DISTILL_ISA

@@ -127,6 +127,29 @@ DISTILL_INLINE Vec split_exponent(Vec a, Vec& exponent) {
   return {_mm256_castsi256_ps(mantissa)};
 }
 
+/// a rounded to nearest even in the upper half of each lane, the lower half is left over; quiet
+/// NaNs stay as they are.
+DISTILL_INLINE Vec rounded_to_bf16(Vec a) {
+  const __m256i bits = _mm256_castps_si256(a.v);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i step = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+  const __m256i number = _mm256_castps_si256(_mm256_cmp_ps(a.v, a.v, _CMP_ORD_Q));
+  return {_mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_and_si256(step, number)))};
+}
+/// p[i] = the upper half of lane i.
+DISTILL_INLINE void store_high(Bf16* p, Vec a) {
+  const __m256i high = _mm256_srli_epi32(_mm256_castps_si256(a.v), 16);
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(p),
+      _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1)));
+}
+/// p[2 i], p[2 i + 1] = the upper halves of lane i of a and b.
+DISTILL_INLINE void store_high_pairs(Bf16* p, Vec a, Vec b) {
+  const __m256i low = _mm256_srli_epi32(_mm256_castps_si256(a.v), 16);
+  const __m256i high = _mm256_castps_si256(b.v);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_blend_epi16(low, high, 0xaa));
+}
+
 DISTILL_INLINE float sum(Vec a) {
   __m128 x = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
   x = _mm_add_ps(x, _mm_movehl_ps(x, x));

@@ -110,6 +110,27 @@ DISTILL_INLINE Vec split_exponent(Vec a, Vec& exponent) {
   return {_mm512_getmant_ps(a.v, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src)};
 }
 
+/// a rounded to nearest even in the upper half of each lane, the lower half is left over; quiet
+/// NaNs stay as they are.
+DISTILL_INLINE Vec rounded_to_bf16(Vec a) {
+  const __m512i bits = _mm512_castps_si512(a.v);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i step = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+  const __mmask16 number = _mm512_cmp_ps_mask(a.v, a.v, _CMP_ORD_Q);
+  return {_mm512_castsi512_ps(_mm512_mask_add_epi32(bits, number, bits, step))};
+}
+/// p[i] = the upper half of lane i.
+DISTILL_INLINE void store_high(Bf16* p, Vec a) {
+  const __m512i high = _mm512_srli_epi32(_mm512_castps_si512(a.v), 16);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(high));
+}
+/// p[2 i], p[2 i + 1] = the upper halves of lane i of a and b.
+DISTILL_INLINE void store_high_pairs(Bf16* p, Vec a, Vec b) {
+  const __m512i low = _mm512_srli_epi32(_mm512_castps_si512(a.v), 16);
+  const __m512i high = _mm512_castps_si512(b.v);
+  _mm512_storeu_si512(p, _mm512_mask_blend_epi16(0xaaaaaaaa, low, high));
+}
+
 DISTILL_INLINE float sum(Vec a) {
   return _mm512_reduce_add_ps(a.v);
 }

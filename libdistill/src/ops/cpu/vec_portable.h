@@ -127,6 +127,26 @@ DISTILL_INLINE Vec split_exponent(Vec a, Vec& exponent) {
   return {reinterpret_cast<Float4>((bits & 0x7fffff) | 0x3f800000)};
 }
 
+/// a rounded to nearest even in the upper half of each lane, the lower half is left over; quiet
+/// NaNs stay as they are.
+DISTILL_INLINE Vec rounded_to_bf16(Vec a) {
+  const Uint4 bits = reinterpret_cast<Uint4>(a.v);
+  const Uint4 number = reinterpret_cast<Uint4>(a.v == a.v);
+  return {reinterpret_cast<Float4>(bits + (number & (((bits >> 16) & 1U) + 0x7fffU)))};
+}
+/// p[i] = the upper half of lane i.
+DISTILL_INLINE void store_high(Bf16* p, Vec a) {
+  const Uint4 bits = reinterpret_cast<Uint4>(a.v) >> 16;
+  for (int i = 0; i < 4; ++i) p[i].bits = static_cast<std::uint16_t>(bits[i]);
+}
+/// p[2 i], p[2 i + 1] = the upper halves of lane i of a and b.
+DISTILL_INLINE void store_high_pairs(Bf16* p, Vec a, Vec b) {
+  const Uint4 low = reinterpret_cast<Uint4>(a.v) >> 16;
+  const Uint4 high = reinterpret_cast<Uint4>(b.v) & 0xffff0000U;
+  const Uint4 pairs = low | high;
+  __builtin_memcpy(p, &pairs, sizeof pairs);
+}
+
 DISTILL_INLINE float sum(Vec a) {
   return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]);
 }

@@ -1,0 +1,80 @@
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/softmax.h>
+#include <c10/core/GradMode.h>
+
+#include <distill/ops/attention.h>
+
+#include "ops/attention_brgemm.h"
+#include "ops/attention_checks.h"
+
+namespace distill::ops {
+namespace {
+
+constexpr const char* kOp = "cached_attention";
+
+void check(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  check_queries(q, k, v, kOp);
+  TORCH_CHECK(k.dim() == 3 && k.size(1) >= q.size(0) && k.size(2) == q.size(2) && k.size(0) > 0 &&
+                  q.size(1) % k.size(0) == 0,
+              kOp, ": `k` is ", k.sizes(), ", expected [a divisor of ", q.size(1), ", at least ",
+              q.size(0), ", ", q.size(2), "] for `q` ", q.sizes());
+  TORCH_CHECK(v.dim() == 3 && v.size(0) == k.size(0) && v.size(1) == k.size(1), kOp, ": `v` is ",
+              v.sizes(), ", expected [", k.size(0), ", ", k.size(1), ", Dv] for `k` ", k.sizes());
+}
+
+/// True where query i, at position total - n + i, must not look: [n, total].
+at::Tensor hidden_keys(std::int64_t n, std::int64_t total, std::int64_t window) {
+  const at::Tensor all = at::ones({n, total}, at::kBool);
+  const at::Tensor future = all.triu(total - n + 1);
+  return window > 0 ? future.logical_or(all.tril(total - n - window)) : future;
+}
+
+/// For types and machines without the fused kernel.
+at::Tensor composed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                    const AttentionOptions& options) {
+  const std::int64_t n = q.size(0), heads = q.size(1), size = q.size(2);
+  const std::int64_t kv_heads = k.size(0), total = k.size(1), group = heads / kv_heads;
+  const at::ScalarType type = accumulator_type(q.scalar_type());
+  const at::Tensor queries = (q.to(type) * options.scale)
+                                 .reshape({n, kv_heads, group, size})
+                                 .permute({1, 2, 0, 3})
+                                 .reshape({kv_heads, group * n, size});
+  at::Tensor scores = at::bmm(queries, k.to(type).transpose(1, 2));
+  if (n > 1) {
+    scores.view({kv_heads, group, n, total})
+        .masked_fill_(hidden_keys(n, total, options.window),
+                      -std::numeric_limits<double>::infinity());
+  }
+  return at::bmm(at::softmax(scores, -1), v.to(type))
+      .view({kv_heads, group, n, v.size(2)})
+      .permute({2, 0, 1, 3})
+      .reshape({n, heads, v.size(2)})
+      .to(q.scalar_type());
+}
+
+}  // namespace
+
+at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                            const AttentionOptions& options) {
+  check(q, k, v);
+  check_options(options, kOp);
+  const c10::NoGradGuard no_graph;
+  const std::int64_t n = q.size(0);
+  // Keys that are behind the first query's window are behind everyone's.
+  const std::int64_t seen =
+      options.window > 0 ? std::min(k.size(1), options.window + n - 1) : k.size(1);
+  const auto newest = [&](const at::Tensor& x) { return x.narrow(1, x.size(1) - seen, seen); };
+  const std::array<std::int64_t, 2> segments{0, seen};
+  const AttentionProblem problem{
+      q, newest(k).transpose(0, 1), newest(v).transpose(0, 1), segments, options, seen - n};
+  if (brgemm_attention_fits(problem)) return brgemm_attention(problem).output;
+  return composed(q, newest(k), newest(v), options);
+}
+
+}  // namespace distill::ops

@@ -1,0 +1,88 @@
+#include <limits>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
+
+#include "attention_oracle.h"
+
+namespace distill::ops {
+namespace {
+
+using namespace attention_test;
+
+struct Case {
+  std::int64_t total, heads, kv_heads, size, value_size, window;
+};
+constexpr Case kCases[] = {{1, 2, 1, 8, 8, 0},      {70, 9, 3, 64, 64, 0},  {300, 6, 2, 32, 16, 0},
+                           {150, 4, 4, 16, 16, 20}, {260, 4, 1, 48, 32, 1}, {129, 16, 1, 72, 64, 0},
+                           {40, 4, 2, 7, 5, 6}};
+
+double tolerance(at::ScalarType type) {
+  return type == at::kBFloat16 ? 0.012 : testing::tolerance(type);
+}
+
+/// As a cache holds them: [kv_heads, capacity, size], the first `total` in use.
+at::Tensor in_cache(const at::Tensor& x) {
+  at::Tensor cache = at::empty({x.size(1), x.size(0) + 13, x.size(2)}, x.options());
+  cache.fill_(std::numeric_limits<double>::quiet_NaN());
+  cache.narrow(1, 0, x.size(0)).copy_(x.transpose(0, 1));
+  return cache.narrow(1, 0, x.size(0));
+}
+
+TEST(CachedAttention, IsTheEndOfTheWhole) {
+  for (const Case& c : kCases) {
+    for (const at::ScalarType type : {at::kFloat, at::kDouble, at::kBFloat16}) {
+      Tensors in = inputs(c.total, c.heads, c.kv_heads, c.size, c.value_size);
+      for (at::Tensor& x : in) x = x.to(type);
+      const at::Tensor whole = oracle({0, c.total}, c.window)(
+          {in[0].to(at::kDouble), in[1].to(at::kDouble), in[2].to(at::kDouble)})[0];
+      for (const std::int64_t n : {std::int64_t{1}, std::int64_t{2}, c.total / 2, c.total}) {
+        if (n < 1 || n > c.total) continue;
+        const at::Tensor got = cached_attention(in[0].narrow(0, c.total - n, n), in_cache(in[1]),
+                                                in_cache(in[2]), {kScale, c.window});
+        EXPECT_EQ(got.scalar_type(), type);
+        testing::expect_close(got.to(at::kDouble), whole.narrow(0, c.total - n, n), tolerance(type),
+                              "n " + std::to_string(n));
+      }
+    }
+  }
+}
+
+TEST(CachedAttention, NoQueries) {
+  const Tensors in = inputs(5, 4, 2, 8);
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor got =
+        cached_attention(in[0].narrow(0, 0, 0).to(type), in_cache(in[1]).to(type),
+                         in_cache(in[2]).to(type), {kScale});
+    EXPECT_EQ(got.sizes(), at::IntArrayRef({0, 4, 8}));
+  }
+}
+
+TEST(CachedAttention, RecordsNoGraph) {
+  Tensors in = inputs(5, 4, 2, 8);
+  in[0].requires_grad_();
+  EXPECT_FALSE(cached_attention(in[0], in_cache(in[1]), in_cache(in[2]), {kScale}).requires_grad());
+}
+
+TEST(CachedAttention, RefusesWhatDoesNotFit) {
+  const Tensors in = inputs(5, 4, 2, 8);
+  const auto message = [&](std::int64_t keys, const AttentionOptions& options) -> std::string {
+    try {
+      cached_attention(in[0], in_cache(in[1]).narrow(1, 0, keys), in_cache(in[2]), options);
+    } catch (const c10::Error& e) {
+      return e.what_without_backtrace();
+    }
+    return "";
+  };
+  EXPECT_EQ(message(4, {kScale}),
+            "cached_attention: `k` is [2, 4, 8], expected [a divisor of 4, at least 5, 8] for `q` "
+            "[5, 4, 8]");
+  EXPECT_EQ(message(5, {kScale, -2}),
+            "cached_attention: `window` is -2, expected a number of keys, or 0 for all");
+}
+
+}  // namespace
+}  // namespace distill::ops
