@@ -4,6 +4,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 
+#include <distill/core/strings.h>
 #include <distill/io/safetensors.h>
 
 #include "integration/tiny_run.h"
@@ -153,6 +154,27 @@ TEST(Distill, InspectSaysWhatThingsAre) {
   ASSERT_EQ(data.exit_code, 0) << data.err;
   EXPECT_NE(data.out.find("18"), std::string::npos) << data.out;
   EXPECT_EQ(distill({"inspect", "/nowhere"}).exit_code, 2);
+}
+
+TEST(Distill, InspectCountsParametersOfAConfigAlone) {
+  const TempFolder folder;
+  const auto source = fs::path(DISTILL_SOURCE_DIR) / "tests/reference/families/qwen3_moe";
+  fs::copy_file(source / "config.json", folder / "config.json");
+  const std::string path = folder.path().string();
+  const auto result = distill({"inspect", path, "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  // 6 of 8 experts, of three 32 x 12 matrices each, rest.
+  const auto weights = io::SafetensorsFile::open(source / "model.safetensors");
+  std::int64_t total = 0;
+  for (const auto& entry : weights.entries()) total += weights.tensor(entry).numel();
+  EXPECT_NE(result.out.find("\"" + core::with_thousands(total) + "\""), std::string::npos)
+      << result.out;
+  EXPECT_NE(result.out.find("\"" + core::with_thousands(total - 6 * 3 * 32 * 12) + "\""),
+            std::string::npos)
+      << result.out;
+  const auto checked = distill({"inspect", path, "--check"});
+  EXPECT_EQ(checked.exit_code, 2);
+  EXPECT_NE(checked.err.find("holds neither"), std::string::npos) << checked.err;
 }
 
 TEST(Distill, InspectListsEveryProblem) {

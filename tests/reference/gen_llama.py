@@ -5,7 +5,7 @@ Each CASE holds config.json, model.safetensors and reference.safetensors (fp32, 
   ids_K          int64, sequences of 1, 7 and 150 ids
   logits_K       [len, vocabulary]
   NAME.grad      gradient of the sum over sequences of the mean next-token loss
-  greedy         20 ids that follow ids_1
+  greedy         64 ids that follow ids_1
 Script, versions and seed are in the metadata of reference.safetensors.
 """
 
@@ -71,7 +71,7 @@ def reference(model, generator):
         result[name + ".grad"] = parameter.grad
     ids = result["ids_1"][None]
     with torch.no_grad():
-        for _ in range(20):
+        for _ in range(64):
             ids = torch.cat([ids, model(ids, use_cache=False).logits[:, -1].argmax(-1, keepdim=True)], 1)
     result["greedy"] = ids[0, LENGTHS[1]:]
     return {name: tensor.clone().contiguous() for name, tensor in result.items()}

@@ -19,6 +19,12 @@ inline std::filesystem::path tiny_llama(const std::string& name) {
   return std::filesystem::path(DISTILL_SOURCE_DIR) / "tests/reference/llama" / name;
 }
 
+/// The folder of a tiny model of any family (also tests/reference/gen_families.py).
+inline std::filesystem::path tiny_model(const std::string& name) {
+  const auto other = std::filesystem::path(DISTILL_SOURCE_DIR) / "tests/reference/families" / name;
+  return std::filesystem::is_directory(other) ? other : tiny_llama(name);
+}
+
 /// Every tensor of a safetensors file.
 inline std::map<std::string, at::Tensor> read_tensors(const std::filesystem::path& path) {
   std::map<std::string, at::Tensor> tensors;

@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <map>
 
 #include <ATen/core/Tensor.h>
 
+#include <distill/core/error.h>
 #include <distill/core/strings.h>
 #include <distill/io/json_value.h>
 #include <distill/io/safetensors.h>
@@ -19,7 +21,7 @@ namespace {
 
 struct WeightTotals {
   std::int64_t tensors = 0;
-  std::uint64_t parameters = 0;
+  std::uint64_t parameters = 0;  ///< as far as they are stored as plain numbers
   std::uint64_t bytes = 0;
   std::map<std::string, std::int64_t> dtypes;
 
@@ -37,8 +39,12 @@ struct WeightTotals {
       kinds += core::concat(kinds.empty() ? "" : ", ", dtype, " (", count, ")");
     }
     inspection.facts.emplace_back("tensors", core::concat(tensors, ": ", kinds));
-    inspection.facts.emplace_back("parameters",
-                                  core::with_thousands(static_cast<std::int64_t>(parameters)));
+    const bool told = std::any_of(inspection.facts.begin(), inspection.facts.end(),
+                                  [](const auto& fact) { return fact.first == "parameters"; });
+    if (!told) {
+      inspection.facts.emplace_back("parameters",
+                                    core::with_thousands(static_cast<std::int64_t>(parameters)));
+    }
     inspection.facts.emplace_back("weights", core::human_bytes(bytes));
   }
 };
@@ -52,6 +58,31 @@ void describe_config(const fs::path& folder, Inspection& inspection) {
     if (config.has(key))
       inspection.facts.emplace_back(key, std::to_string(config.at(key).as_int()));
   }
+}
+
+/// Sizes that follow from config.json, whether the weights are there or not.
+void describe_parameters(const fs::path& folder, Inspection& inspection) {
+  const models::ModelShape shape = models::describe_causal_lm(folder, {}).shape;
+  inspection.facts.emplace_back("parameters", core::with_thousands(shape.num_parameters));
+  if (shape.num_active_parameters != shape.num_parameters) {
+    inspection.facts.emplace_back("active parameters",
+                                  core::with_thousands(shape.num_active_parameters));
+  }
+  const auto bf16 = 2 * static_cast<std::uint64_t>(shape.num_parameters);
+  inspection.facts.emplace_back("in memory", core::concat(core::human_bytes(bf16), " in bf16, ",
+                                                          core::human_bytes(2 * bf16), " in fp32"));
+}
+
+/// Nothing but a config.json, which is enough to plan with.
+bool is_config_only(const fs::path& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    for (const char* part : {".safetensors", ".bin", "tokenizer"}) {
+      if (name.find(part) != std::string::npos) return false;
+    }
+  }
+  return true;
 }
 
 void describe_text(const fs::path& folder, Inspection& inspection) {
@@ -74,7 +105,18 @@ void add_value_problems(const io::SafetensorsFile& file, Inspection& inspection)
 Inspection inspect_model_folder(const InspectOptions& options) {
   Inspection inspection;
   inspection.kind = "model folder";
-  collect_problem(inspection, [&] { describe_config(options.path, inspection); });
+  collect_problem(inspection, [&] {
+    describe_config(options.path, inspection);
+    try {
+      describe_parameters(options.path, inspection);
+    } catch (const UnsupportedError& error) {
+      inspection.facts.emplace_back("not supported", error.what());
+    }
+  });
+  if (!options.check && is_config_only(options.path)) {
+    inspection.facts.emplace_back("weights", "none, config.json alone");
+    return inspection;
+  }
   collect_problem(inspection, [&] {
     const auto folder = io::SafetensorsFolder::open(options.path);
     WeightTotals totals;

@@ -15,11 +15,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
+EmptyModel build_empty(const io::JsonCursor& config, std::span<const std::int64_t> keep_layers) {
+  return find_family(config).build(config, keep_layers);
+}
+
 EmptyModel build_empty(const fs::path& folder, std::span<const std::int64_t> keep_layers) {
   const fs::path path = folder / "config.json";
   const io::JsonValue json = io::read_json_file(path);
-  const io::JsonCursor config(json, path.string());
-  return find_family(config).build(config, keep_layers);
+  return build_empty(io::JsonCursor(json, path.string()), keep_layers);
 }
 
 bool can_hold_nan(c10::ScalarType dtype) {
@@ -31,6 +34,22 @@ bool can_hold_nan(c10::ScalarType dtype) {
 
 void check_config(const fs::path& folder) {
   build_empty(folder, {});
+}
+
+ModelDescription describe_causal_lm(const fs::path& folder,
+                                    std::span<const std::int64_t> keep_layers) {
+  const fs::path path = folder / "config.json";
+  const io::JsonValue json = io::read_json_file(path);
+  const io::JsonCursor config(json, path.string());
+  const EmptyModel model = build_empty(config, keep_layers);
+  ModelDescription description;
+  description.family = config.at("model_type").as_string();
+  description.shape = model.model->shape();
+  description.source_layers = config.at("num_hidden_layers").as_int();
+  for (const ParameterSlot& slot : model.slots) {
+    if (!slot.buffer) description.parameters.push_back({slot.name(), slot.shape});
+  }
+  return description;
 }
 
 void check_causal_lm(const fs::path& folder, std::span<const std::int64_t> keep_layers) {

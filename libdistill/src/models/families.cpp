@@ -7,14 +7,25 @@
 #include <distill/core/error.h>
 #include <distill/core/strings.h>
 
+#include "models/deepseek/deepseek.h"
 #include "models/llama/llama.h"
+#include "models/mistral/mistral.h"
+#include "models/qwen2/qwen2.h"
+#include "models/qwen3/qwen3.h"
+#include "models/qwen3_moe/qwen3_moe.h"
 
 namespace distill::models {
 
 namespace {
 
 constexpr std::array kFamilies = {
+    Family{"deepseek_v2", "DeepseekV2ForCausalLM", &deepseek::build_v2},
+    Family{"deepseek_v3", "DeepseekV3ForCausalLM", &deepseek::build_v3},
     Family{"llama", "LlamaForCausalLM", &llama::build},
+    Family{"mistral", "MistralForCausalLM", &mistral::build},
+    Family{"qwen2", "Qwen2ForCausalLM", &qwen2::build},
+    Family{"qwen3", "Qwen3ForCausalLM", &qwen3::build},
+    Family{"qwen3_moe", "Qwen3MoeForCausalLM", &qwen3_moe::build},
 };
 
 std::string known_types() {

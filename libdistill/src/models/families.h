@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,16 +11,25 @@
 #include <distill/io/json_value.h>
 #include <distill/models/causal_lm.h>
 
+#include "models/fp8_config.h"
 #include "models/parameter_slot.h"
 
 namespace distill::models {
+
+/// Weights that files may hold but the model does not use.
+struct SkippedWeights {
+  std::string prefix;  ///< of their names
+  std::string what;    ///< for people
+};
 
 /// A model that has every shape but no weights yet.
 struct EmptyModel {
   std::shared_ptr<CausalLm> model;
   std::vector<ParameterSlot> slots;         ///< of the kept layers; point into `model`
   std::vector<std::int64_t> source_layers;  ///< the folder's layer that each kept layer comes from
-  std::int64_t num_source_layers = 0;
+  std::vector<std::string> names_left_out;  ///< weights of the folder's other layers
+  std::vector<SkippedWeights> skipped;
+  std::optional<Fp8Block> fp8_block;  ///< matrices may be stored so
   /// Empty, or the name of a head that is the embedding: a file may hold it as well.
   std::string tied_head;
   std::string tied_to;

@@ -1,5 +1,8 @@
 #include <distill/models/load.h>
 
+#include <map>
+#include <string>
+
 #include <ATen/TensorOperators.h>
 
 #include <distill/core/error.h>
@@ -9,6 +12,7 @@
 
 #include "models/families.h"
 #include "models/finite.h"
+#include "models/fp8_weights.h"
 #include "models/match_weights.h"
 
 namespace distill::models {
@@ -17,16 +21,36 @@ namespace fs = std::filesystem;
 
 namespace {
 
-at::Tensor read_weight(const io::SafetensorsFolder::Location& source, const LoadOptions& options) {
-  const at::Tensor stored = source.file->tensor(*source.entry);
-  at::Tensor weight = stored.to(options.dtype, /*non_blocking=*/false, /*copy=*/options.writable);
+at::Tensor read_weight(const EmptyModel& model, const MatchedWeight& match,
+                       const LoadOptions& options) {
+  const auto& [file, entry] = match.source;
+  const c10::ScalarType dtype = match.slot->buffer ? c10::ScalarType::Float : options.dtype;
+  const at::Tensor stored = file->tensor(*entry);
+  const at::Tensor weight =
+      match.scale ? dequantise(stored, match.scale->file->tensor(*match.scale->entry),
+                               *model.fp8_block, dtype)
+                  : stored.to(dtype, /*non_blocking=*/false, /*copy=*/options.writable);
   if (options.check_finite && !all_finite(weight)) {
-    fail<FormatError>(source.file->path().string(), ": `", source.entry->name, "` holds NaN or Inf",
-                      all_finite(stored) ? " after conversion to " : "",
-                      all_finite(stored) ? c10::toString(options.dtype) : "",
+    const bool converted = !match.scale && all_finite(stored);
+    fail<FormatError>(file->path().string(), ": `", entry->name, "` holds NaN or Inf",
+                      converted ? " after conversion to " : "",
+                      converted ? c10::toString(dtype) : "",
                       "; the weights are damaged or of a failed run");
   }
   return weight;
+}
+
+/// One line for each thing that the folder holds and the model leaves out.
+void note_skipped(const EmptyModel& model, const io::SafetensorsFolder& weights,
+                  const fs::path& folder, core::Logger& log) {
+  std::map<std::string, std::int64_t> counts;
+  for (const auto& [name, location] : weights.tensors()) {
+    const SkippedWeights* skipped = skipped_by(model, name);
+    if (skipped != nullptr) ++counts[core::concat(skipped->what, " (", skipped->prefix, "*)")];
+  }
+  for (const auto& [what, count] : counts) {
+    log.info(folder.string(), ": the ", count, " tensors of a ", what, " are left out");
+  }
 }
 
 }  // namespace
@@ -44,8 +68,9 @@ std::shared_ptr<CausalLm> load_causal_lm(const fs::path& folder, const LoadOptio
   const auto matches = match_weights(model, weights, folder);
   check_tied_head(model, weights);
   for (const MatchedWeight& match : matches) {
-    *match.slot->tensor = read_weight(match.source, options);
+    *match.slot->tensor = read_weight(model, match, options);
   }
+  if (options.log != nullptr) note_skipped(model, weights, folder, *options.log);
   return model.model;
 }
 

@@ -1,7 +1,9 @@
 #include "models/match_weights.h"
 
-#include <set>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_set>
 
 #include <ATen/ops/equal.h>
 
@@ -31,26 +33,47 @@ std::string group(const std::vector<std::string>& items, const char* what) {
   return text + (items.size() > kShown ? ", ...)" : ")");
 }
 
-/// Names that files may hold although no slot wants them.
-bool is_harmless(const std::string& name, const EmptyModel& model) {
-  return name.ends_with("rotary_emb.inv_freq") || name == model.tied_head;
+constexpr std::string_view kScaleSuffix = "_scale_inv";
+
+bool is_fp8(const Location& source) {
+  return source.entry->dtype == c10::ScalarType::Float8_e4m3fn;
 }
 
-/// Every name the whole folder may hold, dropped layers included.
-std::set<std::string> known_names(const EmptyModel& model) {
-  std::set<std::string> names;
-  for (const ParameterSlot& slot : model.slots) {
-    if (slot.layer < 0) names.insert(slot.name());
-    if (slot.layer != 0) continue;
-    for (std::int64_t i = 0; i < model.num_source_layers; ++i) names.insert(slot.name_in_layer(i));
+/// The names that a folder may hold.
+class KnownNames {
+ public:
+  KnownNames(const EmptyModel& model, const io::SafetensorsFolder& weights)
+      : model_(model), weights_(weights) {
+    for (const ParameterSlot& slot : model.slots) names_.insert(source_name(model, slot));
+    names_.insert(model.names_left_out.begin(), model.names_left_out.end());
   }
-  return names;
-}
 
-std::string source_name(const EmptyModel& model, const ParameterSlot& slot) {
-  if (slot.layer < 0) return slot.name();
-  return slot.name_in_layer(model.source_layers[static_cast<std::size_t>(slot.layer)]);
-}
+  bool contains(const std::string& name) const {
+    return names_.contains(name) || is_harmless(name) || is_scale(name) ||
+           skipped_by(model_, name) != nullptr;
+  }
+
+  static std::string source_name(const EmptyModel& model, const ParameterSlot& slot) {
+    if (slot.layer < 0) return slot.name();
+    return slot.name_in_layer(model.source_layers[static_cast<std::size_t>(slot.layer)]);
+  }
+
+ private:
+  bool is_harmless(const std::string& name) const {
+    return name.ends_with("rotary_emb.inv_freq") || name == model_.tied_head;
+  }
+  /// The scales of a matrix that is known and stored in 8 bits.
+  bool is_scale(const std::string& name) const {
+    if (!model_.fp8_block || !name.ends_with(kScaleSuffix)) return false;
+    const std::string base = name.substr(0, name.size() - kScaleSuffix.size());
+    const auto found = weights_.tensors().find(base);
+    return names_.contains(base) && found != weights_.tensors().end() && is_fp8(found->second);
+  }
+
+  const EmptyModel& model_;
+  const io::SafetensorsFolder& weights_;
+  std::unordered_set<std::string> names_;
+};
 
 void require_floating(const Location& source) {
   switch (source.entry->dtype) {
@@ -63,8 +86,18 @@ void require_floating(const Location& source) {
       fail<UnsupportedError>(source.file->path().string(), ": `",
                              core::printable(source.entry->name), "` has dtype ",
                              c10::toString(source.entry->dtype),
-                             ", supported are float32, bfloat16, float16 and float64");
+                             ", supported are float32, bfloat16, float16 and float64, and "
+                             "float8_e4m3fn with scales that config.json describes");
   }
+}
+
+void require_dtypes(const MatchedWeight& match) {
+  if (!match.scale) return require_floating(match.source);
+  require_floating(*match.scale);
+}
+
+std::int64_t blocks(std::int64_t size, std::int64_t block) {
+  return size / block + (size % block != 0 ? 1 : 0);
 }
 
 /// What does not fit, by kind.
@@ -91,28 +124,44 @@ std::vector<MatchedWeight> match_weights(const EmptyModel& model,
                                          const std::filesystem::path& folder) {
   std::vector<MatchedWeight> matches;
   Mismatch mismatch;
-  for (const ParameterSlot& slot : model.slots) {
-    const std::string name = source_name(model, slot);
+  /// The tensor of that name and shape; nothing when something does not fit.
+  const auto find = [&](const std::string& name,
+                        const std::vector<std::int64_t>& shape) -> std::optional<Location> {
     const auto found = weights.tensors().find(name);
     if (found == weights.tensors().end()) {
       mismatch.missing.push_back(name);
-    } else if (found->second.entry->shape != slot.shape) {
-      mismatch.misshaped.push_back(core::concat(name, " is ",
-                                                shape_text(found->second.entry->shape),
-                                                ", expected ", shape_text(slot.shape)));
+    } else if (found->second.entry->shape != shape) {
+      mismatch.misshaped.push_back(core::concat(
+          name, " is ", shape_text(found->second.entry->shape), ", expected ", shape_text(shape)));
     } else {
-      matches.push_back({&slot, found->second});
+      return found->second;
     }
+    return std::nullopt;
+  };
+  for (const ParameterSlot& slot : model.slots) {
+    const std::string name = KnownNames::source_name(model, slot);
+    const auto source = find(name, slot.shape);
+    if (!source) continue;
+    matches.push_back({&slot, *source, {}});
+    if (!model.fp8_block || !is_fp8(*source) || slot.shape.size() != 2) continue;
+    matches.back().scale =
+        find(name + std::string(kScaleSuffix), {blocks(slot.shape[0], model.fp8_block->rows),
+                                                blocks(slot.shape[1], model.fp8_block->columns)});
   }
-  const std::set<std::string> known = known_names(model);
+  const KnownNames known(model, weights);
   for (const auto& [name, location] : weights.tensors()) {
-    if (!known.contains(name) && !is_harmless(name, model)) {
-      mismatch.surplus.push_back(core::printable(name));
-    }
+    if (!known.contains(name)) mismatch.surplus.push_back(core::printable(name));
   }
   mismatch.report(folder);
-  for (const MatchedWeight& match : matches) require_floating(match.source);
+  for (const MatchedWeight& match : matches) require_dtypes(match);
   return matches;
+}
+
+const SkippedWeights* skipped_by(const EmptyModel& model, const std::string& name) {
+  for (const SkippedWeights& skipped : model.skipped) {
+    if (name.starts_with(skipped.prefix)) return &skipped;
+  }
+  return nullptr;
 }
 
 void check_tied_head(const EmptyModel& model, const io::SafetensorsFolder& weights) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include <distill/io/safetensors.h>
@@ -13,6 +15,7 @@ namespace distill::models {
 struct MatchedWeight {
   const ParameterSlot* slot;
   io::SafetensorsFolder::Location source;
+  std::optional<io::SafetensorsFolder::Location> scale;  ///< of each block, for 8-bit weights
 };
 
 /// Finds every slot's tensor by name and shape, before anything is allocated. Throws FormatError
@@ -21,6 +24,9 @@ struct MatchedWeight {
 std::vector<MatchedWeight> match_weights(const EmptyModel& model,
                                          const io::SafetensorsFolder& weights,
                                          const std::filesystem::path& folder);
+
+/// What the tensor of this name belongs to when the model leaves it out on purpose, else null.
+const SkippedWeights* skipped_by(const EmptyModel& model, const std::string& name);
 
 /// A file may hold a tied head as well, when it is the embedding. Throws FormatError when they
 /// differ.

@@ -15,6 +15,8 @@ struct ParameterSlot {
   std::int64_t layer = -1;  ///< -1: outside the layers
   std::vector<std::int64_t> shape;
   at::Tensor* tensor = nullptr;
+  bool buffer = false;  ///< no parameter: see CausalLm::buffers
+  bool idle = false;    ///< of an expert beyond the number that a token passes
 
   std::string name() const { return name_in_layer(layer); }
   /// The same weight of another layer.

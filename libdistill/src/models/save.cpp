@@ -77,6 +77,9 @@ std::vector<io::NamedTensor> weights_of(const CausalLm& model, c10::ScalarType d
   for (const NamedParameter& parameter : model.parameters()) {
     tensors.emplace_back(parameter.name, parameter.tensor.detach().to(dtype));
   }
+  for (const NamedParameter& buffer : model.buffers()) {
+    tensors.emplace_back(buffer.name, buffer.tensor.detach());
+  }
   return tensors;
 }
 
@@ -88,8 +91,7 @@ void save_causal_lm(const CausalLm& model, const fs::path& folder, const SaveOpt
     fail<InputError>(target.string(), ": exists already; choose another folder or remove it");
   }
   const auto dtype = options.dtype.value_or(model.parameters().front().tensor.scalar_type());
-  const std::string config =
-      saved_config(options.base_folder / "config.json", model.shape(), dtype);
+  const std::string config = saved_config(options.base_folder / "config.json", model, dtype);
   PendingFolder pending(target);
   core::write_file_atomically(pending.path() / "config.json", config);
   copy_companions(options.base_folder, pending.path());

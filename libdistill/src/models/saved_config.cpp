@@ -1,5 +1,7 @@
 #include "models/saved_config.h"
 
+#include <map>
+#include <string>
 #include <string_view>
 #include <variant>
 
@@ -70,26 +72,35 @@ void require_same_model(const io::JsonCursor& config, const ModelShape& shape) {
 
 }  // namespace
 
-std::string saved_config(const std::filesystem::path& base, const ModelShape& shape,
+std::string saved_config(const std::filesystem::path& base, const CausalLm& model,
                          c10::ScalarType dtype) {
   const io::JsonValue json = io::read_json_file(base);
   const io::JsonCursor config(json, base.string());
-  require_same_model(config, shape);
+  require_same_model(config, model.shape());
+  const std::string dtype_json = core::concat('"', dtype_name(dtype), '"');
+  std::map<std::string, std::string> changes;
+  for (const ConfigChange& change : model.config_changes()) changes[change.key] = change.json;
+  changes["num_hidden_layers"] = std::to_string(model.shape().num_layers);
+  const bool newer = config.as_object().find("dtype") != nullptr;
+  if (newer) changes["dtype"] = dtype_json;
+  if (!newer || config.as_object().find("torch_dtype") != nullptr) {
+    changes["torch_dtype"] = dtype_json;
+  }
   core::JsonWriter out(2);
   out.begin_object();
-  bool names_dtype = false;
   for (const auto& [name, value] : config.as_object().members()) {
-    out.key(name);
-    if (name == "num_hidden_layers") {
-      out.value(shape.num_layers);
-    } else if (name == "torch_dtype" || name == "dtype") {
-      out.value(dtype_name(dtype));
-      names_dtype = true;
-    } else {
+    const auto change = changes.find(name);
+    if (change == changes.end()) {
+      out.key(name);
       write_value(out, value);
+    } else {
+      if (!change->second.empty()) out.key(name).raw(change->second);
+      changes.erase(change);
     }
   }
-  if (!names_dtype) out.member("torch_dtype", dtype_name(dtype));
+  for (const auto& [name, text] : changes) {
+    if (!text.empty()) out.key(name).raw(text);
+  }
   out.end_object();
   return out.text() + "\n";
 }

@@ -3,35 +3,44 @@
 #include <algorithm>
 
 #include <ATen/ops/empty.h>
+#include <c10/util/Exception.h>
 
 namespace distill::nn {
 
 namespace {
+
 constexpr std::int64_t kFirstCapacity = 64;
+
 }  // namespace
 
 KvCache::KvCache(const KvCacheShape& shape)
     : shape_(shape), layers_(static_cast<std::size_t>(shape.num_layers)) {}
 
-void KvCache::reserve(Layer& layer, std::int64_t tokens) const {
-  const std::int64_t capacity = layer.k.defined() ? layer.k.size(1) : 0;
-  if (tokens <= capacity) return;
-  const std::int64_t larger = std::max({tokens, 2 * capacity, kFirstCapacity});
-  for (at::Tensor* held : {&layer.k, &layer.v}) {
-    at::Tensor grown = at::empty({shape_.kv_heads, larger, shape_.head_dim}, shape_.options);
-    if (length_ > 0) grown.narrow(1, 0, length_).copy_(held->narrow(1, 0, length_));
-    *held = std::move(grown);
+at::Tensor KvCache::append_to(at::Tensor& held, const at::Tensor& added) const {
+  const std::int64_t count = added.size(0), tokens = length_ + count;
+  const std::int64_t capacity = held.defined() ? held.size(1) : 0;
+  if (tokens > capacity) {
+    const std::int64_t larger = std::max({tokens, 2 * capacity, kFirstCapacity});
+    at::Tensor grown = at::empty({shape_.kv_heads, larger, added.size(2)}, shape_.options);
+    if (length_ > 0) grown.narrow(1, 0, length_).copy_(held.narrow(1, 0, length_));
+    held = std::move(grown);
   }
+  held.narrow(1, length_, count).copy_(added.transpose(0, 1));
+  return held.narrow(1, 0, tokens);
 }
 
 std::pair<at::Tensor, at::Tensor> KvCache::append(std::int64_t layer, const at::Tensor& k,
                                                   const at::Tensor& v) {
+  TORCH_CHECK(k.size(2) == shape_.head_dim && v.size(2) == shape_.value_dim.value_or(k.size(2)),
+              "KvCache: keys of ", k.size(2), " and values of ", v.size(2), " do not fit");
   Layer& held = layers_.at(static_cast<std::size_t>(layer));
-  const std::int64_t count = k.size(0);
-  reserve(held, length_ + count);
-  held.k.narrow(1, length_, count).copy_(k.transpose(0, 1));
-  held.v.narrow(1, length_, count).copy_(v.transpose(0, 1));
-  return {held.k.narrow(1, 0, length_ + count), held.v.narrow(1, 0, length_ + count)};
+  return {append_to(held.k, k), append_to(held.v, v)};
+}
+
+at::Tensor KvCache::append(std::int64_t layer, const at::Tensor& k) {
+  TORCH_CHECK(k.size(2) == shape_.head_dim && shape_.value_dim == 0, "KvCache: keys of ", k.size(2),
+              " without values do not fit");
+  return append_to(layers_.at(static_cast<std::size_t>(layer)).k, k);
 }
 
 }  // namespace distill::nn

@@ -26,8 +26,12 @@ std::string percent(std::int64_t part, std::int64_t whole) {
 }
 
 std::string model_line(const recipe::ModelFacts& model) {
-  std::string text = concat(model.folder.string(), ": ", with_thousands(model.num_parameters),
-                            " parameters, ", model.layers.size(), " layers");
+  std::string text =
+      concat(model.folder.string(), ": ", with_thousands(model.num_parameters), " parameters, ");
+  if (model.num_active_parameters != model.num_parameters) {
+    text += concat(with_thousands(model.num_active_parameters), " of them active, ");
+  }
+  text += concat(model.layers.size(), " layers");
   if (std::ssize(model.layers) != model.folder_layers) text += concat(" of ", model.folder_layers);
   return text + concat(", hidden size ", model.hidden_size, ", ", with_thousands(model.vocab_size),
                        " ids");
@@ -83,6 +87,7 @@ std::string plan_json(const recipe::Recipe& recipe, const Plan& plan) {
         .begin_object()
         .member("path", facts.folder.string())
         .member("parameters", facts.num_parameters)
+        .member("active_parameters", facts.num_active_parameters)
         .member("layers", static_cast<std::int64_t>(facts.layers.size()))
         .end_object();
   };

@@ -1,14 +1,11 @@
 #include <distill/recipe/model_facts.h>
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
-#include <optional>
 
 #include <distill/core/checked.h>
 #include <distill/core/error.h>
 #include <distill/io/json_value.h>
-#include <distill/io/safetensors.h>
 #include <distill/models/check.h>
 #include <distill/models/load.h>
 
@@ -18,7 +15,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kLayerPrefix = "model.layers.";
 constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
 
 std::vector<std::int64_t> chosen_layers(const ModelFacts& facts, const KeepLayers* keep) {
@@ -44,33 +40,20 @@ std::vector<std::int64_t> chosen_layers(const ModelFacts& facts, const KeepLayer
   return layers;
 }
 
-/// The name a stored tensor has in the model; nothing for a tensor that is no parameter of it.
-std::optional<std::string> model_name(const std::string& stored, const ModelFacts& facts,
-                                      bool tied) {
-  if (stored.ends_with("rotary_emb.inv_freq") || (tied && stored == "lm_head.weight")) {
-    return std::nullopt;
-  }
-  if (!stored.starts_with(kLayerPrefix)) return stored;
-  const char* begin = stored.data() + kLayerPrefix.size();
-  std::int64_t layer = 0;
-  const auto [end, error] = std::from_chars(begin, stored.data() + stored.size(), layer);
-  const auto place = std::find(facts.layers.begin(), facts.layers.end(), layer);
-  if (error != std::errc{} || place == facts.layers.end()) return std::nullopt;
-  return core::concat(kLayerPrefix, place - facts.layers.begin(), end);
-}
-
-void read_parameters(ModelFacts& facts, bool tied) {
-  const auto weights = io::SafetensorsFolder::open(facts.folder);
-  for (const auto& [stored, location] : weights.tensors()) {
-    const auto name = model_name(stored, facts, tied);
-    if (!name) continue;
-    const auto product = core::checked_product(location.entry->shape);
-    const auto numel = product ? core::checked_cast<std::int64_t>(*product) : std::nullopt;
-    if (!numel)
-      fail<FormatError>(facts.folder.string(), ": `", core::printable(stored), "` is too large");
-    facts.parameters.push_back({*name, *numel});
-    facts.num_parameters += *numel;
-  }
+/// Width of the feed-forward layers, or of the experts that one token passes if these are wider
+/// together.
+std::int64_t read_intermediate_size(const fs::path& folder) {
+  const fs::path path = folder / "config.json";
+  const io::JsonValue json = io::read_json_file(path);
+  const io::JsonCursor config(json, path.string());
+  const std::int64_t dense = config.at("intermediate_size").int_in(1, kMost);
+  if (!config.has("moe_intermediate_size")) return dense;
+  const std::int64_t experts =
+      config.at("num_experts_per_tok").int_in(1, kMost) + config.int_or("n_shared_experts", 0);
+  const auto together = core::checked_mul(
+      static_cast<std::uint64_t>(std::clamp<std::int64_t>(experts, 1, kMost)),
+      static_cast<std::uint64_t>(config.at("moe_intermediate_size").int_in(1, kMost)));
+  return std::max(dense, static_cast<std::int64_t>(*together));
 }
 
 bool matches(std::string_view name, std::string_view pattern) {
@@ -93,23 +76,22 @@ bool matches(std::string_view name, std::string_view pattern) {
 }  // namespace
 
 ModelFacts read_model_facts(const fs::path& folder, const KeepLayers* keep) {
-  models::check_config(folder);
-  const fs::path config_path = folder / "config.json";
-  const io::JsonValue json = io::read_json_file(config_path);
-  const io::JsonCursor config(json, config_path.string());
   ModelFacts facts;
   facts.folder = folder;
-  facts.folder_layers = config.at("num_hidden_layers").int_in(1, 100'000);
-  facts.hidden_size = config.at("hidden_size").int_in(1, kMost);
-  facts.vocab_size = config.at("vocab_size").int_in(1, kMost);
-  facts.intermediate_size = config.has("intermediate_size")
-                                ? config.at("intermediate_size").int_in(1, kMost)
-                                : 4 * facts.hidden_size;
-  facts.max_positions = config.has("max_position_embeddings")
-                            ? config.at("max_position_embeddings").int_in(1, kMost)
-                            : kMost;
+  facts.folder_layers = models::describe_causal_lm(folder, {}).source_layers;
   facts.layers = chosen_layers(facts, keep);
-  read_parameters(facts, config.bool_or("tie_word_embeddings", false));
+  const models::ModelDescription model = models::describe_causal_lm(folder, facts.layers);
+  facts.hidden_size = model.shape.hidden_size;
+  facts.vocab_size = model.shape.vocab_size;
+  facts.max_positions = model.shape.max_positions;
+  facts.num_parameters = model.shape.num_parameters;
+  facts.num_active_parameters = model.shape.num_active_parameters;
+  for (const models::ParameterShape& parameter : model.parameters) {
+    std::int64_t numel = 1;  // The sum of all fits, or describe_causal_lm would have thrown.
+    for (const std::int64_t size : parameter.shape) numel *= size;
+    facts.parameters.push_back({parameter.name, numel});
+  }
+  facts.intermediate_size = read_intermediate_size(folder);
   return facts;
 }
 

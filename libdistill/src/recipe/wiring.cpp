@@ -201,6 +201,7 @@ ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::
   ModelParts parts;
   models::LoadOptions load;
   load.dtype = dtype_of(recipe.precision);
+  load.log = &log;
   if (models.teacher) parts.teacher_model = models::load_causal_lm(models.teacher->folder, load);
   parts.teacher = recipe.teacher.build(TeacherContext{recipe.precision, log, parts.teacher_model});
   losses::LossContext context = loss_context(recipe, models);

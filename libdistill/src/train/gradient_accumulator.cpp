@@ -1,6 +1,8 @@
 #include "train/gradient_accumulator.h"
 
 #include <cmath>
+#include <cstdint>
+#include <span>
 
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros_like.h>
@@ -38,7 +40,16 @@ void GradientAccumulator::collect() {
 void GradientAccumulator::all_reduce(dist::Communicator& ranks) {
   if (ranks.size() == 1) return;
   const c10::NoGradGuard no_grad;
-  for (auto& slot : slots_) {
+  // A parameter that no rank used, such as an expert without tokens, stays without a gradient, as
+  // it does on one rank.
+  std::vector<std::int64_t> used;
+  for (const auto& slot : slots_) {
+    used.push_back(slot.in_sum || slot.parameter.grad().defined() ? 1 : 0);
+  }
+  ranks.all_reduce_sum(std::span<std::int64_t>(used));
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
+    if (used[i] == 0) continue;
     at::Tensor gradient = slot.in_sum ? slot.sum : slot.parameter.grad();
     if (!gradient.defined()) {
       gradient = at::zeros_like(slot.parameter, at::TensorOptions(at::kFloat));

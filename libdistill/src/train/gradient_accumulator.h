@@ -19,7 +19,8 @@ class GradientAccumulator {
 
   /// Called after every backward pass.
   void collect();
-  /// Adds up the gradients of all ranks; a parameter without one counts as zeros.
+  /// Adds up the gradients of all ranks; a parameter without one counts as zeros, unless no rank
+  /// has one.
   void all_reduce(dist::Communicator& ranks);
   /// In the order of the parameters; undefined where there is none. Valid until `clear`.
   std::vector<at::Tensor> gradients() const;

@@ -29,8 +29,8 @@ TEST_F(CheckTest, AGoodFolderPasses) {
 }
 
 TEST_F(CheckTest, RefusesWhatLoadingWouldRefuse) {
-  testing::edit_config(folder_.path(), "\"llama\"", "\"qwen2\"");
-  EXPECT_NE(message_of<UnsupportedError>([&] { check_config(folder_.path()); }).find("qwen2"),
+  testing::edit_config(folder_.path(), "\"llama\"", "\"gpt2\"");
+  EXPECT_NE(message_of<UnsupportedError>([&] { check_config(folder_.path()); }).find("gpt2"),
             std::string::npos);
   EXPECT_THROW(check_causal_lm(folder_.path(), {}), UnsupportedError);
 }

@@ -1,4 +1,5 @@
 // What config.json may hold, and the one line that says what is wrong with it.
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -29,18 +30,18 @@ const char* const kGood = R"({
 Config read(const std::string& text) {
   const io::JsonValue json = io::parse_json(text, "config.json");
   const io::JsonCursor cursor(json, "config.json");
-  find_family(cursor);
+  find_family(cursor).build(cursor, {});
   return read_config(cursor);
 }
 
 TEST(LlamaConfig, ReadsAll) {
   const Config config = read(kGood);
-  EXPECT_EQ(config.vocab_size, 512);
-  EXPECT_EQ(config.num_layers, 5);
-  EXPECT_EQ(config.num_kv_heads, 4);
-  EXPECT_EQ(config.head_dim, 8);
-  EXPECT_EQ(config.rope.theta, 10000.0);
-  EXPECT_TRUE(config.tied_head);
+  EXPECT_EQ(config.sizes.vocab_size, 512);
+  EXPECT_EQ(config.sizes.num_layers, 5);
+  EXPECT_EQ(config.heads.num_kv_heads, 4);
+  EXPECT_EQ(config.heads.head_dim, 8);
+  EXPECT_EQ(config.sizes.rope.theta, 10000.0);
+  EXPECT_TRUE(config.sizes.tied_head);
   EXPECT_FALSE(config.attention_bias);
 }
 
@@ -50,9 +51,46 @@ TEST(LlamaConfig, FillsInWhatMayBeMissing) {
   text = replaced(text, "\"hidden_act\": \"silu\",", "\"sliding_window\": 4096, \"novel\": [1],");
   text = replaced(text, "\"architectures\": [\"LlamaForCausalLM\"],", "");
   const Config config = read(text);
-  EXPECT_EQ(config.num_kv_heads, 8);
-  EXPECT_EQ(config.head_dim, 8);
-  EXPECT_FALSE(config.tied_head);
+  EXPECT_EQ(config.heads.num_kv_heads, 8);
+  EXPECT_EQ(config.heads.head_dim, 8);
+  EXPECT_FALSE(config.sizes.tied_head);
+}
+
+TEST(LlamaConfig, StretchedPositionsMayBeUsed) {
+  const auto positions = [](const std::string& scaling) {
+    return read(replaced(kGood, "\"rope_scaling\": null", "\"rope_scaling\": " + scaling))
+        .sizes.max_positions;
+  };
+  EXPECT_EQ(positions(R"({"type": "linear", "factor": 4.0})"), 512);
+  EXPECT_EQ(positions(R"({"type": "dynamic", "factor": 4.0})"), 2048);
+  EXPECT_EQ(positions(R"({"type": "yarn", "factor": 4.0})"), 2048);
+  EXPECT_EQ(
+      positions(R"({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128})"),
+      512);
+  EXPECT_EQ(positions(R"({"type": "dynamic", "factor": 1e300})"), std::int64_t{1} << 30);
+}
+
+TEST(LlamaConfig, YarnFillsInItsFactors) {
+  const auto rope = [](const std::string& scaling) {
+    return read(replaced(kGood, "\"rope_scaling\": null", "\"rope_scaling\": " + scaling))
+        .sizes.rope;
+  };
+  EXPECT_NEAR(rope(R"({"type": "yarn", "factor": 4.0})").attention_factor,
+              0.1 * std::log(4.0) + 1.0, 1e-15);
+  EXPECT_EQ(rope(R"({"type": "yarn", "factor": 4.0, "attention_factor": 1.5})").attention_factor,
+            1.5);
+  EXPECT_NEAR(rope(R"({"type": "yarn", "factor": 4.0, "mscale": 0.7, "mscale_all_dim": 1.0})")
+                  .attention_factor,
+              (0.07 * std::log(4.0) + 1.0) / (0.1 * std::log(4.0) + 1.0), 1e-15);
+  EXPECT_EQ(rope(R"({"type": "yarn", "original_max_position_embeddings": 128})").factor, 4.0);
+}
+
+TEST(LlamaConfig, TheOldLengthMayStandBesideTheScaling) {
+  const Config config =
+      read(replaced(kGood, "\"rope_scaling\": null",
+                    R"("original_max_position_embeddings": 64, "rope_scaling": {"type": "yarn",
+                       "factor": 4.0, "original_max_position_embeddings": 128})"));
+  EXPECT_EQ(config.sizes.rope.original_positions, 64.0);
 }
 
 TEST(LlamaConfig, ReadsPublishedLlama3Scaling) {
@@ -60,9 +98,9 @@ TEST(LlamaConfig, ReadsPublishedLlama3Scaling) {
       replaced(kGood, "\"rope_scaling\": null",
                R"("rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
           "high_freq_factor": 4.0, "original_max_position_embeddings": 8192})"));
-  EXPECT_EQ(config.rope.type, nn::RopeType::kLlama3);
-  EXPECT_EQ(config.rope.factor, 8.0);
-  EXPECT_EQ(config.rope.original_positions, 8192.0);
+  EXPECT_EQ(config.sizes.rope.type, nn::RopeType::kLlama3);
+  EXPECT_EQ(config.sizes.rope.factor, 8.0);
+  EXPECT_EQ(config.sizes.rope.original_positions, 8192.0);
 }
 
 struct Damage {
@@ -137,8 +175,21 @@ INSTANTIATE_TEST_SUITE_P(
         Damage{"\"rope_theta\": 10000.0", "\"rope_theta\": {}", {"`rope_theta`", "number"}},
         Damage{kNoScaling, "\"rope_scaling\": 2", {"`rope_scaling", "object"}},
         Damage{kNoScaling,
-               "\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 2}",
-               {"`rope_scaling.type`", "yarn", "default, linear, llama3"}},
+               "\"rope_scaling\": {\"type\": \"longrope\", \"factor\": 2}",
+               {"`rope_scaling.type`", "longrope", "default, linear, llama3, dynamic, yarn"}},
+        Damage{kNoScaling, "\"rope_scaling\": {\"type\": \"yarn\"}", {"`rope_scaling.factor`"}},
+        Damage{kNoScaling,
+               "\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 2, \"beta_fast\": 1}",
+               {"`rope_scaling`", "beta_fast above beta_slow", "1 and 1"}},
+        Damage{kNoScaling,
+               "\"rope_scaling\": {\"type\": \"default\", \"mrope_section\": [4, 4]}",
+               {"`rope_scaling.mrope_section`", "only one set of rotary settings"}},
+        Damage{kNoScaling,
+               "\"rope_parameters\": {\"full_attention\": {\"rope_theta\": 10000.0}}",
+               {"`rope_parameters.full_attention`", "only one set of rotary settings"}},
+        Damage{kNoScaling,
+               "\"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 0.5}",
+               {"`rope_scaling.factor`", "at least 1"}},
         Damage{
             kNoScaling, "\"rope_scaling\": {\"rope_type\": \"linear\"}", {"`rope_scaling.factor`"}},
         Damage{kNoScaling,
@@ -162,7 +213,7 @@ INSTANTIATE_TEST_SUITE_P(
                {"`attention_bias`", "boolean"}},
         Damage{"\"tie_word_embeddings\": true",
                "\"quantization_config\": {\"bits\": 4}",
-               {"`quantization_config`", "quantised"}},
+               {"`quantization_config`", "no quant_method", "fp32 or bf16"}},
         Damage{
             "\"tie_word_embeddings\": true", "\"is_encoder_decoder\": true", {"encoder-decoder"}},
         Damage{"\"model_type\": \"llama\"",

@@ -1,4 +1,5 @@
 // What a Llama shows of its inner layers, against models cut off after a layer and plain float64.
+#include <cmath>
 #include <string>
 
 #include <ATen/TensorOperators.h>
@@ -98,6 +99,28 @@ TEST(LayerStates, ChangeNothingAndCarryAGraph) {
     const bool behind = name.find("layers.3.") != std::string::npos || name == "model.norm.weight";
     EXPECT_EQ(tensor.grad().defined(), !behind) << name;
   }
+}
+
+TEST(LayerStates, AttentionOfAWindowIsNotShown) {
+  const auto model = load_causal_lm(testing::tiny_model("qwen2_window"), {});
+  const auto input = types::pack({{1, 2, 3}});
+  EXPECT_NO_THROW(model->forward_with_layers(input, {.hidden = {1}, .attention = {0}}));
+  EXPECT_NE(testing::message_of<UnsupportedError>([&] {
+              model->forward_with_layers(input, {.hidden = {}, .attention = {0, 1}});
+            }).find("layer 1 sees a window of 16 tokens"),
+            std::string::npos);
+}
+
+TEST(LayerStates, LatentAttentionShowsWholeQueriesAndKeys) {
+  const auto model = load_causal_lm(testing::tiny_model("deepseek_v3"), {});
+  const auto output =
+      model->forward_with_layers(types::pack({{1, 2, 3}}), {.hidden = {}, .attention = {1}});
+  const types::AttentionInputs& maps = output.layers.attention.at(1);
+  EXPECT_EQ(maps.q.sizes(), at::IntArrayRef({3, 4, 14}));
+  EXPECT_EQ(maps.k.sizes(), at::IntArrayRef({3, 4, 14}));
+  // 1 / sqrt(14), sharpened for a context four times as long.
+  const double sharper = 0.1 * std::log(4.0) + 1.0;
+  EXPECT_DOUBLE_EQ(maps.scale, sharper * sharper / std::sqrt(14.0));
 }
 
 TEST(LayerStates, RefuseLayersThatAreNotThere) {

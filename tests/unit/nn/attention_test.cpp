@@ -1,6 +1,7 @@
 // The block's parts against plain formulas in fp64.
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
@@ -28,16 +29,33 @@ Linear random_linear(std::int64_t out, std::int64_t in, bool bias) {
   return {at::randn({out, in}) * 0.3, bias ? at::randn({out}) : at::Tensor()};
 }
 
-Attention random_attention(bool bias) {
-  return {random_linear(kHeads * kDim, kHidden, bias),
-          random_linear(kKvHeads * kDim, kHidden, bias),
-          random_linear(kKvHeads * kDim, kHidden, bias),
-          random_linear(kHidden, kHeads * kDim, bias), kDim};
+struct Kind {
+  bool bias = false;
+  std::int64_t window = 0;
+  bool norms = false;
+};
+
+Attention random_attention(const Kind& kind) {
+  Attention block{random_linear(kHeads * kDim, kHidden, kind.bias),
+                  random_linear(kKvHeads * kDim, kHidden, kind.bias),
+                  random_linear(kKvHeads * kDim, kHidden, kind.bias),
+                  random_linear(kHidden, kHeads * kDim, kind.bias), kDim};
+  block.window = kind.window;
+  if (kind.norms) {
+    block.q_norm = {at::randn({kDim}), 1e-5};
+    block.k_norm = {at::randn({kDim}), 1e-5};
+  }
+  return block;
 }
 
 at::Tensor project(const Linear& linear, const at::Tensor& x) {
   const at::Tensor y = at::matmul(x, linear.weight.to(at::kDouble).t());
   return linear.bias.defined() ? y + linear.bias.to(at::kDouble) : y;
+}
+
+at::Tensor norm(const std::optional<RmsNorm>& layer, const at::Tensor& x) {
+  if (!layer) return x;
+  return x * ((x * x).mean(-1, true) + layer->eps).rsqrt() * layer->weight.to(at::kDouble);
 }
 
 at::Tensor rotate(const at::Tensor& x, const RotaryTable& table) {
@@ -50,24 +68,25 @@ at::Tensor rotate(const at::Tensor& x, const RotaryTable& table) {
 at::Tensor attention_fp64(const Attention& block, const at::Tensor& x, const RotaryTable& table) {
   const std::int64_t n = x.size(0), group = kHeads / kKvHeads;
   const at::Tensor q =
-      rotate(project(block.q_proj, x).view({n, kHeads, kDim}), table).transpose(0, 1);
-  const at::Tensor k = rotate(project(block.k_proj, x).view({n, kKvHeads, kDim}), table)
-                           .repeat_interleave(group, 1)
-                           .transpose(0, 1);
+      rotate(norm(block.q_norm, project(block.q_proj, x).view({n, kHeads, kDim})), table)
+          .transpose(0, 1);
+  const at::Tensor keys = norm(block.k_norm, project(block.k_proj, x).view({n, kKvHeads, kDim}));
+  const at::Tensor k = rotate(keys, table).repeat_interleave(group, 1).transpose(0, 1);
   const at::Tensor v = project(block.v_proj, x)
                            .view({n, kKvHeads, kDim})
                            .repeat_interleave(group, 1)
                            .transpose(0, 1);
-  const at::Tensor later = at::ones({n, n}, at::kBool).triu(1);
+  at::Tensor unseen = at::ones({n, n}, at::kBool).triu(1);
+  if (block.window > 0) unseen = unseen.logical_or(at::ones({n, n}, at::kBool).tril(-block.window));
   const at::Tensor scores =
       (at::matmul(q, k.transpose(1, 2)) / std::sqrt(static_cast<double>(kDim)))
-          .masked_fill(later, -std::numeric_limits<double>::infinity());
+          .masked_fill(unseen, -std::numeric_limits<double>::infinity());
   return project(
       block.o_proj,
       at::matmul(at::softmax(scores, -1), v).transpose(0, 1).reshape({n, kHeads * kDim}));
 }
 
-class AttentionBlock : public ::testing::TestWithParam<bool> {};
+class AttentionBlock : public ::testing::TestWithParam<Kind> {};
 
 TEST_P(AttentionBlock, MatchesTheFormula) {
   const Attention block = random_attention(GetParam());
@@ -94,7 +113,10 @@ TEST_P(AttentionBlock, CachedMatchesTheFormula) {
   EXPECT_LT(relative_error(at::cat(pieces), expected), 2e-6);
 }
 
-INSTANTIATE_TEST_SUITE_P(Bias, AttentionBlock, ::testing::Bool());
+INSTANTIATE_TEST_SUITE_P(Kinds, AttentionBlock,
+                         ::testing::Values(Kind{}, Kind{.bias = true}, Kind{.window = 1},
+                                           Kind{.window = 5}, Kind{.window = 30},
+                                           Kind{.window = 6, .norms = true}));
 
 TEST(SwigluMlp, MatchesTheFormula) {
   const SwigluMlp mlp{random_linear(40, kHidden, true), random_linear(40, kHidden, false),

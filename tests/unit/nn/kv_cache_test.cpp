@@ -39,5 +39,20 @@ TEST(KvCache, WhatWasNotAdvancedIsOverwritten) {
   EXPECT_TRUE(at::equal(cache.append(0, k, k).first.transpose(0, 1), k));
 }
 
+TEST(KvCache, KeepsValuesOfAnotherSizeOrNone) {
+  KvCacheShape shape = kShape;
+  shape.value_dim = 2;
+  KvCache narrow(shape);
+  const at::Tensor k = at::randn({5, 3, 4}), v = at::randn({5, 3, 2});
+  const auto [keys, values] = narrow.append(1, k, v);
+  EXPECT_TRUE(at::equal(keys.transpose(0, 1), k));
+  EXPECT_TRUE(at::equal(values.transpose(0, 1), v));
+  EXPECT_THROW(narrow.append(1, k, k), c10::Error);
+  EXPECT_THROW(narrow.append(1, k), c10::Error);
+  shape.value_dim = 0;
+  KvCache keys_only(shape);
+  EXPECT_TRUE(at::equal(keys_only.append(0, k).transpose(0, 1), k));
+}
+
 }  // namespace
 }  // namespace distill::nn

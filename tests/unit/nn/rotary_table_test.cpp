@@ -1,8 +1,12 @@
 #include <cmath>
 #include <numbers>
+#include <vector>
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/allclose.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
@@ -59,6 +63,71 @@ TEST(InverseFrequencies, Llama3KeepsHighDividesLowAndBlendsBetween) {
   EXPECT_GT(kept, 0);
   EXPECT_GT(divided, 0);
   EXPECT_GT(blended, 0);
+}
+
+TEST(InverseFrequencies, DynamicStretchesOnlyLongerSequences) {
+  const RopeOptions options{
+      .type = RopeType::kDynamic, .theta = 10000.0, .factor = 4.0, .original_positions = 64.0};
+  const at::Tensor plain = inverse_frequencies(16, {});
+  for (const std::int64_t length : {0, 1, 64}) {
+    EXPECT_TRUE(inverse_frequencies(16, options, length).equal(plain)) << length;
+  }
+  const at::Tensor f = inverse_frequencies(16, options, 160);
+  const double theta = 10000.0 * std::pow(4.0 * 160 / 64 - 3.0, 16.0 / 14.0);
+  for (int i = 0; i < 8; ++i) EXPECT_NEAR(at_index(f, i), std::pow(theta, -i / 8.0), 1e-12);
+  // The lowest frequency turns as far at the stretched end as it did at the old one.
+  EXPECT_NEAR(at_index(f, 7) / at_index(plain, 7), 1.0 / 7.0, 1e-12);
+}
+
+TEST(InverseFrequencies, YarnKeepsHighDividesLowAndBlendsBetween) {
+  const RopeOptions options{
+      .type = RopeType::kYarn, .theta = 10000.0, .factor = 40.0, .original_positions = 4096.0};
+  const at::Tensor plain = inverse_frequencies(64, {}), f = inverse_frequencies(64, options);
+  int kept = 0, divided = 0, blended = 0;
+  double last = 1.0;
+  for (int i = 0; i < 32; ++i) {
+    const double ratio = at_index(f, i) / at_index(plain, i);
+    const double turns = 4096.0 * at_index(plain, i) / (2 * std::numbers::pi);
+    EXPECT_LE(ratio, last + 1e-12);
+    last = ratio;
+    // Whole dimensions around the two borders blend too.
+    if (turns > 32 * 1.4) {
+      EXPECT_DOUBLE_EQ(ratio, 1.0);
+      ++kept;
+    } else if (turns < 1 / 1.4) {
+      EXPECT_NEAR(ratio, 1.0 / 40.0, 1e-15);
+      ++divided;
+    } else {
+      ++blended;
+    }
+  }
+  EXPECT_GT(kept, 5);
+  EXPECT_GT(divided, 5);
+  EXPECT_GT(blended, 5);
+}
+
+TEST(RotaryTables, DynamicLooksAtEachSequence) {
+  const RopeOptions options{.type = RopeType::kDynamic, .factor = 2.0, .original_positions = 8.0};
+  const RotaryTables tables(8, options);
+  const at::Tensor positions = at::cat({at::arange(5, at::kLong), at::arange(12, at::kLong)});
+  const RotaryTable together = tables.rows(positions, std::vector<std::int64_t>{0, 5, 5, 17});
+  const RotaryTable second =
+      tables.rows(at::arange(12, at::kLong), std::vector<std::int64_t>{0, 12});
+  const RotaryTable plain = rotary_table(inverse_frequencies(8, {}), at::arange(5, at::kLong));
+  EXPECT_TRUE(together.cos.narrow(0, 0, 5).equal(plain.cos));
+  EXPECT_TRUE(together.sin.narrow(0, 5, 12).equal(second.sin));
+  EXPECT_FALSE(together.sin.narrow(0, 5, 5).equal(plain.sin));
+}
+
+TEST(RotaryTables, YarnScalesBoth) {
+  RopeOptions options{.type = RopeType::kYarn, .factor = 4.0, .original_positions = 64.0};
+  const at::Tensor positions = at::arange(9, at::kLong);
+  const std::vector<std::int64_t> segments = {0, 9};
+  const RotaryTable plain = RotaryTables(8, options).rows(positions, segments);
+  options.attention_factor = 1.25;
+  const RotaryTable scaled = RotaryTables(8, options).rows(positions, segments);
+  EXPECT_TRUE(scaled.cos.allclose(plain.cos * 1.25));
+  EXPECT_TRUE(scaled.sin.allclose(plain.sin * 1.25));
 }
 
 TEST(RotaryTable, KeepsItsDigitsAtFarPositions) {

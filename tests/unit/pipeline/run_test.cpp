@@ -298,7 +298,7 @@ TEST(Run, ModelsThatCannotBeLoadedAreRefusedAtOnce) {
     }
     EXPECT_FALSE(fs::exists(tiny.folder / "run"));
   };
-  refused("\"llama\"", "\"qwen2\"", "is qwen2, known are: llama");
+  refused("\"llama\"", "\"gpt2\"", "is gpt2, known are: deepseek_v2");
   refused("\"silu\"", "\"gelu\"", "hidden_act");
   refused("\"intermediate_size\": ", "\"intermediate_size\": 1", "weights do not fit config.json");
 }

@@ -198,7 +198,8 @@ TEST(TrainerGradients, EveryRankReducesTheSameThingsOnce) {
       "any",
       "sum_int 2",  // stop; tokens and targets of the whole step
       "any",
-      "any",  // stop before each of the two micro-batches
+      "any",        // stop before each of the two micro-batches
+      "sum_int 2",  // which parameters have a gradient
       "sum_tensor 2080",
       "sum_tensor 2080",  // both parameters
       "sum_double 3",

@@ -30,6 +30,15 @@ struct ModelShape {
   std::int64_t num_layers = 0;
   std::int64_t max_positions = 0;
   std::int64_t num_parameters = 0;  ///< tied weights once
+  /// Those that one token passes: of routed experts only as many as it is sent to. The same as
+  /// num_parameters in a model without experts.
+  std::int64_t num_active_parameters = 0;
+};
+
+/// A key of config.json that must change with a model that is not all of its folder.
+struct ConfigChange {
+  std::string key;
+  std::string json;  ///< the new value; empty: the key is left out
 };
 
 /// A decoder-only language model of any family.
@@ -55,6 +64,12 @@ class CausalLm {
   /// Every parameter once, in a fixed order, under its Hugging Face name (a tied head is not
   /// listed beside the embedding). The tensors are the model's own: writing to them changes it.
   virtual std::vector<NamedParameter> parameters() const = 0;
+  /// Stored with the parameters but not trained and always fp32, such as the corrections with which
+  /// a router was balanced.
+  virtual std::vector<NamedParameter> buffers() const { return {}; }
+  /// What a saved config.json says otherwise than that of the folder the model was loaded from,
+  /// beside the number of layers and the dtype.
+  virtual std::vector<ConfigChange> config_changes() const { return {}; }
   virtual const ModelShape& shape() const = 0;
 };
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <distill/io/safetensors.h>
+#include <distill/models/causal_lm.h>
 
 /// What can be said about a model folder without loading it.
 namespace distill::models {
@@ -14,6 +15,25 @@ namespace distill::models {
 /// config.json alone: a family that is known, with settings that are supported. Throws as
 /// load_causal_lm does.
 void check_config(const std::filesystem::path& folder);
+
+/// A parameter that is not loaded.
+struct ParameterShape {
+  std::string name;  ///< as CausalLm::parameters names it
+  std::vector<std::int64_t> shape;
+};
+
+/// What config.json alone says of a model.
+struct ModelDescription {
+  std::string family;  ///< `model_type`
+  ModelShape shape;
+  std::vector<ParameterShape> parameters;
+  std::int64_t source_layers = 0;  ///< layers of the folder; shape.num_layers are kept
+};
+
+/// The model of the layers to keep (empty: all), from config.json alone: no weight need be there.
+/// Throws as load_causal_lm does.
+ModelDescription describe_causal_lm(const std::filesystem::path& folder,
+                                    std::span<const std::int64_t> keep_layers);
 
 /// All that load_causal_lm checks before it reads a weight: the config, and the name, shape and
 /// dtype of every tensor of the layers to keep (empty: all). Throws as it does.

@@ -24,13 +24,15 @@ struct LoadOptions {
   /// Build the model from these layers of the folder only, in this order (a student made by
   /// dropping layers). Empty: all.
   std::vector<std::int64_t> keep_layers = {};
+  core::Logger* log = nullptr;  ///< gets a note of weights that the model leaves out
 };
 
 /// Opens a Hugging Face folder: config.json and (sharded) safetensors. The family is chosen by
 /// `model_type` / `architectures`. Every tensor must be there, in shape, and used (a stored copy of
-/// a tied head and old `rotary_emb.inv_freq` buffers are taken too); shapes are checked before
-/// anything large is allocated. No parameter requires a gradient yet.
-/// Throws InputError and its children, naming file and tensor.
+/// a tied head, old `rotary_emb.inv_freq` buffers and DeepSeek's multi-token prediction layers are
+/// taken too); shapes are checked before anything large is allocated. DeepSeek's 8-bit matrices
+/// with a scale a block become `dtype`. No parameter requires a gradient yet. Throws InputError and
+/// its children, naming file and tensor.
 std::shared_ptr<CausalLm> load_causal_lm(const std::filesystem::path& folder,
                                          const LoadOptions& options);
 

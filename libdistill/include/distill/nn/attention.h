@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include <ATen/core/Tensor.h>
 
 #include <distill/nn/kv_cache.h>
 #include <distill/nn/linear.h>
+#include <distill/nn/norm.h>
 #include <distill/nn/rotary_table.h>
 #include <distill/types/layer_states.h>
 
@@ -19,6 +21,9 @@ struct Attention {
   Linear v_proj;  ///< [kv_heads * D, H]
   Linear o_proj;  ///< [H, heads * D]
   std::int64_t head_dim = 0;
+  std::int64_t window = 0;             ///< above 0: a token sees this many newest, itself included
+  std::optional<RmsNorm> q_norm = {};  ///< [D], of every query before its rotation (Qwen3)
+  std::optional<RmsNorm> k_norm = {};  ///< [D], of every key
 
   /// x [N, H] -> [N, H]; no token sees over a border of `segments`. `taken`, unless null, gets the
   /// queries and keys.
@@ -36,6 +41,7 @@ struct Attention {
     at::Tensor v;  ///< [N, kv_heads, D]
   };
   Heads project(const at::Tensor& x, const RotaryTable& rotary) const;
+  at::Tensor attend(const Heads& heads, std::span<const std::int64_t> segments) const;
   double scale() const;
 };
 

@@ -2,11 +2,14 @@
 
 #include <cstdint>
 #include <span>
+#include <variant>
 
 #include <ATen/core/Tensor.h>
 
 #include <distill/nn/attention.h>
 #include <distill/nn/kv_cache.h>
+#include <distill/nn/latent_attention.h>
+#include <distill/nn/mixture_of_experts.h>
 #include <distill/nn/mlp.h>
 #include <distill/nn/norm.h>
 #include <distill/nn/rotary_table.h>
@@ -20,12 +23,12 @@ struct Stream {
   at::Tensor residual;  ///< [N, H]
 };
 
-/// Pre-norm transformer block: attention, then a gated MLP, each with a residual addition.
+/// Pre-norm transformer block: attention, then a feed-forward layer, each with a residual addition.
 struct DecoderBlock {
   RmsNorm input_norm;
-  Attention attention;
+  std::variant<Attention, LatentAttention> attention;
   RmsNorm post_attention_norm;
-  SwigluMlp mlp;
+  std::variant<SwigluMlp, MixtureOfExperts> feed_forward;
 
   /// `in.normed` is already normed by `input_norm`; the result is normed by `next`, the norm that
   /// follows this block (the next block's, or the model's last). `taken`, unless null, gets the

@@ -9,7 +9,7 @@
 
 namespace distill::recipe {
 
-/// What a model folder holds, from its config and the headers of its files: no weight is read.
+/// What a model folder holds, from its config alone: no weight is read.
 struct ModelFacts {
   struct Parameter {
     std::string name;
@@ -24,6 +24,7 @@ struct ModelFacts {
   std::int64_t max_positions = 0;
   std::vector<Parameter> parameters;  ///< of the kept layers, under the names they will have
   std::int64_t num_parameters = 0;
+  std::int64_t num_active_parameters = 0;  ///< those that one token passes
 };
 
 /// `keep`: null for all layers. Throws InputError and its children naming the file, ConfigError

@@ -1,0 +1,136 @@
+#include "models/decoder/decoder.h"
+
+#include <array>
+#include <utility>
+
+#include <c10/core/GradMode.h>
+
+#include <ATen/ops/arange.h>
+
+#include <distill/core/checked.h>
+#include <distill/core/error.h>
+
+#include "models/check_input.h"
+#include "models/decoder/hf_names.h"
+
+namespace distill::models::decoder {
+
+Decoder::Decoder(const Plan& plan, std::span<const std::int64_t> source_layers,
+                 std::vector<ConfigChange> changes)
+    : layers_(source_layers.size()),
+      rotary_(plan.rotary_dim, plan.sizes.rope),
+      cache_shape_(plan.cache),
+      changes_(std::move(changes)) {
+  cache_shape_.num_layers = std::ssize(source_layers);
+  shape_.vocab_size = plan.sizes.vocab_size;
+  shape_.hidden_size = plan.sizes.hidden_size;
+  shape_.num_layers = std::ssize(source_layers);
+  shape_.max_positions = plan.sizes.max_positions;
+  name_weights(plan, source_layers);
+  count_parameters();
+}
+
+void Decoder::name_weights(const Plan& plan, std::span<const std::int64_t> source_layers) {
+  const std::int64_t vocab = plan.sizes.vocab_size, hidden = plan.sizes.hidden_size;
+  slots_.push_back({kEmbeddingName, -1, {vocab, hidden}, &embed_tokens_.weight});
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    LayerTable table(slots_, static_cast<std::int64_t>(i));
+    plan.add_layer(table, layers_[i], source_layers[i]);
+  }
+  norm_.eps = plan.sizes.rms_norm_eps;
+  slots_.push_back({kNormName, -1, {hidden}, &norm_.weight});
+  if (!plan.sizes.tied_head) slots_.push_back({kHeadName, -1, {vocab, hidden}, &lm_head_});
+}
+
+void Decoder::count_parameters() {
+  std::optional<std::uint64_t> all = 0, active = 0;
+  for (const ParameterSlot& slot : slots_) {
+    if (slot.buffer) continue;
+    const auto numel = core::checked_product(slot.shape);
+    if (!numel || !all || !active) break;
+    all = core::checked_add(*all, *numel);
+    active = core::checked_add(*active, slot.idle ? 0 : *numel);
+  }
+  const auto total = all ? core::checked_cast<std::int64_t>(*all) : std::nullopt;
+  if (!total || !active) fail<FormatError>("config.json describes more parameters than 2^63");
+  shape_.num_parameters = *total;
+  shape_.num_active_parameters = static_cast<std::int64_t>(*active);
+}
+
+nn::Stream Decoder::embed(const at::Tensor& ids) const {
+  const at::Tensor hidden = embed_tokens_(ids);
+  return {layers_.front().input_norm(hidden), hidden};
+}
+
+const nn::RmsNorm& Decoder::norm_after(std::size_t layer) const {
+  return layer + 1 < layers_.size() ? layers_[layer + 1].input_norm : norm_;
+}
+
+types::ModelOutput Decoder::output(const nn::Stream& stream) const {
+  return {stream.normed, lm_head_.defined() ? lm_head_ : embed_tokens_.weight, {}};
+}
+
+void Decoder::check_attention_layers(const types::LayerRequest& wanted) const {
+  for (const std::int64_t layer : wanted.attention) {
+    const auto* attention =
+        std::get_if<nn::Attention>(&layers_[static_cast<std::size_t>(layer)].attention);
+    if (attention == nullptr || attention->window == 0) continue;
+    fail<UnsupportedError>("layer ", layer, " sees a window of ", attention->window,
+                           " tokens; its attention cannot be compared, name layers that see all");
+  }
+}
+
+types::ModelOutput Decoder::forward_with_layers(const types::ModelInput& input,
+                                                const types::LayerRequest& wanted) {
+  check_input(input, shape_);
+  check_layers(wanted, shape_);
+  check_attention_layers(wanted);
+  types::LayerStates layers;
+  for (const std::int64_t layer : wanted.hidden) layers.hidden[layer];
+  for (const std::int64_t layer : wanted.attention) layers.attention[layer];
+  const auto rotary = rotary_.rows(input.position_ids, input.segments);
+  nn::Stream stream = embed(input.input_ids);
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const auto layer = static_cast<std::int64_t>(i);
+    const auto attention = layers.attention.find(layer);
+    stream = layers_[i].forward(stream, norm_after(i), rotary, input.segments,
+                                attention == layers.attention.end() ? nullptr : &attention->second);
+    const auto hidden = layers.hidden.find(layer);
+    if (hidden != layers.hidden.end()) hidden->second = stream.residual;
+  }
+  types::ModelOutput result = output(stream);
+  result.layers = std::move(layers);
+  return result;
+}
+
+types::ModelOutput Decoder::forward_cached(const at::Tensor& ids, nn::KvCache& cache) {
+  const c10::NoGradGuard no_graph;
+  check_next_ids(ids, cache.length(), shape_);
+  const std::int64_t count = ids.size(0);
+  const auto rotary =
+      rotary_.rows(at::arange(cache.length(), cache.length() + count, ids.options()),
+                   std::array<std::int64_t, 2>{0, count});
+  nn::Stream stream = embed(ids);
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    stream = layers_[i].forward_cached(stream, norm_after(i), rotary, cache,
+                                       static_cast<std::int64_t>(i));
+  }
+  cache.advance(count);
+  return output(stream);
+}
+
+std::unique_ptr<nn::KvCache> Decoder::make_cache() const {
+  nn::KvCacheShape shape = cache_shape_;
+  shape.options = embed_tokens_.weight.options().requires_grad(false);
+  return std::make_unique<nn::KvCache>(shape);
+}
+
+std::vector<NamedParameter> Decoder::named(bool buffers) const {
+  std::vector<NamedParameter> result;
+  for (const ParameterSlot& slot : slots_) {
+    if (slot.buffer == buffers) result.push_back({slot.name(), *slot.tensor});
+  }
+  return result;
+}
+
+}  // namespace distill::models::decoder

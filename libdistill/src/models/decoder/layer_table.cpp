@@ -1,0 +1,28 @@
+#include "models/decoder/layer_table.h"
+
+#include <utility>
+
+namespace distill::models::decoder {
+
+ParameterSlot& LayerTable::weight(const std::string& name, std::vector<std::int64_t> shape,
+                                  at::Tensor& tensor) {
+  slots_->push_back({.pattern = "model.layers.{}." + name,
+                     .layer = layer_,
+                     .shape = std::move(shape),
+                     .tensor = &tensor,
+                     .idle = idle_});
+  return slots_->back();
+}
+
+void LayerTable::linear(const std::string& name, std::int64_t out, std::int64_t in, bool bias,
+                        nn::Linear& linear) {
+  weight(name + ".weight", {out, in}, linear.weight);
+  if (bias) weight(name + ".bias", {out}, linear.bias);
+}
+
+void LayerTable::norm(const std::string& name, std::int64_t size, double eps, nn::RmsNorm& norm) {
+  norm.eps = eps;
+  weight(name + ".weight", {size}, norm.weight);
+}
+
+}  // namespace distill::models::decoder

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+
+#include <distill/io/json_value.h>
+
+#include "models/decoder/config.h"
+#include "models/decoder/windows.h"
+
+namespace distill::models::qwen3 {
+
+/// What config.json says of a Qwen3 model, checked.
+struct Config {
+  decoder::Sizes sizes;
+  decoder::Heads heads;
+  std::int64_t intermediate_size = 0;
+  decoder::Windows windows;
+  bool attention_bias = false;  ///< q, k, v and o projections
+};
+
+/// Throws FormatError and UnsupportedError, naming file and key.
+Config read_config(const io::JsonCursor& json);
+
+}  // namespace distill::models::qwen3

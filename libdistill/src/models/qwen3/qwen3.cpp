@@ -1,0 +1,39 @@
+#include "models/qwen3/qwen3.h"
+
+#include "models/decoder/decoder.h"
+#include "models/decoder/layer_rows.h"
+#include "models/qwen3/config.h"
+
+namespace distill::models::qwen3 {
+
+namespace {
+
+void add_layer(const Config& config, decoder::LayerTable& table, nn::DecoderBlock& block,
+               std::int64_t source) {
+  using namespace decoder;
+  add_input_norm(table, config.sizes, block);
+  nn::Attention& attention =
+      add_grouped_attention(table, config.sizes, config.heads,
+                            {.qkv = config.attention_bias, .output = config.attention_bias}, block);
+  attention.window = config.windows[static_cast<std::size_t>(source)];
+  add_query_key_norms(table, config.sizes.rms_norm_eps, attention);
+  add_post_attention_norm(table, config.sizes, block);
+  add_mlp(table, "mlp", {config.sizes.hidden_size, config.intermediate_size},
+          block.feed_forward.emplace<nn::SwigluMlp>());
+}
+
+}  // namespace
+
+EmptyModel build(const io::JsonCursor& json, std::span<const std::int64_t> keep_layers) {
+  const Config config = read_config(json);
+  decoder::Plan plan = decoder::grouped_plan(config.sizes, config.heads);
+  plan.add_layer = [&](decoder::LayerTable& table, nn::DecoderBlock& block, std::int64_t source) {
+    add_layer(config, table, block, source);
+  };
+  plan.describe_kept = [&](std::span<const std::int64_t> kept) {
+    return decoder::window_changes(json, config.windows, kept);
+  };
+  return decoder::build(plan, json, keep_layers);
+}
+
+}  // namespace distill::models::qwen3

@@ -1,0 +1,74 @@
+#include <distill/nn/latent_attention.h>
+
+#include <array>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/cat.h>
+
+#include <distill/ops/attention.h>
+#include <distill/ops/rotary.h>
+
+#include "nn/cached_attention.h"
+
+namespace distill::nn {
+
+/// Pairs go to the two halves that ops::rotary turns. Queries and keys are reordered alike, so
+/// their products stay the same.
+at::Tensor LatentAttention::rotate(const at::Tensor& heads, const RotaryTable& rotary) const {
+  const at::Tensor halves =
+      interleaved ? heads.unflatten(-1, {rope_dim / 2, 2}).transpose(-1, -2).flatten(-2) : heads;
+  return ops::rotary(halves, rotary.cos, rotary.sin);
+}
+
+LatentAttention::Parts LatentAttention::project(const at::Tensor& x,
+                                                const RotaryTable& rotary) const {
+  const std::int64_t n = x.size(0);
+  const at::Tensor narrow = query_latent ? query_latent->a_norm(query_latent->a_proj(x)) : x;
+  const at::Tensor q = q_proj(narrow).view({n, num_heads, nope_dim + rope_dim});
+  const at::Tensor kv = kv_a_proj_with_mqa(x);
+  const std::int64_t rank = kv.size(1) - rope_dim;
+  return {q.narrow(2, 0, nope_dim), rotate(q.narrow(2, nope_dim, rope_dim), rotary),
+          kv_a_norm(kv.narrow(1, 0, rank)),
+          rotate(kv.narrow(1, rank, rope_dim).unsqueeze(1), rotary)};
+}
+
+at::Tensor LatentAttention::attend(const Parts& parts, std::span<const std::int64_t> segments,
+                                   types::AttentionInputs* taken) const {
+  const std::int64_t n = parts.latent.size(0);
+  const at::Tensor kv = kv_b_proj(parts.latent).view({n, num_heads, nope_dim + value_dim});
+  const at::Tensor q = at::cat({parts.q_nope, parts.q_rope}, 2);
+  const at::Tensor k =
+      at::cat({kv.narrow(2, 0, nope_dim), parts.k_rope.expand({n, num_heads, rope_dim})}, 2);
+  if (taken != nullptr) *taken = {q, k, scale};
+  const at::Tensor v = kv.narrow(2, nope_dim, value_dim);
+  return o_proj(ops::packed_causal_attention(q, k, v, segments, {scale}).flatten(1));
+}
+
+at::Tensor LatentAttention::forward(const at::Tensor& x, const RotaryTable& rotary,
+                                    std::span<const std::int64_t> segments,
+                                    types::AttentionInputs* taken) const {
+  return attend(project(x, rotary), segments, taken);
+}
+
+at::Tensor LatentAttention::forward_cached(const at::Tensor& x, const RotaryTable& rotary,
+                                           KvCache& cache, std::int64_t layer) const {
+  const std::int64_t n = x.size(0);
+  const Parts parts = project(x, rotary);
+  const std::int64_t rank = parts.latent.size(1);
+  const at::Tensor keys =
+      cache.append(layer, at::cat({parts.latent.unsqueeze(1), parts.k_rope}, 2));
+  if (cache.length() == 0) return attend(parts, std::array<std::int64_t, 2>{0, n}, nullptr);
+  // [heads, D, R] and [heads, Dv, R]: what kv_b_proj makes of a latent vector for each head.
+  const at::Tensor expand = kv_b_proj.weight.view({num_heads, nope_dim + value_dim, rank});
+  const at::Tensor to_latent = expand.narrow(1, 0, nope_dim);
+  const at::Tensor to_value = expand.narrow(1, nope_dim, value_dim);
+  const at::Tensor q_latent = at::bmm(parts.q_nope.transpose(0, 1), to_latent).transpose(0, 1);
+  const at::Tensor mixed = attend_to_cache(at::cat({q_latent, parts.q_rope}, 2), keys,
+                                           keys.narrow(2, 0, rank), {.scale = scale})
+                               .view({n, num_heads, rank});
+  const at::Tensor values = at::bmm(mixed.transpose(0, 1), to_value.transpose(1, 2));
+  return o_proj(values.transpose(0, 1).flatten(1));
+}
+
+}  // namespace distill::nn
