@@ -10,10 +10,12 @@
 #include <CLI/CLI.hpp>
 
 #include <distill/commands/evaluate.h>
+#include <distill/commands/export_model.h>
 #include <distill/commands/generate.h>
 #include <distill/commands/inspect.h>
 #include <distill/commands/logits.h>
 #include <distill/commands/tokenize.h>
+#include <distill/core/byte_size.h>
 #include <distill/core/output.h>
 #include <distill/pipeline/train_command.h>
 
@@ -24,7 +26,9 @@ using namespace distill;
 /// A parsed sub-command, ready to run; returns the exit code.
 using Action = std::function<int(core::Logger&)>;
 
-void add_dtype(CLI::App& app, c10::ScalarType& dtype) {
+/// `Dtype` is a c10::ScalarType, or an optional one.
+template <class Dtype>
+void add_dtype(CLI::App& app, Dtype& dtype) {
   static const std::map<std::string, c10::ScalarType> kNames = {
       {"fp32", c10::ScalarType::Float}, {"bf16", c10::ScalarType::BFloat16}};
   app.add_option("--dtype", dtype, "Type of weights and activations: fp32 or bf16")
@@ -73,13 +77,22 @@ void add_generate(CLI::App& cli, Action& action) {
   app->add_option("--chat-template", options->chat_template, "auto, chatml or none");
   app->add_option("--max-new-tokens", options->generate.max_new_tokens, "Most tokens to write")
       ->check(CLI::PositiveNumber);
-  app->add_option("--temperature", options->generate.temperature,
+  app->add_option("--temperature", options->generate.sampling.temperature,
                   "0 always takes the likeliest token")
       ->check(CLI::NonNegativeNumber);
-  app->add_option("--top-p", options->generate.top_p,
+  app->add_option("--top-k", options->generate.sampling.top_k,
+                  "Sample from so many likeliest ids; 0: all")
+      ->check(CLI::NonNegativeNumber);
+  app->add_option("--top-p", options->generate.sampling.top_p,
                   "Sample from the likeliest ids of this probability")
       ->check(CLI::Range(0.0, 1.0));
-  app->add_option("--seed", options->generate.seed, "Same seed, same text");
+  app->add_option("--repetition-penalty", options->generate.sampling.repetition_penalty,
+                  "Above 1: ids that were there before become less likely")
+      ->check(CLI::PositiveNumber);
+  app->add_option("--seed", options->generate.sampling.seed, "Same seed, same text");
+  app->add_option("--stop", options->stop, "End an answer before this text; may be repeated");
+  app->add_option("--batch-size", options->generate.batch_size, "Prompts continued at once")
+      ->check(CLI::PositiveNumber);
   app->add_flag("--json", options->json, "One JSON object per prompt");
   add_dtype(*app, options->dtype);
   app->callback([&action, options] {
@@ -112,6 +125,29 @@ void add_eval(CLI::App& cli, Action& action) {
   });
 }
 
+void add_export(CLI::App& cli, Action& action) {
+  auto* app = cli.add_subcommand("export", "Write a model folder anew: other dtype, other shards");
+  auto options = std::make_shared<commands::ExportOptions>();
+  app->add_option("--model", options->model, "Model folder")->required();
+  app->add_option("--out", options->out, "Folder to write; must not exist")->required();
+  add_dtype(*app, options->dtype);
+  const auto set_shard_size = [options](const std::string& text) {
+    const auto bytes = core::parse_byte_size(text);
+    if (!bytes || *bytes == 0) {
+      throw CLI::ValidationError("--max-shard-size", "is `" + text + "`, expected a size as 5GB");
+    }
+    options->max_shard_bytes = *bytes;
+  };
+  app->add_option_function<std::string>("--max-shard-size", set_shard_size,
+                                        "Split the weights into files of at most this size (5GB)");
+  app->callback([&action, options] {
+    action = [options](core::Logger& log) {
+      commands::export_model(*options, log);
+      return 0;
+    };
+  });
+}
+
 void add_inspect(CLI::App& cli, Action& action) {
   auto* app = cli.add_subcommand("inspect", "Say what a model folder, run folder or data file is");
   auto options = std::make_shared<commands::InspectOptions>();
@@ -138,7 +174,7 @@ int main(int argc, char** argv) {
   bool verbose = false;
   app.add_flag("--verbose", verbose, "More messages, and back-traces with errors");
   Action action;
-  for (auto* add : {add_tokenize, add_logits, add_generate, add_eval, add_inspect})
+  for (auto* add : {add_tokenize, add_logits, add_generate, add_eval, add_export, add_inspect})
     add(app, action);
   try {
     app.parse(argc, argv);

@@ -131,6 +131,66 @@ TEST(Distill, GenerateAnswersConversations) {
   EXPECT_EQ(io::JsonCursor(answer, "out").at("prompt").as_string(), "Hi");
 }
 
+TEST(Distill, GenerateStopsAtATextAndTakesManyPrompts) {
+  const auto whole = distill({"generate", "--model", tiny(), "--prompt", "The river runs",
+                              "--dtype", "fp32", "--max-new-tokens", "12"});
+  const auto cut = distill({"generate", "--model", tiny(), "--prompt", "The river runs", "--dtype",
+                            "fp32", "--max-new-tokens", "12", "--stop", "the mill"});
+  ASSERT_EQ(cut.exit_code, 0) << cut.err;
+  EXPECT_EQ(cut.out, whole.out.substr(0, whole.out.find("the mill")) + "\n");
+
+  const TempFolder folder;
+  std::ofstream chat(folder / "chat.jsonl");
+  for (int i = 0; i < 5; ++i) {
+    chat << R"({"messages": [{"role": "user", "content": "Question )" << i << "\"}]}\n";
+  }
+  chat.close();
+  const auto answers = [&](const char* batch) {
+    const auto result =
+        distill({"generate", "--model", tiny(), "--chat", (folder / "chat.jsonl").string(),
+                 "--max-new-tokens", "8", "--dtype", "fp32", "--batch-size", batch});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.out;
+  };
+  EXPECT_EQ(answers("1"), answers("3"));
+}
+
+TEST(Distill, ExportKeepsEveryByteAndSplitsIntoShards) {
+  const TempFolder folder;
+  const std::string out = (folder / "out").string();
+  const auto result =
+      distill({"export", "--model", tiny(), "--out", out, "--max-shard-size", "40KB"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto before = io::SafetensorsFolder::open(tiny());
+  const auto after = io::SafetensorsFolder::open(out);
+  EXPECT_GT(after.files().size(), 2u);
+  ASSERT_EQ(after.tensors().size(), before.tensors().size());
+  const auto bytes = [](const io::SafetensorsFolder::Location& location) {
+    const at::Tensor tensor = location.file->tensor(*location.entry);
+    return std::string(static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes());
+  };
+  for (const auto& [name, location] : before.tensors()) {
+    const auto& other = after.tensors().at(name);
+    EXPECT_EQ(other.entry->dtype, location.entry->dtype);
+    EXPECT_EQ(bytes(other), bytes(location)) << name;
+  }
+  for (const auto& file : after.files()) {
+    if (file->entries().size() == 1) continue;  // one tensor is never cut
+    EXPECT_LE(file->size_bytes(), 48'000u);
+  }
+  EXPECT_TRUE(fs::exists(fs::path(out) / "tokenizer.json"));
+  EXPECT_EQ(distill({"inspect", out, "--check"}).exit_code, 0);
+
+  const auto again = distill({"export", "--model", tiny(), "--out", out});
+  EXPECT_EQ(again.exit_code, 2);
+  EXPECT_NE(again.err.find("exists already"), std::string::npos) << again.err;
+  const auto size = distill({"export", "--model", tiny(), "--out", (folder / "other").string(),
+                             "--max-shard-size", "large"});
+  EXPECT_EQ(size.exit_code, 2);
+  EXPECT_NE(size.err.find("`large`, expected a size as 5GB"), std::string::npos) << size.err;
+  EXPECT_FALSE(fs::exists(folder / "other"));
+}
+
 TEST(Distill, EvalComparesWithATeacher) {
   const auto result = distill({"eval", "--model", tiny(), "--teacher", tiny(), "--data",
                                (tiny_model() / "eval.jsonl").string(), "--task", "agreement",

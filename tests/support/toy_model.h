@@ -58,7 +58,7 @@ class ToyModel : public models::CausalLm {
     return output;
   }
 
-  types::ModelOutput forward_cached(const at::Tensor&, nn::KvCache&) override {
+  types::ModelOutput forward_cached(const at::Tensor&, const nn::CachedSequences&) override {
     fail<UnsupportedError>("the toy model has no cache");
   }
   std::unique_ptr<nn::KvCache> make_cache() const override {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <ostream>
+#include <span>
 
 #include <distill/core/error.h>
 #include <distill/core/json_writer.h>
@@ -10,6 +11,7 @@
 #include <distill/io/jsonl.h>
 #include <distill/models/load.h>
 #include <distill/text/chat_template.h>
+#include <distill/text/stop_strings.h>
 #include <distill/text/tokenizer.h>
 
 namespace distill::commands {
@@ -43,16 +45,90 @@ std::vector<Prompt> read_prompts(const GenerateCommandOptions& options,
   return prompts;
 }
 
-void write_json(const Prompt& prompt, const text::TokenIds& ids, const std::string& text,
-                double seconds, std::ostream& out) {
+double seconds_since(std::chrono::steady_clock::time_point began) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+}
+
+/// The text of one prompt as it comes.
+struct Answer {
+  explicit Answer(const std::vector<std::string>& stop) : stop_strings(stop) {}
+
+  text::StreamDecoder decoder;
+  text::StopStrings stop_strings;
+  text::TokenIds ids;
+  std::string text;
+  double seconds = 0;
+  bool complete = false;
+};
+
+void write_json(const Prompt& prompt, const Answer& answer, std::ostream& out) {
   core::JsonWriter json;
-  json.begin_object().member("prompt", prompt.text).member("text", text).key("ids").begin_array();
-  for (const auto id : ids) json.value(id);
+  json.begin_object().member("prompt", prompt.text).member("text", answer.text);
+  json.key("ids").begin_array();
+  for (const auto id : answer.ids) json.value(id);
   json.end_array()
-      .member("tokens_per_second", static_cast<double>(ids.size()) / seconds)
+      .member("tokens_per_second", static_cast<double>(answer.ids.size()) / answer.seconds)
       .end_object();
   out << json.text() << '\n';
 }
+
+/// Writes answers in the order of their prompts, the first unfinished one as it grows.
+class Writer {
+ public:
+  Writer(const GenerateCommandOptions& options, const text::Tokenizer& tokenizer,
+         std::span<const Prompt> prompts, std::ostream& out)
+      : options_(options), tokenizer_(tokenizer), prompts_(prompts), out_(out) {
+    for (std::size_t i = 0; i < prompts.size(); ++i) answers_.emplace_back(options.stop);
+  }
+
+  /// False when the answer ends with it.
+  bool add(std::size_t prompt, std::int64_t id) {
+    Answer& answer = answers_[prompt];
+    answer.ids.push_back(id);
+    if (!tokenizer_.is_special(id)) {
+      show(prompt, answer.stop_strings.push(answer.decoder.push(tokenizer_.token_bytes(id))));
+    }
+    answer.seconds = seconds_since(began_);
+    return !answer.stop_strings.found();
+  }
+
+  void complete(std::size_t prompt) {
+    Answer& answer = answers_[prompt];
+    show(prompt, answer.stop_strings.push(answer.decoder.finish()));
+    show(prompt, answer.stop_strings.finish());
+    answer.complete = true;
+    while (first_open_ < answers_.size() && answers_[first_open_].complete) {
+      if (options_.json) {
+        write_json(prompts_[first_open_], answers_[first_open_], out_);
+      } else {
+        out_ << '\n';
+      }
+      ++first_open_;
+      if (first_open_ < answers_.size() && !options_.json) out_ << answers_[first_open_].text;
+    }
+    out_ << std::flush;
+  }
+
+  std::int64_t num_tokens() const {
+    std::int64_t tokens = 0;
+    for (const Answer& answer : answers_) tokens += std::ssize(answer.ids);
+    return tokens;
+  }
+
+ private:
+  void show(std::size_t prompt, const std::string& piece) {
+    answers_[prompt].text += piece;
+    if (prompt == first_open_ && !options_.json) out_ << piece << std::flush;
+  }
+
+  const GenerateCommandOptions& options_;
+  const text::Tokenizer& tokenizer_;
+  std::span<const Prompt> prompts_;
+  std::ostream& out_;
+  std::vector<Answer> answers_;
+  std::size_t first_open_ = 0;
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+};
 
 }  // namespace
 
@@ -61,37 +137,21 @@ void generate(const GenerateCommandOptions& options, std::ostream& out, core::Lo
   const auto prompts = read_prompts(options, *tokenizer);
   const auto model = models::load_causal_lm(options.model, {.dtype = options.dtype});
   models::GenerateOptions generate_options = options.generate;
+  generate_options.end_at_last_position = true;
   if (tokenizer->eos_id() >= 0) generate_options.stop_ids.push_back(tokenizer->eos_id());
 
-  std::int64_t tokens = 0;
-  double seconds = 0;
-  for (const auto& prompt : prompts) {
-    const auto room = model->shape().max_positions - static_cast<std::int64_t>(prompt.ids.size());
-    generate_options.max_new_tokens =
-        std::min(options.generate.max_new_tokens, std::max<std::int64_t>(room, 1));
-    text::StreamDecoder stream;
-    std::string text;
-    const auto show = [&](std::string piece) {
-      if (!options.json) out << piece << std::flush;
-      text += piece;
-    };
-    const auto began = std::chrono::steady_clock::now();
-    const auto ids = models::generate(*model, prompt.ids, generate_options, [&](std::int64_t id) {
-      if (!tokenizer->is_special(id)) show(stream.push(tokenizer->token_bytes(id)));
-      return true;
-    });
-    show(stream.finish());
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - began;
-    tokens += static_cast<std::int64_t>(ids.size());
-    seconds += elapsed.count();
-    if (options.json) {
-      write_json(prompt, ids, text, elapsed.count(), out);
-    } else {
-      out << '\n';
-    }
-  }
-  log.info(tokens, " tokens in ", core::human_seconds(seconds), ", ",
-           static_cast<std::int64_t>(static_cast<double>(tokens) / seconds), " tokens/s");
+  std::vector<std::vector<std::int64_t>> ids;
+  for (const auto& prompt : prompts) ids.push_back(prompt.ids);
+  const auto began = std::chrono::steady_clock::now();
+  Writer writer(options, *tokenizer, prompts, out);
+  models::generate(
+      *model, ids, generate_options,
+      {.on_token = [&](std::size_t prompt, std::int64_t id) { return writer.add(prompt, id); },
+       .on_end = [&](std::size_t prompt) { writer.complete(prompt); }});
+  const double seconds = seconds_since(began);
+  log.info(writer.num_tokens(), " tokens in ", core::human_seconds(seconds), ", ",
+           static_cast<std::int64_t>(static_cast<double>(writer.num_tokens()) / seconds),
+           " tokens/s");
 }
 
 }  // namespace distill::commands

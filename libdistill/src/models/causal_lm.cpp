@@ -1,5 +1,7 @@
 #include <distill/models/causal_lm.h>
 
+#include <array>
+
 #include <distill/core/error.h>
 
 namespace distill::models {
@@ -9,6 +11,19 @@ types::ModelOutput CausalLm::forward_with_layers(const types::ModelInput& input,
   if (wanted.empty()) return forward(input);
   fail<UnsupportedError>(
       "this model family does not show its inner layers; use losses over logits with it");
+}
+
+void CausalLm::set_activation_checkpointing(bool on) {
+  if (!on) return;
+  fail<UnsupportedError>(
+      "this model family keeps the activations of all layers; leave "
+      "`activation_checkpointing` false");
+}
+
+types::ModelOutput CausalLm::forward_cached(const at::Tensor& ids, nn::KvCache& cache) {
+  const std::array<std::int64_t, 2> segments = {0, ids.defined() ? ids.numel() : 0};
+  nn::KvCache* const one = &cache;
+  return forward_cached(ids, nn::CachedSequences{segments, std::span(&one, 1)});
 }
 
 }  // namespace distill::models

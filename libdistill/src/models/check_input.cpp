@@ -1,8 +1,12 @@
 #include "models/check_input.h"
 
+#include <algorithm>
+#include <span>
+
 #include <ATen/ops/aminmax.h>
 
 #include <distill/core/error.h>
+#include <distill/nn/kv_cache.h>
 
 namespace distill::models {
 
@@ -23,6 +27,13 @@ void require_range(const at::Tensor& list, std::int64_t end, const char* what, c
                    ", expected 0 to ", end - 1);
 }
 
+void require_borders(std::span<const std::int64_t> segments, std::int64_t count) {
+  bool in_order = !segments.empty() && segments.front() == 0 && segments.back() == count;
+  for (std::size_t i = 1; i < segments.size(); ++i) in_order &= segments[i - 1] <= segments[i];
+  if (in_order) return;
+  fail<InputError>("segments must rise from 0 to the number of ids (", count, ")");
+}
+
 }  // namespace
 
 void check_input(const types::ModelInput& input, const ModelShape& shape) {
@@ -33,12 +44,7 @@ void check_input(const types::ModelInput& input, const ModelShape& shape) {
     fail<InputError>("position_ids has ", input.position_ids.size(0), " entries, input_ids has ",
                      count);
   }
-  const auto& segments = input.segments;
-  bool in_order = !segments.empty() && segments.front() == 0 && segments.back() == count;
-  for (std::size_t i = 1; i < segments.size(); ++i) in_order &= segments[i - 1] <= segments[i];
-  if (!in_order) {
-    fail<InputError>("segments must rise from 0 to the number of ids (", count, ")");
-  }
+  require_borders(input.segments, count);
   require_range(input.input_ids, shape.vocab_size, "id", "vocabulary");
   require_range(input.position_ids, shape.max_positions, "position", "positions");
 }
@@ -53,11 +59,23 @@ void check_layers(const types::LayerRequest& wanted, const ModelShape& shape) {
   }
 }
 
-void check_next_ids(const at::Tensor& ids, std::int64_t held, const ModelShape& shape) {
+void check_next_ids(const at::Tensor& ids, const nn::CachedSequences& sequences,
+                    const ModelShape& shape) {
   require_list(ids, "ids");
   require_range(ids, shape.vocab_size, "id", "vocabulary");
-  if (ids.size(0) > shape.max_positions - held) {
-    fail<InputError>("a sequence of ", held + ids.size(0), " tokens does not fit the model's ",
+  const auto& [segments, caches] = sequences;
+  require_borders(segments, ids.size(0));
+  if (caches.size() + 1 != segments.size()) {
+    fail<InputError>(segments.size() - 1, " sequences go on with ", caches.size(),
+                     " caches, expected one for each");
+  }
+  for (std::size_t s = 0; s < caches.size(); ++s) {
+    if (caches[s] == nullptr || std::count(caches.begin(), caches.end(), caches[s]) > 1) {
+      fail<InputError>("sequence ", s, " has no cache of its own");
+    }
+    const std::int64_t tokens = caches[s]->length() + segments[s + 1] - segments[s];
+    if (tokens <= shape.max_positions) continue;
+    fail<InputError>("a sequence of ", tokens, " tokens does not fit the model's ",
                      shape.max_positions, " positions");
   }
 }

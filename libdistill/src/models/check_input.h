@@ -11,7 +11,9 @@ void check_input(const types::ModelInput& input, const ModelShape& shape);
 /// Throws InputError for a layer that is not there.
 void check_layers(const types::LayerRequest& wanted, const ModelShape& shape);
 
-/// The same as check_input for `ids` [n] that follow `held` tokens of a cache.
-void check_next_ids(const at::Tensor& ids, std::int64_t held, const ModelShape& shape);
+/// The same as check_input for `ids` [N] that follow what the caches hold. Throws InputError also
+/// where sequences and caches do not fit together.
+void check_next_ids(const at::Tensor& ids, const nn::CachedSequences& sequences,
+                    const ModelShape& shape);
 
 }  // namespace distill::models

@@ -1,97 +1,189 @@
 #include <distill/models/generate.h>
-#include <distill/models/logits.h>
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/argmax.h>
-#include <ATen/ops/softmax.h>
+#include <ATen/Parallel.h>
 #include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
 
 #include <distill/core/error.h>
-#include <distill/core/random.h>
+#include <distill/models/logits.h>
 #include <distill/nn/kv_cache.h>
+
+#include "models/sampler.h"
 
 namespace distill::models {
 
 namespace {
 
-void check_request(const CausalLm& model, const std::vector<std::int64_t>& prompt,
-                   const GenerateOptions& options) {
-  if (prompt.empty()) fail<InputError>("the prompt is empty; give at least one id");
+using Ids = std::vector<std::int64_t>;
+
+/// New prompts wait while more rows than this are to be computed at once.
+constexpr std::int64_t kMostNewRows = 4096;
+
+void check(const GenerateOptions& options) {
+  const SamplingOptions& sampling = options.sampling;
   if (options.max_new_tokens < 0) {
     fail<InputError>("max_new_tokens must not be negative, it is ", options.max_new_tokens);
   }
-  if (!(options.temperature >= 0.0) || std::isinf(options.temperature)) {
-    fail<InputError>("temperature must be 0 or more, it is ", options.temperature);
+  if (options.batch_size < 1) {
+    fail<InputError>("batch_size must be at least 1, it is ", options.batch_size);
   }
-  if (!(options.top_p > 0.0 && options.top_p <= 1.0)) {
-    fail<InputError>("top_p must be above 0 and at most 1, it is ", options.top_p);
+  if (!(sampling.temperature >= 0.0) || std::isinf(sampling.temperature)) {
+    fail<InputError>("temperature must be 0 or more, it is ", sampling.temperature);
+  }
+  if (sampling.top_k < 0) {
+    fail<InputError>("top_k must not be negative, it is ", sampling.top_k);
+  }
+  if (!(sampling.top_p > 0.0 && sampling.top_p <= 1.0)) {
+    fail<InputError>("top_p must be above 0 and at most 1, it is ", sampling.top_p);
+  }
+  if (!(sampling.repetition_penalty > 0.0) || std::isinf(sampling.repetition_penalty)) {
+    fail<InputError>("repetition_penalty must be above 0, it is ", sampling.repetition_penalty);
+  }
+}
+
+/// How many ids may follow the prompt.
+std::int64_t room_after(const CausalLm& model, const Ids& prompt, const GenerateOptions& options) {
+  if (prompt.empty()) fail<InputError>("the prompt is empty; give at least one id");
+  for (const std::int64_t id : prompt) {
+    if (id >= 0 && id < model.shape().vocab_size) continue;
+    fail<InputError>("id ", id, " of the prompt is outside the model's vocabulary, expected 0 to ",
+                     model.shape().vocab_size - 1);
   }
   const auto held = static_cast<std::int64_t>(prompt.size());
   const std::int64_t positions = model.shape().max_positions;
   // The last new token is never fed back, so it needs no position.
-  if (held > positions || options.max_new_tokens - 1 > positions - held) {
+  const std::int64_t room = std::max<std::int64_t>(positions - held + 1, 0);
+  if (held > positions || (options.max_new_tokens > room && !options.end_at_last_position)) {
     fail<InputError>("a prompt of ", held, " ids and ", options.max_new_tokens,
                      " new ones do not fit the model's ", positions, " positions; ask for at most ",
-                     std::max<std::int64_t>(positions - held + 1, 0), " new ones");
+                     room, " new ones");
   }
+  return std::min(room, options.max_new_tokens);
 }
 
-/// Draws from softmax(logits / temperature), cut to the most probable ids that together reach
-/// top_p.
-std::int64_t sample(const at::Tensor& logits, const GenerateOptions& options,
-                    core::RandomState& random) {
-  const at::Tensor probabilities =
-      at::softmax(logits.to(at::kCPU, at::kDouble) / options.temperature, -1).contiguous();
-  const auto* p = probabilities.const_data_ptr<double>();
-  std::vector<std::int64_t> ids(static_cast<std::size_t>(probabilities.numel()));
-  std::iota(ids.begin(), ids.end(), 0);
-  std::sort(ids.begin(), ids.end(),
-            [p](std::int64_t a, std::int64_t b) { return p[a] != p[b] ? p[a] > p[b] : a < b; });
-  double kept = 0.0;
-  std::size_t count = 0;
-  while (count < ids.size() && (count == 0 || kept < options.top_p)) kept += p[ids[count++]];
-  double rest = random.uniform() * kept;
-  for (std::size_t i = 0; i < count; ++i) {
-    rest -= p[ids[i]];
-    if (rest < 0.0) return ids[i];
-  }
-  return ids[count - 1];
-}
+struct Sequence {
+  std::size_t prompt;
+  std::int64_t room;  ///< ids that may still come
+  Ids pending;        ///< known ids that the cache does not hold yet
+  std::unique_ptr<nn::KvCache> cache;
+  Sampler sampler;
+};
 
-std::int64_t choose(const at::Tensor& logits, const GenerateOptions& options,
-                    core::RandomState& random) {
-  if (options.temperature == 0.0) return at::argmax(logits).item<std::int64_t>();
-  return sample(logits, options, random);
-}
+class Generation {
+ public:
+  Generation(CausalLm& model, std::span<const Ids> prompts, const GenerateOptions& options,
+             const GenerateCallbacks& callbacks)
+      : model_(model),
+        prompts_(prompts),
+        options_(options),
+        callbacks_(callbacks),
+        device_(model.parameters().front().tensor.device()),
+        results_(prompts.size()) {
+    check(options);
+    for (const Ids& prompt : prompts) rooms_.push_back(room_after(model, prompt, options));
+  }
+
+  std::vector<Ids> run() {
+    const c10::NoGradGuard no_graph;
+    for (admit(); !active_.empty(); admit()) take(step());
+    return std::move(results_);
+  }
+
+ private:
+  void admit() {
+    std::int64_t rows = std::ssize(active_);
+    while (next_prompt_ < prompts_.size() && std::ssize(active_) < options_.batch_size) {
+      const std::size_t prompt = next_prompt_;
+      const Ids& ids = prompts_[prompt];
+      if (rows > 0 && rows + std::ssize(ids) > kMostNewRows) return;
+      ++next_prompt_;
+      if (rooms_[prompt] == 0) {
+        end(prompt);
+        continue;
+      }
+      rows += std::ssize(ids);
+      active_.push_back({prompt, rooms_[prompt], ids, model_.make_cache(),
+                         Sampler(options_.sampling, prompt, ids)});
+    }
+  }
+
+  /// One more id for each active sequence.
+  Ids step() {
+    Ids rows, segments = {0}, last_rows;
+    std::vector<nn::KvCache*> caches;
+    for (const Sequence& sequence : active_) {
+      rows.insert(rows.end(), sequence.pending.begin(), sequence.pending.end());
+      segments.push_back(std::ssize(rows));
+      last_rows.push_back(std::ssize(rows) - 1);
+      caches.push_back(sequence.cache.get());
+    }
+    const types::ModelOutput output = model_.forward_cached(at::tensor(rows, at::kLong).to(device_),
+                                                            nn::CachedSequences{segments, caches});
+    const at::Tensor last =
+        output.hidden.index_select(0, at::tensor(last_rows, at::kLong).to(device_));
+    const at::Tensor logits = models::logits(output, last).to(at::kCPU, at::kFloat).contiguous();
+    const auto width = static_cast<std::size_t>(logits.size(1));
+    float* data = logits.data_ptr<float>();
+    Ids chosen(active_.size());
+    at::parallel_for(0, std::ssize(active_), 1, [&](std::int64_t begin, std::int64_t end) {
+      for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+        chosen[i] = active_[i].sampler.next({data + i * width, width});
+      }
+    });
+    return chosen;
+  }
+
+  void take(const Ids& chosen) {
+    const auto& stops = options_.stop_ids;
+    std::vector<Sequence> going_on;
+    for (std::size_t i = 0; i < chosen.size(); ++i) {
+      Sequence& sequence = active_[i];
+      const std::int64_t id = chosen[i];
+      results_[sequence.prompt].push_back(id);
+      const bool ends =
+          --sequence.room == 0 || std::find(stops.begin(), stops.end(), id) != stops.end();
+      const auto& on_token = callbacks_.on_token;
+      const bool wants_more = !on_token || on_token(sequence.prompt, id);
+      if (ends || !wants_more) {
+        end(sequence.prompt);
+        continue;
+      }
+      sequence.pending = {id};
+      going_on.push_back(std::move(sequence));
+    }
+    active_ = std::move(going_on);
+  }
+
+  void end(std::size_t prompt) const {
+    if (callbacks_.on_end) callbacks_.on_end(prompt);
+  }
+
+  CausalLm& model_;
+  std::span<const Ids> prompts_;
+  const GenerateOptions& options_;
+  const GenerateCallbacks& callbacks_;
+  at::Device device_;
+  Ids rooms_;
+  std::vector<Ids> results_;
+  std::vector<Sequence> active_;
+  std::size_t next_prompt_ = 0;
+};
 
 }  // namespace
 
-std::vector<std::int64_t> generate(CausalLm& model, const std::vector<std::int64_t>& prompt,
-                                   const GenerateOptions& options,
-                                   const std::function<bool(std::int64_t)>& on_token) {
-  check_request(model, prompt, options);
-  const c10::NoGradGuard no_graph;
-  const auto cache = model.make_cache();
-  const auto device = model.parameters().front().tensor.device();
-  core::RandomState random(options.seed);
-  std::vector<std::int64_t> next = prompt, result;
-  while (static_cast<std::int64_t>(result.size()) < options.max_new_tokens) {
-    const at::Tensor ids = at::tensor(next, at::kLong).to(device);
-    const types::ModelOutput output = model.forward_cached(ids, *cache);
-    const at::Tensor last = output.hidden.narrow(0, output.hidden.size(0) - 1, 1);
-    const std::int64_t id = choose(models::logits(output, last).flatten(), options, random);
-    result.push_back(id);
-    const auto& stops = options.stop_ids;
-    if (std::find(stops.begin(), stops.end(), id) != stops.end()) break;
-    if (on_token && !on_token(id)) break;
-    next = {id};
-  }
-  return result;
+std::vector<Ids> generate(CausalLm& model, std::span<const Ids> prompts,
+                          const GenerateOptions& options, const GenerateCallbacks& callbacks) {
+  return Generation(model, prompts, options, callbacks).run();
+}
+
+Ids generate(CausalLm& model, const Ids& prompt, const GenerateOptions& options,
+             const std::function<bool(std::int64_t)>& on_token) {
+  GenerateCallbacks callbacks;
+  if (on_token) callbacks.on_token = [&](std::size_t, std::int64_t id) { return on_token(id); };
+  return generate(model, std::span(&prompt, 1), options, callbacks).front();
 }
 
 }  // namespace distill::models

@@ -1,12 +1,13 @@
 #include <distill/nn/attention.h>
 
-#include <array>
 #include <cmath>
+#include <vector>
 
+#include <distill/nn/kv_cache.h>
 #include <distill/ops/attention.h>
 #include <distill/ops/rotary.h>
 
-#include "nn/cached_attention.h"
+#include "nn/cached_runs.h"
 
 namespace distill::nn {
 
@@ -28,7 +29,7 @@ double Attention::scale() const {
 
 at::Tensor Attention::attend(const Heads& heads, std::span<const std::int64_t> segments) const {
   const auto& [q, k, v] = heads;
-  return o_proj(ops::packed_causal_attention(q, k, v, segments, {scale(), window}).flatten(1));
+  return ops::packed_causal_attention(q, k, v, segments, {scale(), window}).flatten(1);
 }
 
 at::Tensor Attention::forward(const at::Tensor& x, const RotaryTable& rotary,
@@ -36,15 +37,24 @@ at::Tensor Attention::forward(const at::Tensor& x, const RotaryTable& rotary,
                               types::AttentionInputs* taken) const {
   const Heads heads = project(x, rotary);
   if (taken != nullptr) *taken = {heads.q, heads.k, scale()};
-  return attend(heads, segments);
+  return o_proj(attend(heads, segments));
 }
 
-at::Tensor Attention::forward_cached(const at::Tensor& x, const RotaryTable& rotary, KvCache& cache,
-                                     std::int64_t layer) const {
+at::Tensor Attention::forward_cached(const at::Tensor& x, const RotaryTable& rotary,
+                                     const CachedSequences& sequences, std::int64_t layer) const {
   const Heads heads = project(x, rotary);
-  const auto [keys, values] = cache.append(layer, heads.k, heads.v);
-  if (cache.length() == 0) return attend(heads, std::array<std::int64_t, 2>{0, x.size(0)});
-  return o_proj(attend_to_cache(heads.q, keys, values, {.scale = scale(), .window = window}));
+  return o_proj(attend_in_runs(sequences, [&](const CachedRun& run) {
+    const Heads own{run.rows_of(heads.q), run.rows_of(heads.k), run.rows_of(heads.v)};
+    std::vector<ops::CachedKeys> held;
+    for (std::size_t s = 0; s < run.caches.size(); ++s) {
+      const std::int64_t first = run.segments[s], count = run.segments[s + 1] - first;
+      const auto [keys, values] = run.caches[s]->append(layer, own.k.narrow(0, first, count),
+                                                        own.v.narrow(0, first, count));
+      held.push_back({keys, values});
+    }
+    if (run.is_new) return attend(own, run.segments);
+    return ops::cached_attention(own.q, run.segments, held, {scale(), window}).flatten(1);
+  }));
 }
 
 }  // namespace distill::nn

@@ -21,10 +21,10 @@ Stream DecoderBlock::forward(const Stream& in, const RmsNorm& next, const Rotary
 }
 
 Stream DecoderBlock::forward_cached(const Stream& in, const RmsNorm& next,
-                                    const RotaryTable& rotary, KvCache& cache,
+                                    const RotaryTable& rotary, const CachedSequences& sequences,
                                     std::int64_t layer) const {
   const at::Tensor attended = std::visit(
-      [&](const auto& kind) { return kind.forward_cached(in.normed, rotary, cache, layer); },
+      [&](const auto& kind) { return kind.forward_cached(in.normed, rotary, sequences, layer); },
       attention);
   return finish(attended, in.residual, next);
 }

@@ -2,8 +2,10 @@
 #include <array>
 #include <limits>
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/bmm.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/softmax.h>
 #include <c10/core/GradMode.h>
@@ -12,6 +14,7 @@
 
 #include "ops/attention_brgemm.h"
 #include "ops/attention_checks.h"
+#include "ops/segments.h"
 
 namespace distill::ops {
 namespace {
@@ -58,13 +61,10 @@ at::Tensor composed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& 
       .to(q.scalar_type());
 }
 
-}  // namespace
-
-at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                            const AttentionOptions& options) {
-  check(q, k, v);
-  check_options(options, kOp);
-  const c10::NoGradGuard no_graph;
+/// Arguments are checked.
+at::Tensor of_sequence(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                       const AttentionOptions& options) {
+  const c10::NoGradGuard no_graph;  // of each thread
   const std::int64_t n = q.size(0);
   // Keys that are behind the first query's window are behind everyone's.
   const std::int64_t seen =
@@ -75,6 +75,43 @@ at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::
       q, newest(k).transpose(0, 1), newest(v).transpose(0, 1), segments, options, seen - n};
   if (brgemm_attention_fits(problem)) return brgemm_attention(problem).output;
   return composed(q, newest(k), newest(v), options);
+}
+
+}  // namespace
+
+at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                            const AttentionOptions& options) {
+  check(q, k, v);
+  check_options(options, kOp);
+  return of_sequence(q, k, v, options);
+}
+
+at::Tensor cached_attention(const at::Tensor& q, std::span<const std::int64_t> segments,
+                            std::span<const CachedKeys> caches, const AttentionOptions& options) {
+  check_options(options, kOp);
+  TORCH_CHECK(!caches.empty() && segments.size() == caches.size() + 1, kOp, ": `segments` has ",
+              segments.size(), " borders, expected one more than the ", caches.size(),
+              " entries of `caches`, of which there is at least one");
+  check_queries(q, caches[0].k, caches[0].v, kOp);
+  check_segments(segments, q.size(0), kOp);
+  const auto queries = [&](std::size_t s) {
+    return q.narrow(0, segments[s], segments[s + 1] - segments[s]);
+  };
+  for (std::size_t s = 0; s < caches.size(); ++s) {
+    check(queries(s), caches[s].k, caches[s].v);
+    TORCH_CHECK(caches[s].v.size(2) == caches[0].v.size(2), kOp, ": `v` of sequence ", s, " is ",
+                caches[s].v.sizes(), ", expected values of size ", caches[0].v.size(2),
+                " as of the first");
+  }
+  if (caches.size() == 1) return of_sequence(q, caches[0].k, caches[0].v, options);
+  at::Tensor out = at::empty({q.size(0), q.size(1), caches[0].v.size(2)}, q.options());
+  at::parallel_for(0, std::ssize(caches), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (auto s = static_cast<std::size_t>(begin); s < static_cast<std::size_t>(end); ++s) {
+      const at::Tensor own = of_sequence(queries(s), caches[s].k, caches[s].v, options);
+      out.narrow(0, segments[s], own.size(0)).copy_(own);
+    }
+  });
+  return out;
 }
 
 }  // namespace distill::ops

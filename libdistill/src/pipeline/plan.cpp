@@ -54,8 +54,12 @@ MemoryEstimate estimate(const recipe::Recipe& recipe, const Plan& plan) {
       trainable * (recipe.train.batch_size > recipe.train.micro_batch_size ? 4 + width : width);
   // Two fp32 moments; a bf16 parameter has an fp32 master copy beside it.
   memory.optimizer = trainable * (width == 4 ? 8 : 12);
-  memory.activations =
-      saturated_product({tokens, student.layers.size(), activation_values(student), width});
+  // With checkpointing each layer keeps the two streams that enter it, and one keeps all.
+  const auto inputs = static_cast<std::uint64_t>(2 * student.hidden_size);
+  const std::uint64_t kept = recipe.train.activation_checkpointing
+                                 ? student.layers.size() * inputs + activation_values(student)
+                                 : student.layers.size() * activation_values(student);
+  memory.activations = saturated_product({tokens, kept, width});
   memory.loss = kLossWorkspace;
   memory.library = kLibrary + static_cast<std::uint64_t>(plan.train_tokens + plan.eval_tokens) * 8;
   return memory;

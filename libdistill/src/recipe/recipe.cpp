@@ -23,7 +23,7 @@ void describe(core::FieldVisitor& visit, TrainOptions& options) {
   visit("gradient_clip", options.gradient_clip,
         "gradients with a larger global norm are scaled down to it; 0: off");
   visit("activation_checkpointing", options.activation_checkpointing,
-        "recompute layers in the backward pass to save memory; only false in this version");
+        "form what is inside a layer anew in the backward pass: less memory, more work");
 }
 
 namespace {
@@ -62,9 +62,6 @@ void validate(const TrainOptions& options, core::Problems& problems) {
   if (options.steps && options.schedule.warmup_steps >= *options.steps) {
     problems.add("schedule.warmup_steps", concat("must be below `train.steps` (", *options.steps,
                                                  "), it is ", options.schedule.warmup_steps));
-  }
-  if (options.activation_checkpointing) {
-    problems.add("activation_checkpointing", "is not supported by this version, expected false");
   }
   if (options.gradient_clip < 0) {
     problems.add("gradient_clip", concat("must not be negative, it is ", options.gradient_clip));

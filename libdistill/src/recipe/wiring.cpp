@@ -213,6 +213,7 @@ ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::
   load.writable = true;
   load.keep_layers = models.student.layers;
   parts.student = models::load_causal_lm(models.student.folder, load);
+  parts.student->set_activation_checkpointing(recipe.train.activation_checkpointing);
   parts.trainable = choose_trainable(*parts.student, recipe.student.freeze);
   parts.loss = prepare_loss(recipe, context);
   for (auto& parameter : loss_parameters(*parts.loss)) {

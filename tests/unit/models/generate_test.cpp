@@ -5,12 +5,14 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <distill/core/error.h>
 #include <distill/models/generate.h>
 #include <distill/models/load.h>
 #include <distill/models/logits.h>
+#include <distill/nn/kv_cache.h>
 
 #include "support/model_folders.h"
 #include "support/temp_folder.h"
@@ -30,17 +32,18 @@ class Generate : public ::testing::Test {
 };
 
 TEST_F(Generate, SameSeedSameIds) {
-  GenerateOptions options{.max_new_tokens = 40, .temperature = 1.0, .seed = 5};
+  GenerateOptions options{.max_new_tokens = 40, .sampling = {.temperature = 1.0, .seed = 5}};
   const Ids first = run(options);
   EXPECT_EQ(run(options), first);
-  options.seed = 6;
+  options.sampling.seed = 6;
   EXPECT_NE(run(options), first);
 }
 
 TEST_F(Generate, TinyTopPIsGreedy) {
   const Ids greedy = run({.max_new_tokens = 15});
-  EXPECT_EQ(run({.max_new_tokens = 15, .temperature = 1.0, .top_p = 1e-9, .seed = 3}), greedy);
-  EXPECT_EQ(run({.max_new_tokens = 15, .temperature = 1e-6, .seed = 3}), greedy);
+  EXPECT_EQ(run({.max_new_tokens = 15, .sampling = {.temperature = 1.0, .top_p = 1e-9, .seed = 3}}),
+            greedy);
+  EXPECT_EQ(run({.max_new_tokens = 15, .sampling = {.temperature = 1e-6, .seed = 3}}), greedy);
 }
 
 TEST_F(Generate, DrawsWithTheModelsProbabilities) {
@@ -52,8 +55,8 @@ TEST_F(Generate, DrawsWithTheModelsProbabilities) {
   constexpr int kDraws = 400;
   int hits = 0;
   for (int seed = 0; seed < kDraws; ++seed) {
-    hits += run({.max_new_tokens = 1, .temperature = 1.0, .seed = static_cast<std::uint64_t>(seed)})
-                .front() == likely;
+    const SamplingOptions sampling{.temperature = 1.0, .seed = static_cast<std::uint64_t>(seed)};
+    hits += run({.max_new_tokens = 1, .sampling = sampling}).front() == likely;
   }
   const double spread = std::sqrt(expected * (1 - expected) / kDraws);
   EXPECT_NEAR(static_cast<double>(hits) / kDraws, expected, 4 * spread);
@@ -76,6 +79,67 @@ TEST_F(Generate, CallbackSeesEachIdAndMayStop) {
   EXPECT_EQ(seen, result);
 }
 
+TEST_F(Generate, BatchesGiveWhatSinglePromptsGive) {
+  // Of different lengths; more than fit at once, so that some join while others are under way.
+  std::vector<Ids> prompts;
+  for (std::int64_t i = 0; i < 7; ++i) {
+    Ids prompt;
+    for (std::int64_t j = 0; j <= 3 * i; ++j) prompt.push_back((5 * i + 3 * j) % 40);
+    prompts.push_back(prompt);
+  }
+  for (const double temperature : {0.0, 1.3}) {
+    GenerateOptions options{.max_new_tokens = 12, .batch_size = 1};
+    options.sampling = {.repetition_penalty = 1.2, .temperature = temperature, .top_k = 20};
+    options.stop_ids = {generate(*model, prompts[2], options)[4]};
+    const auto alone = generate(*model, prompts, options);
+    for (const std::int64_t batch : {3, 16}) {
+      options.batch_size = batch;
+      EXPECT_EQ(generate(*model, prompts, options), alone) << batch << " at " << temperature;
+    }
+  }
+}
+
+TEST_F(Generate, CallbacksFollowEachPrompt) {
+  const std::vector<Ids> prompts = {{1, 2}, {3}, {4, 5, 6}};
+  std::vector<Ids> seen(3);
+  std::vector<std::size_t> ended;
+  const auto results = generate(*model, prompts, {.max_new_tokens = 6, .batch_size = 2},
+                                {.on_token =
+                                     [&](std::size_t prompt, std::int64_t id) {
+                                       EXPECT_EQ(std::count(ended.begin(), ended.end(), prompt), 0);
+                                       seen[prompt].push_back(id);
+                                       return prompt != 1 || seen[1].size() < 3;
+                                     },
+                                 .on_end = [&](std::size_t prompt) { ended.push_back(prompt); }});
+  EXPECT_EQ(results, seen);
+  EXPECT_EQ(results[0].size(), 6u);
+  EXPECT_EQ(results[1].size(), 3u);
+  EXPECT_EQ(ended, (std::vector<std::size_t>{1, 0, 2}));
+}
+
+TEST_F(Generate, EndsAtTheLastPositionWhereAsked) {
+  const std::vector<Ids> prompts = {Ids(250, 1), {7}};
+  const auto results =
+      generate(*model, prompts, {.max_new_tokens = 20, .end_at_last_position = true});
+  EXPECT_EQ(results[0].size(), 7u);
+  EXPECT_EQ(results[1].size(), 20u);
+}
+
+TEST_F(Generate, RefusesCachesThatDoNotFit) {
+  const auto cache = model->make_cache();
+  const at::Tensor ids = at::zeros({4}, at::kLong);
+  const auto refusal = [&](Ids segments, std::vector<nn::KvCache*> caches) {
+    return message_of<InputError>([&] {
+      model->forward_cached(ids, nn::CachedSequences{segments, caches});
+    });
+  };
+  EXPECT_EQ(refusal({0, 2, 4}, {cache.get()}),
+            "2 sequences go on with 1 caches, expected one for each");
+  EXPECT_EQ(refusal({0, 2, 4}, {cache.get(), cache.get()}), "sequence 0 has no cache of its own");
+  EXPECT_EQ(refusal({0, 4}, {nullptr}), "sequence 0 has no cache of its own");
+  EXPECT_NE(refusal({0, 3}, {cache.get()}).find("segments"), std::string::npos);
+}
+
 TEST_F(Generate, UsesEveryPosition) {
   EXPECT_EQ(run({.max_new_tokens = 254}).size(), 254u);
   EXPECT_TRUE(run({.max_new_tokens = 0}).empty());
@@ -91,12 +155,17 @@ TEST_F(Generate, RefusesBadRequests) {
             "most 254 new ones");
   EXPECT_NE(refusal({.max_new_tokens = 9}, {40}).find("id 40"), std::string::npos);
   EXPECT_NE(refusal({.max_new_tokens = -1}).find("max_new_tokens"), std::string::npos);
-  EXPECT_NE(refusal({.max_new_tokens = 1, .temperature = -0.5}).find("temperature"),
-            std::string::npos);
-  EXPECT_NE(refusal({.max_new_tokens = 1, .temperature = NAN}).find("temperature"),
-            std::string::npos);
-  EXPECT_NE(refusal({.max_new_tokens = 1, .top_p = 0.0}).find("top_p"), std::string::npos);
-  EXPECT_NE(refusal({.max_new_tokens = 1, .top_p = 1.5}).find("top_p"), std::string::npos);
+  const auto sampling_refusal = [&](const SamplingOptions& sampling) {
+    return refusal({.max_new_tokens = 1, .sampling = sampling});
+  };
+  EXPECT_EQ(sampling_refusal({.temperature = -0.5}), "temperature must be 0 or more, it is -0.5");
+  EXPECT_NE(sampling_refusal({.temperature = NAN}).find("temperature"), std::string::npos);
+  EXPECT_NE(sampling_refusal({.top_p = 0.0}).find("top_p"), std::string::npos);
+  EXPECT_NE(sampling_refusal({.top_p = 1.5}).find("top_p"), std::string::npos);
+  EXPECT_EQ(sampling_refusal({.top_k = -1}), "top_k must not be negative, it is -1");
+  EXPECT_EQ(sampling_refusal({.repetition_penalty = 0.0}),
+            "repetition_penalty must be above 0, it is 0");
+  EXPECT_NE(refusal({.batch_size = 0}).find("batch_size"), std::string::npos);
   EXPECT_NE(refusal({}, Ids(300, 1)).find("300 ids"), std::string::npos);
 }
 

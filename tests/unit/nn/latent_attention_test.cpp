@@ -13,8 +13,10 @@
 #include <ATen/ops/stack.h>
 #include <gtest/gtest.h>
 
+#include <distill/nn/kv_cache.h>
 #include <distill/nn/latent_attention.h>
 
+#include "support/one_sequence.h"
 #include "support/tensor_compare.h"
 
 namespace distill::nn {
@@ -123,7 +125,8 @@ TEST_P(LatentAttentionBlock, CachedMatchesTheFormula) {
   for (const std::int64_t count : {4, 1, 9, 7}) {
     const std::int64_t begin = cache.length();
     const RotaryTable rows{table.cos.narrow(0, begin, count), table.sin.narrow(0, begin, count)};
-    pieces.push_back(block.forward_cached(x.narrow(0, begin, count), rows, cache, 0));
+    pieces.push_back(block.forward_cached(x.narrow(0, begin, count), rows,
+                                          testing::OneSequence(cache, count), 0));
     cache.advance(count);
   }
   EXPECT_LT(relative_error(at::cat(pieces), expected), 3e-6);

@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
+
+#include "support/torch_error.h"
 
 #include "attention_oracle.h"
 
@@ -49,6 +52,38 @@ TEST(CachedAttention, IsTheEndOfTheWhole) {
       }
     }
   }
+}
+
+TEST(CachedAttention, SeveralSequencesAreEachOnTheirOwn) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const std::vector<std::int64_t> totals = {40, 1, 129, 7}, news = {1, 1, 5, 0};
+    std::vector<std::int64_t> segments = {0};
+    std::vector<CachedKeys> caches;
+    Tensors queries, alone;
+    for (std::size_t s = 0; s < totals.size(); ++s) {
+      Tensors in = inputs(totals[s], 6, 2, 16, 24);
+      for (at::Tensor& x : in) x = x.to(type);
+      queries.push_back(in[0].narrow(0, totals[s] - news[s], news[s]));
+      caches.push_back({in_cache(in[1]), in_cache(in[2])});
+      segments.push_back(segments.back() + news[s]);
+      alone.push_back(cached_attention(queries[s], caches[s].k, caches[s].v, {kScale, 30}));
+    }
+    const at::Tensor together = cached_attention(at::cat(queries), segments, caches, {kScale, 30});
+    EXPECT_TRUE(at::equal(together, at::cat(alone)));
+  }
+}
+
+TEST(CachedAttention, SeveralSequencesMustFit) {
+  const Tensors in = inputs(5, 4, 2, 8);
+  const CachedKeys held{in_cache(in[1]), in_cache(in[2])};
+  const auto error = [&](std::vector<std::int64_t> segments, std::vector<CachedKeys> caches) {
+    return testing::torch_error_of([&] { cached_attention(in[0], segments, caches, {kScale}); });
+  };
+  EXPECT_NE(error({0, 5}, {held, held}).find("one more than the 2 entries"), std::string::npos);
+  EXPECT_NE(error({0}, {}).find("at least one"), std::string::npos);
+  EXPECT_NE(error({0, 4}, {held}).find("expected 0 to 5"), std::string::npos);
+  const CachedKeys other{held.k, held.v.narrow(2, 0, 4)};
+  EXPECT_NE(error({0, 2, 5}, {held, other}).find("sequence 1"), std::string::npos);
 }
 
 TEST(CachedAttention, NoQueries) {

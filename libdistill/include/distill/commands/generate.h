@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <iosfwd>
 #include <string>
+#include <vector>
 
 #include <c10/core/ScalarType.h>
 
@@ -17,11 +18,13 @@ struct GenerateCommandOptions {
   std::filesystem::path chat;  ///< JSONL with `messages`: each conversation gets its next answer
   std::string chat_template = "auto";
   models::GenerateOptions generate;  ///< max_new_tokens also ends at the model's last position
+  std::vector<std::string> stop;     ///< texts at which an answer ends; they are not shown
   c10::ScalarType dtype = c10::ScalarType::BFloat16;
   bool json = false;  ///< one object per prompt: prompt, text, ids, tokens_per_second
 };
 
-/// Text is written as it comes; the speed goes to the log.
+/// One prompt's text is written as it comes, several in their order as they are complete; the speed
+/// goes to the log.
 void generate(const GenerateCommandOptions& options, std::ostream& out, core::Logger& log);
 
 }  // namespace distill::commands

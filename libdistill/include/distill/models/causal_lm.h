@@ -7,13 +7,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <distill/nn/cached_sequences.h>
 #include <distill/types/layer_states.h>
 #include <distill/types/model_input.h>
 #include <distill/types/model_output.h>
-
-namespace distill::nn {
-class KvCache;
-}
 
 namespace distill::models {
 
@@ -56,9 +53,12 @@ class CausalLm {
   virtual types::ModelOutput forward_with_layers(const types::ModelInput& input,
                                                  const types::LayerRequest& wanted);
 
-  /// The same for the next tokens of one sequence; keys and values are read from and added to
-  /// `cache`.
-  virtual types::ModelOutput forward_cached(const at::Tensor& ids, nn::KvCache& cache) = 0;
+  /// The same for the next tokens `ids` [N] of `sequences`; keys and values are read from and added
+  /// to their caches. No graph.
+  virtual types::ModelOutput forward_cached(const at::Tensor& ids,
+                                            const nn::CachedSequences& sequences) = 0;
+  /// Of one sequence.
+  types::ModelOutput forward_cached(const at::Tensor& ids, nn::KvCache& cache);
   virtual std::unique_ptr<nn::KvCache> make_cache() const = 0;
 
   /// Every parameter once, in a fixed order, under its Hugging Face name (a tied head is not
@@ -71,6 +71,11 @@ class CausalLm {
   /// beside the number of layers and the dtype.
   virtual std::vector<ConfigChange> config_changes() const { return {}; }
   virtual const ModelShape& shape() const = 0;
+
+  /// With it a layer's inner values are not kept for the backward pass but formed anew there: far
+  /// less memory, a third more work, the same numbers. Off at first. Throws UnsupportedError where
+  /// a family cannot do it.
+  virtual void set_activation_checkpointing(bool on);
 };
 
 }  // namespace distill::models

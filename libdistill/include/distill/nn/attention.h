@@ -6,7 +6,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <distill/nn/kv_cache.h>
+#include <distill/nn/cached_sequences.h>
 #include <distill/nn/linear.h>
 #include <distill/nn/norm.h>
 #include <distill/nn/rotary_table.h>
@@ -30,9 +30,9 @@ struct Attention {
   at::Tensor forward(const at::Tensor& x, const RotaryTable& rotary,
                      std::span<const std::int64_t> segments,
                      types::AttentionInputs* taken = nullptr) const;
-  /// x [n, H] are the next tokens of the one sequence that `cache` holds. No graph.
-  at::Tensor forward_cached(const at::Tensor& x, const RotaryTable& rotary, KvCache& cache,
-                            std::int64_t layer) const;
+  /// x [N, H] are the next tokens of `sequences`. No graph.
+  at::Tensor forward_cached(const at::Tensor& x, const RotaryTable& rotary,
+                            const CachedSequences& sequences, std::int64_t layer) const;
 
  private:
   struct Heads {

@@ -7,7 +7,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <distill/nn/attention.h>
-#include <distill/nn/kv_cache.h>
+#include <distill/nn/cached_sequences.h>
 #include <distill/nn/latent_attention.h>
 #include <distill/nn/mixture_of_experts.h>
 #include <distill/nn/mlp.h>
@@ -36,9 +36,9 @@ struct DecoderBlock {
   Stream forward(const Stream& in, const RmsNorm& next, const RotaryTable& rotary,
                  std::span<const std::int64_t> segments,
                  types::AttentionInputs* taken = nullptr) const;
-  /// The same for the next tokens of a cached sequence. No graph.
+  /// The same for the next tokens of cached sequences. No graph.
   Stream forward_cached(const Stream& in, const RmsNorm& next, const RotaryTable& rotary,
-                        KvCache& cache, std::int64_t layer) const;
+                        const CachedSequences& sequences, std::int64_t layer) const;
 
  private:
   Stream finish(const at::Tensor& attended, const at::Tensor& residual, const RmsNorm& next) const;

@@ -6,7 +6,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <distill/nn/kv_cache.h>
+#include <distill/nn/cached_sequences.h>
 #include <distill/nn/linear.h>
 #include <distill/nn/norm.h>
 #include <distill/nn/rotary_table.h>
@@ -42,11 +42,10 @@ struct LatentAttention {
   at::Tensor forward(const at::Tensor& x, const RotaryTable& rotary,
                      std::span<const std::int64_t> segments,
                      types::AttentionInputs* taken = nullptr) const;
-  /// x [n, H] are the next tokens of the one sequence that `cache` holds: one head with keys of
-  /// R + P and no values. Queries are taken to the latent vectors instead of these to keys. No
-  /// graph.
-  at::Tensor forward_cached(const at::Tensor& x, const RotaryTable& rotary, KvCache& cache,
-                            std::int64_t layer) const;
+  /// x [N, H] are the next tokens of `sequences`, whose caches hold one head with keys of R + P and
+  /// no values. Queries are taken to the latent vectors instead of these to keys. No graph.
+  at::Tensor forward_cached(const at::Tensor& x, const RotaryTable& rotary,
+                            const CachedSequences& sequences, std::int64_t layer) const;
 
  private:
   struct Parts {
@@ -57,8 +56,12 @@ struct LatentAttention {
   };
   Parts project(const at::Tensor& x, const RotaryTable& rotary) const;
   at::Tensor rotate(const at::Tensor& heads, const RotaryTable& rotary) const;
+  /// Returns [N, heads * Dv].
   at::Tensor attend(const Parts& parts, std::span<const std::int64_t> segments,
                     types::AttentionInputs* taken) const;
+  /// The same for sequences whose `keys` [1, T, R + P] end with their own rows.
+  at::Tensor attend_to_latents(const Parts& parts, std::span<const std::int64_t> segments,
+                               std::span<const at::Tensor> keys) const;
 };
 
 }  // namespace distill::nn

@@ -32,4 +32,15 @@ at::Tensor packed_causal_attention(const at::Tensor& q, const at::Tensor& k, con
 at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                             const AttentionOptions& options);
 
+/// What a cache holds of one sequence.
+struct CachedKeys {
+  at::Tensor k;  ///< [kv_heads, T, D]
+  at::Tensor v;  ///< [kv_heads, T, Dv]
+};
+
+/// The same for several sequences at once: q [N, heads, D] holds the new queries of each, one
+/// sequence after the other with borders `segments`, and `caches` what each has.
+at::Tensor cached_attention(const at::Tensor& q, std::span<const std::int64_t> segments,
+                            std::span<const CachedKeys> caches, const AttentionOptions& options);
+
 }  // namespace distill::ops

@@ -1,19 +1,36 @@
 #include "models/decoder/decoder.h"
 
-#include <array>
+#include <numeric>
 #include <utility>
 
 #include <c10/core/GradMode.h>
 
-#include <ATen/ops/arange.h>
+#include <ATen/ops/empty_like.h>
 
 #include <distill/core/checked.h>
 #include <distill/core/error.h>
+#include <distill/nn/kv_cache.h>
+#include <distill/nn/recomputed.h>
 
 #include "models/check_input.h"
 #include "models/decoder/hf_names.h"
 
 namespace distill::models::decoder {
+
+namespace {
+
+/// Each sequence goes on where its cache ends.
+at::Tensor next_positions(const at::Tensor& ids, const nn::CachedSequences& sequences) {
+  at::Tensor positions = at::empty_like(ids, at::kCPU);
+  auto* out = positions.mutable_data_ptr<std::int64_t>();
+  for (std::size_t s = 0; s < sequences.caches.size(); ++s) {
+    const std::int64_t first = sequences.segments[s], last = sequences.segments[s + 1];
+    std::iota(out + first, out + last, sequences.caches[s]->length());
+  }
+  return positions.to(ids.device());
+}
+
+}  // namespace
 
 Decoder::Decoder(const Plan& plan, std::span<const std::int64_t> source_layers,
                  std::vector<ConfigChange> changes)
@@ -80,6 +97,24 @@ void Decoder::check_attention_layers(const types::LayerRequest& wanted) const {
   }
 }
 
+nn::Stream Decoder::recomputed_layer(std::size_t layer, const nn::Stream& in,
+                                     const nn::RotaryTable& rotary,
+                                     const std::vector<std::int64_t>& segments) const {
+  const nn::RmsNorm& next = norm_after(layer);
+  std::vector<at::Tensor> parameters = {next.weight};
+  for (const ParameterSlot& slot : slots_) {
+    if (slot.layer == static_cast<std::int64_t>(layer)) parameters.push_back(*slot.tensor);
+  }
+  // Copies of the parts, not of their weights: the graph may outlive the model.
+  const nn::Piece piece = [block = layers_[layer], next, rotary,
+                           segments](const std::vector<at::Tensor>& stream) {
+    const nn::Stream out = block.forward({stream[0], stream[1]}, next, rotary, segments);
+    return std::vector<at::Tensor>{out.normed, out.residual};
+  };
+  const auto out = nn::recomputed(piece, {in.normed, in.residual}, parameters);
+  return {out[0], out[1]};
+}
+
 types::ModelOutput Decoder::forward_with_layers(const types::ModelInput& input,
                                                 const types::LayerRequest& wanted) {
   check_input(input, shape_);
@@ -93,8 +128,14 @@ types::ModelOutput Decoder::forward_with_layers(const types::ModelInput& input,
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const auto layer = static_cast<std::int64_t>(i);
     const auto attention = layers.attention.find(layer);
-    stream = layers_[i].forward(stream, norm_after(i), rotary, input.segments,
-                                attention == layers.attention.end() ? nullptr : &attention->second);
+    if (attention != layers.attention.end()) {
+      stream =
+          layers_[i].forward(stream, norm_after(i), rotary, input.segments, &attention->second);
+    } else if (checkpoints_) {
+      stream = recomputed_layer(i, stream, rotary, input.segments);
+    } else {
+      stream = layers_[i].forward(stream, norm_after(i), rotary, input.segments);
+    }
     const auto hidden = layers.hidden.find(layer);
     if (hidden != layers.hidden.end()) hidden->second = stream.residual;
   }
@@ -103,19 +144,19 @@ types::ModelOutput Decoder::forward_with_layers(const types::ModelInput& input,
   return result;
 }
 
-types::ModelOutput Decoder::forward_cached(const at::Tensor& ids, nn::KvCache& cache) {
+types::ModelOutput Decoder::forward_cached(const at::Tensor& ids,
+                                           const nn::CachedSequences& sequences) {
   const c10::NoGradGuard no_graph;
-  check_next_ids(ids, cache.length(), shape_);
-  const std::int64_t count = ids.size(0);
-  const auto rotary =
-      rotary_.rows(at::arange(cache.length(), cache.length() + count, ids.options()),
-                   std::array<std::int64_t, 2>{0, count});
+  check_next_ids(ids, sequences, shape_);
+  const auto rotary = rotary_.rows(next_positions(ids, sequences), sequences.segments);
   nn::Stream stream = embed(ids);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    stream = layers_[i].forward_cached(stream, norm_after(i), rotary, cache,
+    stream = layers_[i].forward_cached(stream, norm_after(i), rotary, sequences,
                                        static_cast<std::int64_t>(i));
   }
-  cache.advance(count);
+  for (std::size_t s = 0; s < sequences.caches.size(); ++s) {
+    sequences.caches[s]->advance(sequences.segments[s + 1] - sequences.segments[s]);
+  }
   return output(stream);
 }
 

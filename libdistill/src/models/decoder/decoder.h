@@ -10,6 +10,7 @@
 #include <distill/models/causal_lm.h>
 #include <distill/nn/decoder_block.h>
 #include <distill/nn/embedding.h>
+#include <distill/nn/kv_cache.h>
 #include <distill/nn/norm.h>
 
 #include "models/decoder/config.h"
@@ -50,12 +51,15 @@ class Decoder final : public CausalLm {
   }
   types::ModelOutput forward_with_layers(const types::ModelInput& input,
                                          const types::LayerRequest& wanted) override;
-  types::ModelOutput forward_cached(const at::Tensor& ids, nn::KvCache& cache) override;
+  using CausalLm::forward_cached;
+  types::ModelOutput forward_cached(const at::Tensor& ids,
+                                    const nn::CachedSequences& sequences) override;
   std::unique_ptr<nn::KvCache> make_cache() const override;
   std::vector<NamedParameter> parameters() const override { return named(/*buffers=*/false); }
   std::vector<NamedParameter> buffers() const override { return named(/*buffers=*/true); }
   std::vector<ConfigChange> config_changes() const override { return changes_; }
   const ModelShape& shape() const override { return shape_; }
+  void set_activation_checkpointing(bool on) override { checkpoints_ = on; }
   std::span<const ParameterSlot> slots() const { return slots_; }
 
  private:
@@ -63,6 +67,9 @@ class Decoder final : public CausalLm {
   void count_parameters();
   void check_attention_layers(const types::LayerRequest& wanted) const;
   nn::Stream embed(const at::Tensor& ids) const;
+  nn::Stream recomputed_layer(std::size_t layer, const nn::Stream& in,
+                              const nn::RotaryTable& rotary,
+                              const std::vector<std::int64_t>& segments) const;
   const nn::RmsNorm& norm_after(std::size_t layer) const;
   types::ModelOutput output(const nn::Stream& stream) const;
   std::vector<NamedParameter> named(bool buffers) const;
@@ -76,6 +83,7 @@ class Decoder final : public CausalLm {
   std::vector<ParameterSlot> slots_;
   std::vector<ConfigChange> changes_;
   ModelShape shape_;
+  bool checkpoints_ = false;
 };
 
 /// The model of `keep_layers` (empty: all) with everything that loading needs. `json` is the
