@@ -5,7 +5,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/tensor.h>
-#include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
 
 #include <distill/core/error.h>
 #include <distill/models/logits.h>
@@ -87,7 +87,7 @@ class Generation {
   }
 
   std::vector<Ids> run() {
-    const c10::NoGradGuard no_graph;
+    const c10::InferenceMode no_graph;
     for (admit(); !active_.empty(); admit()) take(step());
     return std::move(results_);
   }

@@ -1,6 +1,8 @@
 #include <distill/nn/kv_cache.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 
 #include <ATen/ops/empty.h>
 #include <c10/util/Exception.h>
@@ -10,6 +12,32 @@ namespace distill::nn {
 namespace {
 
 constexpr std::int64_t kFirstCapacity = 64;
+
+bool is_plain(const at::Tensor& x, const at::Tensor& like) {
+  return x.device().is_cpu() && x.stride(2) == 1 && x.scalar_type() == like.scalar_type();
+}
+
+/// added [n, heads, D] to held [heads, capacity, D] from `first` on. A few rows a step, many
+/// sequences and layers: a tensor operation for each would cost more than the bytes.
+void write_rows(const at::Tensor& added, const at::Tensor& held, std::int64_t first) {
+  if (!is_plain(added, held) || !is_plain(held, held)) {
+    held.narrow(1, first, added.size(0)).copy_(added.transpose(0, 1));
+    return;
+  }
+  const std::size_t item = added.element_size();
+  const auto bytes = static_cast<std::size_t>(added.size(2)) * item;
+  const auto* from = static_cast<const std::byte*>(added.const_data_ptr());
+  auto* to = static_cast<std::byte*>(held.mutable_data_ptr());
+  for (std::int64_t token = 0; token < added.size(0); ++token) {
+    for (std::int64_t head = 0; head < added.size(1); ++head) {
+      std::memcpy(to + (head * held.stride(0) + (first + token) * held.stride(1)) *
+                           static_cast<std::int64_t>(item),
+                  from + (token * added.stride(0) + head * added.stride(1)) *
+                             static_cast<std::int64_t>(item),
+                  bytes);
+    }
+  }
+}
 
 }  // namespace
 
@@ -25,7 +53,7 @@ at::Tensor KvCache::append_to(at::Tensor& held, const at::Tensor& added) const {
     if (length_ > 0) grown.narrow(1, 0, length_).copy_(held.narrow(1, 0, length_));
     held = std::move(grown);
   }
-  held.narrow(1, length_, count).copy_(added.transpose(0, 1));
+  write_rows(added, held, length_);
   return held.narrow(1, 0, tokens);
 }
 

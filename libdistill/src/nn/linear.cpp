@@ -1,11 +1,11 @@
 #include <distill/nn/linear.h>
 
-#include <ATen/ops/linear.h>
+#include <distill/ops/linear.h>
 
 namespace distill::nn {
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
-  return bias.defined() ? at::linear(x, weight, bias) : at::linear(x, weight);
+  return ops::linear(x, weight, bias);
 }
 
 }  // namespace distill::nn

@@ -9,6 +9,7 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/softmax.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
 
 #include <distill/ops/attention.h>
 
@@ -105,7 +106,9 @@ at::Tensor cached_attention(const at::Tensor& q, std::span<const std::int64_t> s
   }
   if (caches.size() == 1) return of_sequence(q, caches[0].k, caches[0].v, options);
   at::Tensor out = at::empty({q.size(0), q.size(1), caches[0].v.size(2)}, q.options());
+  const bool inference = c10::InferenceMode::is_enabled();
   at::parallel_for(0, std::ssize(caches), 1, [&](std::int64_t begin, std::int64_t end) {
+    const c10::InferenceMode as_the_caller(inference);
     for (auto s = static_cast<std::size_t>(begin); s < static_cast<std::size_t>(end); ++s) {
       const at::Tensor own = of_sequence(queries(s), caches[s].k, caches[s].v, options);
       out.narrow(0, segments[s], own.size(0)).copy_(own);

@@ -8,6 +8,7 @@
 #include <ATen/ops/mm.h>
 
 #include "ops/brgemm.h"
+#include "ops/few_rows.h"
 #include "ops/kernel_call.h"
 
 namespace distill::ops {
@@ -86,6 +87,7 @@ at::Tensor head_product(const at::Tensor& hidden, const at::Tensor& head) {
     return at::mm(hidden.to(wide), head.to(wide).t());
   }
   if (head.scalar_type() != at::kBFloat16) return at::mm(hidden, head.t());
+  if (are_few_rows(hidden, head)) return few_rows_product(hidden, head);
   const bool even = head.size(1) % 2 == 0 && head.size(1) > 0;
   if (cpu_has_brgemm() && even) return product_by_brgemm(hidden, head.contiguous());
   return product_by_slices(hidden, head);

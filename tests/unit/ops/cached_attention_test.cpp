@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
+#include <c10/core/InferenceMode.h>
 
 #include "support/torch_error.h"
 
@@ -71,6 +73,24 @@ TEST(CachedAttention, SeveralSequencesAreEachOnTheirOwn) {
     const at::Tensor together = cached_attention(at::cat(queries), segments, caches, {kScale, 30});
     EXPECT_TRUE(at::equal(together, at::cat(alone)));
   }
+}
+
+TEST(CachedAttention, SeveralSequencesInInferenceModeOnSeveralThreads) {
+  const int threads = at::get_num_threads();
+  at::set_num_threads(2);
+  {
+    const c10::InferenceMode inference;
+    const Tensors in = inputs(64, 6, 2, 16);
+    const CachedKeys held{in_cache(in[1]), in_cache(in[2])};
+    const std::vector<std::int64_t> segments = {0, 1, 2, 3, 4};
+    const at::Tensor q = in[0].narrow(0, 60, 4);
+    const at::Tensor got = cached_attention(q, segments, std::vector(4, held), {kScale});
+    for (std::int64_t s = 0; s < 4; ++s) {
+      EXPECT_TRUE(at::equal(got.narrow(0, s, 1),
+                            cached_attention(q.narrow(0, s, 1), held.k, held.v, {kScale})));
+    }
+  }
+  at::set_num_threads(threads);
 }
 
 TEST(CachedAttention, SeveralSequencesMustFit) {

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace distill::ops {
+
+/// True where x [N, in] W^T is a product of so few rows that reading the weights [out, in] is all
+/// the work: bf16, dense rows, in memory of the CPU.
+bool are_few_rows(const at::Tensor& x, const at::Tensor& weight);
+
+/// That product, fp32 [N, out].
+at::Tensor few_rows_product(const at::Tensor& x, const at::Tensor& weight);
+
+}  // namespace distill::ops
