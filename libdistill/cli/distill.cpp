@@ -88,7 +88,7 @@ void add_generate(CLI::App& cli, Action& action) {
       ->check(CLI::Range(0.0, 1.0));
   app->add_option("--repetition-penalty", options->generate.sampling.repetition_penalty,
                   "Above 1: ids that were there before become less likely")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(0.01, 100.0));
   app->add_option("--seed", options->generate.sampling.seed, "Same seed, same text");
   app->add_option("--stop", options->stop, "End an answer before this text; may be repeated");
   app->add_option("--batch-size", options->generate.batch_size, "Prompts continued at once")

@@ -1,5 +1,7 @@
 #include <distill/commands/export_model.h>
 
+#include <string>
+
 #include <distill/core/error.h>
 #include <distill/core/strings.h>
 #include <distill/io/safetensors.h>
@@ -34,12 +36,32 @@ c10::ScalarType stored_dtype(const io::SafetensorsFolder& weights,
   }
 }
 
+/// Parameters that are stored in another type than the one written. `dtype` of the parameters.
+void warn_of_rounding(const io::SafetensorsFolder& weights, const models::CausalLm& model,
+                      c10::ScalarType dtype, core::Logger& log) {
+  if (dtype == c10::ScalarType::Float) return;
+  std::int64_t count = 0;
+  std::string first;
+  for (const auto& [name, parameter] : model.parameters()) {
+    const auto found = weights.tensors().find(name);
+    if (found == weights.tensors().end()) continue;
+    const c10::ScalarType stored = found->second.entry->dtype;
+    if (stored == dtype || stored == c10::ScalarType::Float8_e4m3fn) continue;
+    if (count++ == 0) first = name;
+  }
+  if (count == 0) return;
+  log.warning(count, count == 1 ? " tensor" : " tensors", " of another type than bfloat16 ",
+              count == 1 ? "is" : "are", " rounded to it (`", core::printable(first), "`",
+              count == 1 ? "" : ", ...", "); --dtype fp32 keeps every value");
+}
+
 }  // namespace
 
 void export_model(const ExportOptions& options, core::Logger& log) {
   const auto weights = io::SafetensorsFolder::open(options.model);
   const auto dtype = options.dtype ? *options.dtype : stored_dtype(weights, options.model);
   const auto model = models::load_causal_lm(options.model, {.dtype = dtype, .log = &log});
+  warn_of_rounding(weights, *model, dtype, log);
   models::save_causal_lm(
       *model, options.out,
       {.base_folder = options.model, .dtype = dtype, .max_shard_bytes = options.max_shard_bytes});

@@ -57,6 +57,7 @@ struct Answer {
   text::StopStrings stop_strings;
   text::TokenIds ids;
   std::string text;
+  std::chrono::steady_clock::time_point began;
   double seconds = 0;
   bool complete = false;
 };
@@ -81,6 +82,8 @@ class Writer {
     for (std::size_t i = 0; i < prompts.size(); ++i) answers_.emplace_back(options.stop);
   }
 
+  void begin(std::size_t prompt) { answers_[prompt].began = std::chrono::steady_clock::now(); }
+
   /// False when the answer ends with it.
   bool add(std::size_t prompt, std::int64_t id) {
     Answer& answer = answers_[prompt];
@@ -88,7 +91,7 @@ class Writer {
     if (!tokenizer_.is_special(id)) {
       show(prompt, answer.stop_strings.push(answer.decoder.push(tokenizer_.token_bytes(id))));
     }
-    answer.seconds = seconds_since(began_);
+    answer.seconds = seconds_since(answer.began);
     return !answer.stop_strings.found();
   }
 
@@ -127,7 +130,6 @@ class Writer {
   std::ostream& out_;
   std::vector<Answer> answers_;
   std::size_t first_open_ = 0;
-  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace
@@ -138,6 +140,7 @@ void generate(const GenerateCommandOptions& options, std::ostream& out, core::Lo
   const auto model = models::load_causal_lm(options.model, {.dtype = options.dtype});
   models::GenerateOptions generate_options = options.generate;
   generate_options.end_at_last_position = true;
+  generate_options.vocabulary = tokenizer->vocab_size();
   if (tokenizer->eos_id() >= 0) generate_options.stop_ids.push_back(tokenizer->eos_id());
 
   std::vector<std::vector<std::int64_t>> ids;
@@ -146,7 +149,8 @@ void generate(const GenerateCommandOptions& options, std::ostream& out, core::Lo
   Writer writer(options, *tokenizer, prompts, out);
   models::generate(
       *model, ids, generate_options,
-      {.on_token = [&](std::size_t prompt, std::int64_t id) { return writer.add(prompt, id); },
+      {.on_begin = [&](std::size_t prompt) { writer.begin(prompt); },
+       .on_token = [&](std::size_t prompt, std::int64_t id) { return writer.add(prompt, id); },
        .on_end = [&](std::size_t prompt) { writer.complete(prompt); }});
   const double seconds = seconds_since(began);
   log.info(writer.num_tokens(), " tokens in ", core::human_seconds(seconds), ", ",

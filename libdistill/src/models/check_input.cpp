@@ -65,6 +65,7 @@ void check_next_ids(const at::Tensor& ids, const nn::CachedSequences& sequences,
   require_range(ids, shape.vocab_size, "id", "vocabulary");
   const auto& [segments, caches] = sequences;
   require_borders(segments, ids.size(0));
+  if (caches.empty()) fail<InputError>("there is no sequence to go on with");
   if (caches.size() + 1 != segments.size()) {
     fail<InputError>(segments.size() - 1, " sequences go on with ", caches.size(),
                      " caches, expected one for each");

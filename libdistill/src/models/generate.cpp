@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/tensor.h>
 #include <c10/core/InferenceMode.h>
 
 #include <distill/core/error.h>
+#include <distill/core/strings.h>
 #include <distill/models/logits.h>
 #include <distill/nn/kv_cache.h>
 
@@ -39,17 +41,23 @@ void check(const GenerateOptions& options) {
   if (!(sampling.top_p > 0.0 && sampling.top_p <= 1.0)) {
     fail<InputError>("top_p must be above 0 and at most 1, it is ", sampling.top_p);
   }
-  if (!(sampling.repetition_penalty > 0.0) || std::isinf(sampling.repetition_penalty)) {
-    fail<InputError>("repetition_penalty must be above 0, it is ", sampling.repetition_penalty);
+  if (!(sampling.repetition_penalty >= 0.01 && sampling.repetition_penalty <= 100.0)) {
+    fail<InputError>("repetition_penalty must be from 0.01 to 100, it is ",
+                     sampling.repetition_penalty);
+  }
+  if (options.vocabulary < 0) {
+    fail<InputError>("vocabulary must not be negative, it is ", options.vocabulary);
   }
 }
 
 /// How many ids may follow the prompt.
-std::int64_t room_after(const CausalLm& model, const Ids& prompt, const GenerateOptions& options) {
-  if (prompt.empty()) fail<InputError>("the prompt is empty; give at least one id");
+std::int64_t room_after(const CausalLm& model, const Ids& prompt, const GenerateOptions& options,
+                        const std::string& name) {
+  if (prompt.empty()) fail<InputError>(name, "the prompt is empty; give at least one id");
   for (const std::int64_t id : prompt) {
     if (id >= 0 && id < model.shape().vocab_size) continue;
-    fail<InputError>("id ", id, " of the prompt is outside the model's vocabulary, expected 0 to ",
+    fail<InputError>(name, "id ", id,
+                     " of the prompt is outside the model's vocabulary, expected 0 to ",
                      model.shape().vocab_size - 1);
   }
   const auto held = static_cast<std::int64_t>(prompt.size());
@@ -57,7 +65,7 @@ std::int64_t room_after(const CausalLm& model, const Ids& prompt, const Generate
   // The last new token is never fed back, so it needs no position.
   const std::int64_t room = std::max<std::int64_t>(positions - held + 1, 0);
   if (held > positions || (options.max_new_tokens > room && !options.end_at_last_position)) {
-    fail<InputError>("a prompt of ", held, " ids and ", options.max_new_tokens,
+    fail<InputError>(name, "a prompt of ", held, " ids and ", options.max_new_tokens,
                      " new ones do not fit the model's ", positions, " positions; ask for at most ",
                      room, " new ones");
   }
@@ -83,7 +91,10 @@ class Generation {
         device_(model.parameters().front().tensor.device()),
         results_(prompts.size()) {
     check(options);
-    for (const Ids& prompt : prompts) rooms_.push_back(room_after(model, prompt, options));
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      const std::string name = prompts.size() > 1 ? core::concat("prompt ", i + 1, ": ") : "";
+      rooms_.push_back(room_after(model, prompts[i], options, name));
+    }
   }
 
   std::vector<Ids> run() {
@@ -105,6 +116,7 @@ class Generation {
         continue;
       }
       rows += std::ssize(ids);
+      if (callbacks_.on_begin) callbacks_.on_begin(prompt);
       active_.push_back({prompt, rooms_[prompt], ids, model_.make_cache(),
                          Sampler(options_.sampling, prompt, ids)});
     }
@@ -126,11 +138,14 @@ class Generation {
         output.hidden.index_select(0, at::tensor(last_rows, at::kLong).to(device_));
     const at::Tensor logits = models::logits(output, last).to(at::kCPU, at::kFloat).contiguous();
     const auto width = static_cast<std::size_t>(logits.size(1));
+    const std::size_t ids = options_.vocabulary == 0
+                                ? width
+                                : std::min(width, static_cast<std::size_t>(options_.vocabulary));
     float* data = logits.data_ptr<float>();
     Ids chosen(active_.size());
     at::parallel_for(0, std::ssize(active_), 1, [&](std::int64_t begin, std::int64_t end) {
       for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-        chosen[i] = active_[i].sampler.next({data + i * width, width});
+        chosen[i] = active_[i].sampler.next({data + i * width, ids});
       }
     });
     return chosen;

@@ -44,18 +44,18 @@ void Sampler::mark(std::int64_t id) {
 void Sampler::penalise(std::span<float> logits) const {
   const auto penalty = static_cast<float>(options_.repetition_penalty);
   for (const std::int64_t id : seen_) {
+    if (id >= std::ssize(logits)) continue;
     float& logit = logits[static_cast<std::size_t>(id)];
     logit = logit > 0 ? logit / penalty : logit * penalty;
   }
 }
 
 std::int64_t Sampler::next(std::span<float> logits) {
-  const float before = largest_of(logits);
-  if (!std::isfinite(before)) {
-    fail<Error>("the model's logits are not finite (", before, "), no id can be chosen by them");
-  }
   penalise(logits);
   const float largest = largest_of(logits);
+  if (!std::isfinite(largest)) {
+    fail<Error>("the model's logits are not finite (", largest, "), no id can be chosen by them");
+  }
   const std::int64_t id = options_.temperature == 0.0
                               ? std::find(logits.begin(), logits.end(), largest) - logits.begin()
                               : draw(logits, largest);

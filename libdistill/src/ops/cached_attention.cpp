@@ -68,8 +68,9 @@ at::Tensor of_sequence(const at::Tensor& q, const at::Tensor& k, const at::Tenso
   const c10::NoGradGuard no_graph;  // of each thread
   const std::int64_t n = q.size(0);
   // Keys that are behind the first query's window are behind everyone's.
-  const std::int64_t seen =
-      options.window > 0 ? std::min(k.size(1), options.window + n - 1) : k.size(1);
+  const std::int64_t seen = options.window > 0
+                                ? std::min(k.size(1), std::min(options.window, k.size(1)) + n - 1)
+                                : k.size(1);
   const auto newest = [&](const at::Tensor& x) { return x.narrow(1, x.size(1) - seen, seen); };
   const std::array<std::int64_t, 2> segments{0, seen};
   const AttentionProblem problem{

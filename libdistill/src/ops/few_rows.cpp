@@ -1,9 +1,11 @@
 #include "ops/few_rows.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
@@ -37,9 +39,7 @@ struct Product {
   std::int64_t rows() const { return x.size(0); }
   std::int64_t width() const { return weight.size(1); }
   std::int64_t outs() const { return weight.size(0); }
-  const Bf16* weight_row(std::int64_t o) const {
-    return read<Bf16>(weight) + o * weight.stride(0);
-  }
+  const Bf16* weight_row(std::int64_t o) const { return read<Bf16>(weight) + o * weight.stride(0); }
 };
 
 void by_vectors(const Product& p) {
@@ -57,13 +57,16 @@ void by_vectors(const Product& p) {
 
 /// [width / 2][padded rows][2], zeros for the padding: B of weight x^T.
 at::Tensor packed_rows(const at::Tensor& x, std::int64_t padded) {
-  const at::Tensor rows = x.contiguous();
+  at::Tensor rows = x.contiguous();
+  // Read in pairs.
+  if (reinterpret_cast<std::uintptr_t>(rows.const_data_ptr()) % alignof(std::uint32_t) != 0) {
+    rows = rows.clone();
+  }
   const std::int64_t pairs = x.size(1) / 2;
   at::Tensor packed = at::zeros({pairs, padded}, at::kInt);
   cpu::divergence_kernels().transpose(static_cast<const std::uint32_t*>(rows.const_data_ptr()),
-                                      pairs,
-                                      static_cast<std::uint32_t*>(packed.mutable_data_ptr()), padded,
-                                      x.size(0), pairs);
+                                      pairs, static_cast<std::uint32_t*>(packed.mutable_data_ptr()),
+                                      padded, x.size(0), pairs);
   return packed;
 }
 

@@ -3,9 +3,9 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/clamp_min.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "ops/divergence_rows.h"
 
@@ -18,6 +18,9 @@ using cpu::round_up;
 constexpr std::int64_t kMostRows = 512;
 
 /// Logits of a chunk of rows, block of ids after block of ids, each a dense [rows, block] matrix.
+/// The gradient of a head in the type of the products is summed in place over the chunks. That of a
+/// bf16 head must be rounded once, at the end: with several chunks its rows are formed block by
+/// block in a last pass that forms the block's logits anew, so that no fp32 copy of all is held.
 template <class T>
 class DenseDivergence {
  public:
@@ -28,31 +31,32 @@ class DenseDivergence {
         num_blocks_((problem.vocabulary + block_ - 1) / block_),
         chunk_(choose_chunk()),
         slots_(cpu::num_slots()),
+        forms_twice_(problem.needs_head_grad && problem.student.head.scalar_type() != type_ &&
+                     problem.num_rows > chunk_),
         student_(*problem.workspace, {num_blocks_, chunk_, block_}),
         teacher_(*problem.workspace,
                  {problem.has_dense_teacher() ? num_blocks_ : 0, chunk_, block_}),
-        per_row_(problem, chunk_, /*stat_slots=*/1, slots_) {}
+        per_row_(problem, forms_twice_ ? problem.num_rows : chunk_, /*stat_slots=*/1, slots_) {}
 
   DivergenceSums run() {
     const at::Tensor& head = problem_.student.head;
-    const auto options = head.options().dtype(type_);
     DivergenceSums sums;
     if (problem_.needs_hidden_grad) {
-      sums.hidden_grad = at::empty({problem_.num_rows, head.size(1)}, options);
+      sums.hidden_grad = at::zeros({problem_.num_rows, head.size(1)}, head.options().dtype(type_));
     }
-    at::Tensor head_grad;
-    if (problem_.needs_head_grad) head_grad = at::zeros(head.sizes(), options);
-    for (std::int64_t begin = 0; begin < problem_.num_rows; begin += chunk_) {
-      first_row_ = begin;
-      rows_ = std::min(chunk_, problem_.num_rows - begin);
-      per_row_.begin(first_row_, rows_);
+    if (problem_.needs_head_grad) sums.head_grad = at::zeros(head.sizes(), head.options());
+    if (forms_twice_) per_row_.begin(0, problem_.num_rows);
+    for_chunks([&] {
+      if (!forms_twice_) per_row_.begin(first_row_, rows_);
       first_pass();
       if (per_row_.wants_thresholds()) set_thresholds();
       if (per_row_.reduces()) reduce();
-      if (per_row_.wants_last_pass()) last_pass(sums.hidden_grad, head_grad);
+      if (!forms_twice_ && per_row_.wants_last_pass()) last_pass(sums);
+    });
+    if (forms_twice_ && per_row_.wants_last_pass()) {
+      for (std::int64_t block = 0; block < num_blocks_; ++block) last_pass_of_block(block, sums);
     }
     sums.values = per_row_.values();
-    if (head_grad.defined()) sums.head_grad = head_grad.to(head.scalar_type());
     return sums;
   }
 
@@ -86,6 +90,20 @@ class DenseDivergence {
     return (problem_.num_rows + chunks - 1) / chunks;
   }
 
+  template <class Body>
+  void for_chunks(Body body) {
+    for (std::int64_t begin = 0; begin < problem_.num_rows; begin += chunk_) {
+      first_row_ = begin;
+      rows_ = std::min(chunk_, problem_.num_rows - begin);
+      body();
+    }
+  }
+  /// The chunk's rows among those that per_row_ took.
+  cpu::RowRange range() const { return {forms_twice_ ? first_row_ : 0, rows_}; }
+  at::Tensor chunk_rows(const at::Tensor& hidden) const {
+    return take_rows(problem_, hidden, first_row_, rows_).to(type_);
+  }
+
   std::int64_t first_id(std::int64_t block) const { return block * block_; }
   std::int64_t num_ids(std::int64_t block) const {
     return std::min(block_, problem_.vocabulary - first_id(block));
@@ -99,57 +117,66 @@ class DenseDivergence {
                     std::int64_t last) const {
     const std::int64_t ids = num_ids(block);
     T* data = side.tile(block, rows_).template data_ptr<T>() + first * block_;
-    return {data,  block_,      round_up(ids, cpu::kColumnStep), ids, first_id(block),
-            first, last - first};
+    return {data,        block_,          round_up(ids, cpu::kColumnStep),
+            ids,         first_id(block), range().first + first,
+            last - first};
   }
   /// The teacher's, where it has any.
   cpu::Tile<T> teacher_tile(std::int64_t block, std::int64_t first, std::int64_t last) const {
     return problem_.has_dense_teacher() ? tile(teacher_, block, first, last) : cpu::Tile<T>();
   }
 
-  void add(const Side& side, std::int64_t block) {
+  /// Into the statistics, unless they were counted before.
+  void add(const cpu::Tile<T>& added, bool student, bool counted) {
+    if (counted) {
+      student ? per_row_.prepare_student(added) : per_row_.prepare_teacher(added);
+    } else {
+      student ? per_row_.add_student(added, 0) : per_row_.add_teacher(added, 0);
+    }
+  }
+  void add(const Side& side, std::int64_t block, bool counted) {
     at::parallel_for(0, rows_, std::max<std::int64_t>(1, cpu::kLogitsForThread / block_),
                      [&](std::int64_t begin, std::int64_t end) {
-                       const cpu::Tile<T> added = tile(side, block, begin, end);
-                       &side == &student_ ? per_row_.add_student(added, 0)
-                                          : per_row_.add_teacher(added, 0);
+                       add(tile(side, block, begin, end), &side == &student_, counted);
                      });
   }
 
-  void project(const Side& side, const ModelSide& model) {
-    const at::Tensor hidden = take_rows(problem_, model.hidden, first_row_, rows_).to(type_);
-    for (std::int64_t block = 0; block < num_blocks_; ++block) {
-      at::Tensor out = side.tile(block, rows_).narrow(1, 0, num_ids(block));
-      at::mm_out(out, hidden, head_rows(model.head, block).t());
-      add(side, block);
-    }
+  void project(const Side& side, const ModelSide& model, std::int64_t block, bool counted) {
+    at::Tensor out = side.tile(block, rows_).narrow(1, 0, num_ids(block));
+    at::mm_out(out, chunk_rows(model.hidden), head_rows(model.head, block).t());
+    add(side, block, counted);
   }
 
-  void copy_teacher_logits() {
-    for (std::int64_t block = 0; block < num_blocks_; ++block) {
-      at::Tensor out = teacher_.tile(block, rows_).narrow(1, 0, num_ids(block));
-      out.copy_(take_rows(problem_,
-                          problem_.teacher_logits.narrow(1, first_id(block), num_ids(block)),
-                          first_row_, rows_));
-      out.clamp_min_(cpu::kNoLogit);  // ids the teacher excludes with -infinity
-      add(teacher_, block);
+  void copy_teacher_logits(std::int64_t block, bool counted) {
+    at::Tensor out = teacher_.tile(block, rows_).narrow(1, 0, num_ids(block));
+    out.copy_(take_rows(problem_,
+                        problem_.teacher_logits.narrow(1, first_id(block), num_ids(block)),
+                        first_row_, rows_));
+    out.clamp_min_(cpu::kNoLogit);  // ids the teacher excludes with -infinity
+    add(teacher_, block, counted);
+  }
+
+  void form_logits(std::int64_t block, bool counted) {
+    project(student_, problem_.student, block, counted);
+    if (problem_.teacher_logits.defined()) {
+      copy_teacher_logits(block, counted);
+    } else if (problem_.teacher.hidden.defined()) {
+      project(teacher_, problem_.teacher, block, counted);
     }
   }
 
   void first_pass() {
-    project(student_, problem_.student);
-    if (problem_.teacher_logits.defined()) {
-      copy_teacher_logits();
-    } else if (problem_.teacher.hidden.defined()) {
-      project(teacher_, problem_.teacher);
+    for (std::int64_t block = 0; block < num_blocks_; ++block) {
+      form_logits(block, /*counted=*/false);
     }
-    per_row_.finish_stats({0, rows_});
+    per_row_.finish_stats(range());
   }
 
   void set_thresholds() {
-    per_row_.set_thresholds({0, rows_}, [this](std::int64_t row, T* out) {
+    per_row_.set_thresholds(range(), [this](std::int64_t row, T* out) {
+      const std::int64_t in_chunk = row - range().first;
       for (std::int64_t block = 0; block < num_blocks_; ++block) {
-        std::copy_n(tile(teacher_, block, row, row + 1).data, num_ids(block),
+        std::copy_n(tile(teacher_, block, in_chunk, in_chunk + 1).data, num_ids(block),
                     out + first_id(block));
       }
     });
@@ -172,7 +199,7 @@ class DenseDivergence {
         per_row_.reduce(tile(student_, block, first, last), teacher_tile(block, first, last), 0);
       }
     });
-    per_row_.finish_reductions({0, rows_});
+    per_row_.finish_reductions(range());
   }
 
   /// Student logits become gradients, in place.
@@ -184,23 +211,44 @@ class DenseDivergence {
     });
   }
 
-  void last_pass(const at::Tensor& hidden_grad, const at::Tensor& head_grad) {
+  /// The block's gradient of the chunk's rows, in place of the student's logits, and what it adds
+  /// to the gradient of the hidden states.
+  at::Tensor slopes(std::int64_t block, const at::Tensor& head, const DivergenceSums& sums) {
+    form_gradients(block);
+    const at::Tensor slope = student_.tile(block, rows_).narrow(1, 0, num_ids(block));
+    if (problem_.needs_hidden_grad) {
+      sums.hidden_grad.narrow(0, first_row_, rows_).addmm_(slope, head);
+    }
+    return slope;
+  }
+
+  at::Tensor head_grad_rows(std::int64_t block, const DivergenceSums& sums) const {
+    return sums.head_grad.narrow(0, first_id(block), num_ids(block));
+  }
+
+  void last_pass(const DivergenceSums& sums) {
     at::Tensor hidden;
-    if (head_grad.defined()) {
-      hidden = take_rows(problem_, problem_.student.hidden, first_row_, rows_).to(type_);
-    }
-    at::Tensor chunk_grad;
-    if (hidden_grad.defined()) chunk_grad = hidden_grad.narrow(0, first_row_, rows_).zero_();
+    if (problem_.needs_head_grad) hidden = chunk_rows(problem_.student.hidden);
     for (std::int64_t block = 0; block < num_blocks_; ++block) {
-      form_gradients(block);
-      const at::Tensor slope = student_.tile(block, rows_).narrow(1, 0, num_ids(block));
-      if (chunk_grad.defined()) {
-        chunk_grad.addmm_(slope, head_rows(problem_.student.head, block));
-      }
-      if (head_grad.defined()) {
-        head_grad.narrow(0, first_id(block), num_ids(block)).addmm_(slope.t(), hidden);
+      const at::Tensor slope = slopes(block, head_rows(problem_.student.head, block), sums);
+      if (!problem_.needs_head_grad) continue;
+      const at::Tensor grad = head_grad_rows(block, sums);
+      if (grad.scalar_type() == type_) {
+        grad.addmm_(slope.t(), hidden);
+      } else {
+        grad.copy_(at::mm(slope.t(), hidden));  // the only chunk
       }
     }
+  }
+
+  void last_pass_of_block(std::int64_t block, const DivergenceSums& sums) {
+    const at::Tensor head = head_rows(problem_.student.head, block);
+    const at::Tensor grad = at::zeros_like(head);
+    for_chunks([&] {
+      form_logits(block, /*counted=*/true);
+      grad.addmm_(slopes(block, head, sums).t(), chunk_rows(problem_.student.hidden));
+    });
+    head_grad_rows(block, sums).copy_(grad);
   }
 
   const DivergenceProblem& problem_;
@@ -209,6 +257,7 @@ class DenseDivergence {
   std::int64_t num_blocks_;
   std::int64_t chunk_;
   std::int64_t slots_;
+  bool forms_twice_;
   Side student_;
   Side teacher_;
   cpu::DivergenceRows<T> per_row_;

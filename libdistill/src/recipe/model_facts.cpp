@@ -47,11 +47,12 @@ std::int64_t read_intermediate_size(const fs::path& folder) {
   const io::JsonValue json = io::read_json_file(path);
   const io::JsonCursor config(json, path.string());
   const std::int64_t dense = config.at("intermediate_size").int_in(1, kMost);
-  if (!config.has("moe_intermediate_size")) return dense;
-  const std::int64_t experts =
-      config.at("num_experts_per_tok").int_in(1, kMost) + config.int_or("n_shared_experts", 0);
+  if (!config.has("moe_intermediate_size") || !config.has("num_experts_per_tok")) return dense;
+  const std::int64_t shared =
+      config.has("n_shared_experts") ? config.at("n_shared_experts").int_in(0, kMost) : 0;
+  const std::int64_t experts = config.at("num_experts_per_tok").int_in(1, kMost) + shared;
   const auto together = core::checked_mul(
-      static_cast<std::uint64_t>(std::clamp<std::int64_t>(experts, 1, kMost)),
+      static_cast<std::uint64_t>(std::min<std::int64_t>(experts, kMost)),
       static_cast<std::uint64_t>(config.at("moe_intermediate_size").int_in(1, kMost)));
   return std::max(dense, static_cast<std::int64_t>(*together));
 }

@@ -125,6 +125,13 @@ TEST_F(Generate, EndsAtTheLastPositionWhereAsked) {
   EXPECT_EQ(results[1].size(), 20u);
 }
 
+TEST_F(Generate, NeverChoosesAPaddingRow) {
+  const Ids ids =
+      run({.max_new_tokens = 60, .sampling = {.temperature = 5.0, .seed = 2}, .vocabulary = 11});
+  EXPECT_LT(*std::max_element(ids.begin(), ids.end()), 11);
+  EXPECT_GT(*std::max_element(ids.begin(), ids.end()), 8);
+}
+
 TEST_F(Generate, RefusesCachesThatDoNotFit) {
   const auto cache = model->make_cache();
   const at::Tensor ids = at::zeros({4}, at::kLong);
@@ -136,6 +143,7 @@ TEST_F(Generate, RefusesCachesThatDoNotFit) {
   EXPECT_EQ(refusal({0, 2, 4}, {cache.get()}),
             "2 sequences go on with 1 caches, expected one for each");
   EXPECT_EQ(refusal({0, 2, 4}, {cache.get(), cache.get()}), "sequence 0 has no cache of its own");
+  EXPECT_EQ(refusal({0, 4}, {}), "there is no sequence to go on with");
   EXPECT_EQ(refusal({0, 4}, {nullptr}), "sequence 0 has no cache of its own");
   EXPECT_NE(refusal({0, 3}, {cache.get()}).find("segments"), std::string::npos);
 }
@@ -164,7 +172,12 @@ TEST_F(Generate, RefusesBadRequests) {
   EXPECT_NE(sampling_refusal({.top_p = 1.5}).find("top_p"), std::string::npos);
   EXPECT_EQ(sampling_refusal({.top_k = -1}), "top_k must not be negative, it is -1");
   EXPECT_EQ(sampling_refusal({.repetition_penalty = 0.0}),
-            "repetition_penalty must be above 0, it is 0");
+            "repetition_penalty must be from 0.01 to 100, it is 0");
+  EXPECT_NE(sampling_refusal({.repetition_penalty = 1e39}).find("1e+39"), std::string::npos);
+  EXPECT_NE(sampling_refusal({.repetition_penalty = NAN}).find("nan"), std::string::npos);
+  const std::vector<Ids> prompts = {{1}, {1, 40}};
+  EXPECT_EQ(message_of<InputError>([&] { generate(*model, prompts, GenerateOptions{}); }),
+            "prompt 2: id 40 of the prompt is outside the model's vocabulary, expected 0 to 39");
   EXPECT_NE(refusal({.batch_size = 0}).find("batch_size"), std::string::npos);
   EXPECT_NE(refusal({}, Ids(300, 1)).find("300 ids"), std::string::npos);
 }

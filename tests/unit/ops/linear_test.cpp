@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/linear.h>
+#include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
 #include "support/op_check.h"
@@ -20,6 +21,7 @@ struct Operands {
 };
 
 TEST(Linear, LikeFloat64) {
+  const c10::InferenceMode generating;
   for (const auto type : {at::kFloat, at::kBFloat16, at::kDouble}) {
     for (const std::int64_t rows : {0, 1, 2, 4, 5, 40, 64, 65}) {
       for (const auto& [in, out] : {std::pair{1, 1}, {7, 300}, {576, 33}, {64, 64}}) {
@@ -40,6 +42,7 @@ TEST(Linear, LikeFloat64) {
 }
 
 TEST(Linear, TakesRowsWithGapsAndOtherLayouts) {
+  const c10::InferenceMode generating;
   const Operands of(18, 32, 20, at::kBFloat16);
   for (const at::Tensor& x : {of.x.slice(0, 0, 6, 2), of.x.slice(0, 0, 18, 2), of.x.slice(1, 4, 28),
                               of.x.slice(0, 0, 3).t().contiguous().t()}) {
@@ -48,6 +51,26 @@ TEST(Linear, TakesRowsWithGapsAndOtherLayouts) {
                                       at::linear(x.to(at::kDouble), weight.to(at::kDouble))),
               4e-3);
   }
+}
+
+TEST(Linear, RoundsAlikeWithAndWithoutAGraph) {
+  for (const std::int64_t rows : {1, 9, 40}) {
+    const Operands of(rows, 1024, 300, at::kBFloat16);
+    const at::Tensor trained = of.weight.clone().requires_grad_(true);
+    const at::Tensor student = linear(of.x, trained, at::Tensor());
+    const c10::NoGradGuard no_graph;
+    EXPECT_TRUE(at::equal(student, linear(of.x, of.weight, at::Tensor()))) << rows;
+  }
+}
+
+TEST(Linear, TakesRowsThatAreNotAlignedToPairs) {
+  const c10::InferenceMode generating;
+  const at::Tensor flat = testing::normal({1 + 5 * 32}, 4).to(at::kBFloat16);
+  const at::Tensor x = flat.narrow(0, 1, 5 * 32).view({5, 32});
+  const Operands of(1, 32, 20, at::kBFloat16);
+  EXPECT_LE(testing::relative_error(linear(x, of.weight, at::Tensor()),
+                                    at::linear(x.to(at::kDouble), of.weight.to(at::kDouble))),
+            4e-3);
 }
 
 TEST(Linear, KeepsGradients) {

@@ -14,10 +14,10 @@ namespace distill::models {
 struct SamplingOptions {
   /// Above 1: logits of ids that the prompt or the text so far hold are divided by it where
   /// positive, else multiplied (Keskar et al. 2019, "CTRL", section 4.1). 1: off.
-  double repetition_penalty = 1.0;
-  double temperature = 0.0;  ///< divides the logits; 0: always the likeliest id
-  std::int64_t top_k = 0;    ///< keep so many likeliest ids; 0: all
-  double top_p = 1.0;        ///< keep the smallest set of ids with at least this probability
+  double repetition_penalty = 1.0;  ///< 0.01 to 100
+  double temperature = 0.0;         ///< divides the logits; 0: always the likeliest id
+  std::int64_t top_k = 0;           ///< keep so many likeliest ids; 0: all
+  double top_p = 1.0;               ///< keep the smallest set of ids with at least this probability
   std::uint64_t seed = 0;
 };
 
@@ -28,12 +28,16 @@ struct GenerateOptions {
       {};  ///< generation ends after one of these (it is returned too)
   /// Sequences that go on together. A new prompt joins as soon as one has ended.
   std::int64_t batch_size = 32;
+  /// Ids of the tokenizer: rows of the head behind them are padding and never chosen. 0: all rows.
+  std::int64_t vocabulary = 0;
   /// End without an error where the model has no further position.
   bool end_at_last_position = false;
 };
 
 /// Called as generation goes on, in one thread; each may be empty.
 struct GenerateCallbacks {
+  /// Before a prompt's first id; it may have waited for others to end.
+  std::function<void(std::size_t prompt)> on_begin = {};
   /// Each new id, with the number of its prompt; ends that sequence by returning false.
   std::function<bool(std::size_t prompt, std::int64_t id)> on_token = {};
   /// After a prompt's last id.
