@@ -60,9 +60,7 @@ struct LinearDivergenceInput {
   /// Ids of the tokenizer: heads are often padded behind them, and padding takes no part in any
   /// softmax. 0: all rows. Above a head's rows: those.
   std::int64_t vocabulary = 0;
-  /// Bound on the memory held beside inputs and gradients. On top come some hundred bytes a row,
-  /// and for a bf16 head on a CPU without bf16 products (or of odd width) the fp32 sum of its
-  /// gradient.
+  /// Bound on the memory held beside inputs and gradients. On top come some hundred bytes a row.
   std::int64_t workspace_bytes = std::int64_t{256} << 20;
   /// Where that memory stays between calls; null: it goes back to the system after each.
   Workspace* workspace = nullptr;
