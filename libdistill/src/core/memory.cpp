@@ -1,6 +1,7 @@
 #include <distill/core/memory.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <fstream>
 #include <string>
@@ -38,24 +39,28 @@ struct GroupFiles {
   const char* mount;
   const char* limit;
   const char* usage;
-  const char* inactive_cache;  ///< in memory.stat
-  const char* active_cache;
+  std::array<const char*, 3> caches;  ///< in memory.stat; null: none
 };
-constexpr GroupFiles kVersion1 = {"sys/fs/cgroup/memory", "memory.limit_in_bytes",
-                                  "memory.usage_in_bytes", "total_inactive_file ",
-                                  "total_active_file "};
-constexpr GroupFiles kVersion2 = {"sys/fs/cgroup", "memory.max", "memory.current", "inactive_file ",
-                                  "active_file "};
+constexpr GroupFiles kVersion1 = {"sys/fs/cgroup/memory",
+                                  "memory.limit_in_bytes",
+                                  "memory.usage_in_bytes",
+                                  {"total_inactive_file ", "total_active_file ", nullptr}};
+constexpr GroupFiles kVersion2 = {"sys/fs/cgroup",
+                                  "memory.max",
+                                  "memory.current",
+                                  {"inactive_file ", "active_file ", "slab_reclaimable "}};
 
-/// What a group may still take. Its usage counts cached files, which the kernel drops when needed.
+/// What a group may still take. Its usage counts cached files and, in version 2, the
+/// kernel's own caches of names and the like, which are dropped when needed.
 Bytes left_in_group(const fs::path& folder, const GroupFiles& files) {
   const Bytes limit = number_after(folder / files.limit, "");  // `max`: none
   const Bytes usage = number_after(folder / files.usage, "");
   if (!limit || !usage) return std::nullopt;
   const fs::path stat = folder / "memory.stat";
-  const auto cache = checked_add(number_after(stat, files.inactive_cache).value_or(0),
-                                 number_after(stat, files.active_cache).value_or(0));
-  const std::uint64_t used = *usage - std::min(*usage, cache.value_or(0));
+  std::uint64_t used = *usage;
+  for (const char* cache : files.caches) {
+    if (cache != nullptr) used -= std::min(used, number_after(stat, cache).value_or(0));
+  }
   return *limit - std::min(*limit, used);
 }
 

@@ -50,6 +50,10 @@ TEST_F(AvailableMemory, TheLowestGroupCounts) {
   write_group("sys/fs/cgroup/outer/inner", "300000", "290000",
               "inactive_file 1000\nactive_file 2000\n");
   EXPECT_EQ(there(), 13000u);
+  write_group(
+      "sys/fs/cgroup/outer/inner", "300000", "290000",
+      "inactive_file 1000\nactive_file 2000\nslab_reclaimable 4000\nslab_unreclaimable 9\n");
+  EXPECT_EQ(there(), 17000u);
   write_group("sys/fs/cgroup/outer/inner", "300000", "310000", "");
   EXPECT_EQ(there(), 0u);
 }
