@@ -6,8 +6,6 @@ namespace {
 
 /// Rows up to so many elements are left to a warp.
 constexpr std::int64_t kWarpRow = 1024;
-/// Of a block without asking for more.
-constexpr std::int64_t kSharedBytes = std::int64_t{48} << 10;
 
 template <class Team, int kPack, class T>
 __global__ void __launch_bounds__(kThreads)
@@ -37,7 +35,7 @@ template <class Team, int kPack, class T>
 const char* start_backward(const cpu::RmsNormGradArgs<T>& args, const RowParts& parts,
                            void* stream) {
   const auto bytes = args.width * static_cast<std::int64_t>(sizeof(Accumulator<T>));
-  const bool shared = args.grad_weight != nullptr && bytes * Team::kInBlock <= kSharedBytes;
+  const bool shared = args.grad_weight != nullptr && fits_shared_memory(bytes * Team::kInBlock);
   return start_teams<Team>(&backward_kernel<Team, kPack, T>, parts.count(), shared ? bytes : 0,
                            stream, args, parts, shared);
 }

@@ -6,11 +6,9 @@
 
 #include <cuda_runtime.h>
 
-namespace distill::ops::cuda {
+#include "ops/cuda/block_shape.h"
 
-inline constexpr int kWarp = 32;
-inline constexpr int kThreads = 256;  ///< of a block
-inline constexpr int kWarps = kThreads / kWarp;
+namespace distill::ops::cuda {
 
 template <class T>
 __device__ T sum_of_warp(T x) {
