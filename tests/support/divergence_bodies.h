@@ -6,6 +6,8 @@
 #include <ATen/Context.h>
 #include <gtest/gtest.h>
 
+#include <distill/ops/device.h>
+
 #include "ops/divergence_device.h"
 #include "support/divergence_cases.h"
 #include "support/host_blocks.h"
@@ -67,8 +69,9 @@ inline ops::LinearDivergenceResult divergence_by(Body body, const LinearDivergen
 class DivergenceCase : public ::testing::TestWithParam<std::tuple<at::ScalarType, Body>> {
  protected:
   void SetUp() override {
-    if (body() == Body::kCuda && !at::hasCUDA()) GTEST_SKIP() << "LibTorch finds no CUDA here";
     at::manual_seed(5);
+    if (body() != Body::kCuda) return;
+    if (const auto reason = ops::why_no_cuda()) GTEST_SKIP() << *reason;
   }
   at::ScalarType type() const { return std::get<0>(GetParam()); }
   Body body() const { return std::get<1>(GetParam()); }

@@ -1,5 +1,6 @@
 #include <distill/ops/device.h>
 
+#include "ops/cuda_machine.h"
 #include "ops/device_queue.h"
 
 // For builds without CUDA.
@@ -13,6 +14,14 @@ DeviceQueue cuda_queue(at::Device device, const char* op) {
 
 bool has_cuda_kernels() {
   return false;
+}
+
+const char* why_kernels_do_not_run() {
+  return nullptr;
+}
+
+std::optional<std::uint64_t> free_gpu_memory(at::Device) {
+  return std::nullopt;
 }
 
 }  // namespace distill::ops

@@ -16,6 +16,7 @@
 #include <gtest/gtest.h>
 
 #include <distill/nn/mixture_of_experts.h>
+#include <distill/ops/device.h>
 
 #include "support/tensor_compare.h"
 
@@ -145,6 +146,28 @@ INSTANTIATE_TEST_SUITE_P(
              true},
         Case{"AllExperts", {.experts_per_token = kExperts}}),
     [](const auto& tested) { return tested.param.name; });
+
+void move_to_gpu(SwigluMlp& mlp) {
+  for (Linear* linear : {&mlp.gate_proj, &mlp.up_proj, &mlp.down_proj}) {
+    linear->weight = linear->weight.to(at::kCUDA);
+  }
+}
+
+TEST(MixtureOfExperts, OnAGpuMatchesTheFormula) {
+  if (const auto reason = ops::why_no_cuda()) GTEST_SKIP() << *reason;
+  const MixtureOfExperts mixture =
+      random_mixture({.experts_per_token = 3, .normalise = true}, true, true);
+  MixtureOfExperts moved = mixture;
+  moved.router.weight = moved.router.weight.to(at::kCUDA);
+  moved.router.correction_bias = moved.router.correction_bias.to(at::kCUDA);
+  for (SwigluMlp& expert : moved.experts) move_to_gpu(expert);
+  move_to_gpu(*moved.shared);
+  for (const std::int64_t tokens : {1, 5, 90}) {
+    const at::Tensor x = at::randn({tokens, kHidden});
+    EXPECT_LT(relative_error(moved(x.to(at::kCUDA)).cpu(), mixture_fp64(mixture, x)), 1e-5)
+        << tokens;
+  }
+}
 
 TEST(MixtureOfExperts, TakesNoTokens) {
   const MixtureOfExperts mixture = random_mixture({.experts_per_token = 2}, false, true);

@@ -4,7 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <ATen/Context.h>
 #include <ATen/ops/equal.h>
+
+#include <distill/ops/device.h>
+
+#include "support/on_cuda.h"
 
 #include "attention_oracle.h"
 
@@ -43,6 +48,43 @@ TEST(Attention, ValuesOfAnotherSizeLikeFloat64) {
                                   inputs(40, 3, 3, 8, 32), type);
     }
   }
+}
+
+// The cases of ops/attention_sdpa.cpp: heads as they are and copied, windows, values of another
+// size, segments of equal and of unequal length.
+TEST(Attention, OnAGpuLikeFloat64) {
+  if (const auto reason = why_no_cuda()) GTEST_SKIP() << *reason;
+  const Segments equal{0, 35, 70}, unequal{0, 1, 13, 70};
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    for (const Segments& segments : {equal, unequal}) {
+      for (const std::int64_t window : {0, 9, 200}) {
+        const auto check = [&](const Tensors& in) {
+          testing::expect_like_oracle_on_cuda(ours(segments, window), oracle(segments, window), in,
+                                              type);
+        };
+        check(inputs(70, 4, 4, 64));
+        check(inputs(70, 9, 3, 64));
+        check(inputs(70, 4, 2, 24, 16));
+        check(inputs(70, 2, 1, 272));
+      }
+    }
+  }
+}
+
+TEST(Attention, OnAGpuTwiceTheSameBits) {
+  if (const auto reason = why_no_cuda()) GTEST_SKIP() << *reason;
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  const Segments segments{0, 300, 600};
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const auto once = [&] {
+      return testing::evaluate(testing::on_cuda(ours(segments)), inputs(600, 6, 2, 64), type);
+    };
+    const auto first = once(), second = once();
+    for (std::size_t i = 0; i < 3; ++i) {
+      EXPECT_TRUE(at::equal(first.gradients[i], second.gradients[i])) << i;
+    }
+  }
+  at::globalContext().setDeterministicAlgorithms(false, false);
 }
 
 TEST(Attention, GradientsLikeDifferences) {

@@ -9,6 +9,9 @@
 #include <ATen/ops/equal.h>
 #include <c10/core/InferenceMode.h>
 
+#include <distill/ops/device.h>
+
+#include "support/on_cuda.h"
 #include "support/torch_error.h"
 
 #include "attention_oracle.h"
@@ -51,6 +54,27 @@ TEST(CachedAttention, IsTheEndOfTheWhole) {
         EXPECT_EQ(got.scalar_type(), type);
         testing::expect_close(got.to(at::kDouble), whole.narrow(0, c.total - n, n), tolerance(type),
                               "n " + std::to_string(n));
+      }
+    }
+  }
+}
+
+TEST(CachedAttention, OnAGpuIsTheEndOfTheWhole) {
+  if (const auto reason = why_no_cuda()) GTEST_SKIP() << *reason;
+  for (const Case& c : kCases) {
+    for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+      Tensors in = inputs(c.total, c.heads, c.kv_heads, c.size, c.value_size);
+      for (at::Tensor& x : in) x = x.to(type);
+      const at::Tensor whole = oracle({0, c.total}, c.window)(
+          {in[0].to(at::kDouble), in[1].to(at::kDouble), in[2].to(at::kDouble)})[0];
+      for (at::Tensor& x : in) x = x.to(at::kCUDA);
+      for (const std::int64_t n : {std::int64_t{1}, c.total / 2}) {
+        if (n < 1) continue;
+        const at::Tensor got = cached_attention(in[0].narrow(0, c.total - n, n), in_cache(in[1]),
+                                                in_cache(in[2]), {kScale, c.window});
+        EXPECT_LE(testing::relative_error(got.cpu(), whole.narrow(0, c.total - n, n)),
+                  testing::cuda_tolerance(type))
+            << "total " << c.total << ", n " << n;
       }
     }
   }

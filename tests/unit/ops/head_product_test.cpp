@@ -6,6 +6,9 @@
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
 
+#include <distill/ops/device.h>
+
+#include "support/on_cuda.h"
 #include "support/op_check.h"
 #include "support/tolerance.h"
 #include "support/torch_error.h"
@@ -23,6 +26,20 @@ TEST(HeadProduct, LikeFloat64WithoutRoundingTheResult) {
       EXPECT_EQ(out.scalar_type(), type == at::kDouble ? at::kDouble : at::kFloat);
       const at::Tensor exact = at::mm(hidden.to(at::kDouble), head.to(at::kDouble).t());
       EXPECT_LE(testing::relative_error(out, exact), type == at::kDouble ? 1e-14 : 1e-6);
+    }
+  }
+}
+
+TEST(HeadProduct, OnAGpuLikeFloat64) {
+  if (const auto reason = why_no_cuda()) GTEST_SKIP() << *reason;
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    for (const auto& [rows, width, ids] : {std::tuple{1, 64, 300}, {70, 32, 257}, {3, 7, 2100}}) {
+      const at::Tensor hidden = testing::normal({rows, width}, 1).to(type);
+      const at::Tensor head = testing::normal({ids, width}, 2).to(type);
+      const at::Tensor out = head_product(hidden.to(at::kCUDA), head.to(at::kCUDA)).cpu();
+      EXPECT_EQ(out.scalar_type(), at::kFloat);
+      const at::Tensor exact = at::mm(hidden.to(at::kDouble), head.to(at::kDouble).t());
+      EXPECT_LE(testing::relative_error(out, exact), testing::cuda_tolerance(type));
     }
   }
 }

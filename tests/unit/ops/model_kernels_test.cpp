@@ -25,11 +25,13 @@
 #include <distill/ops/swiglu.h>
 
 #include "ops/adamw_body.h"
+#include "ops/cuda/block_shape.h"
 #include "ops/embedding_body.h"
 #include "ops/norm_body.h"
 #include "ops/rotary_body.h"
 #include "ops/swiglu_body.h"
 #include "support/host_model_kernels.h"
+#include "support/on_cuda.h"
 #include "support/op_check.h"
 #include "support/torch_error.h"
 
@@ -38,6 +40,7 @@ namespace {
 
 using testing::expect_like_oracle;
 using testing::normal;
+using testing::on_cuda;
 using testing::Op;
 using testing::Tensors;
 using torch::autograd::AutogradContext;
@@ -123,16 +126,6 @@ struct HostEmbedding : Function<HostEmbedding> {
             at::Tensor(), at::Tensor()};
   }
 };
-
-/// The operator with its arguments on the GPU and its results back.
-Op on_cuda(const Op& op) {
-  return [op](const Tensors& in) {
-    Tensors moved, back;
-    for (const at::Tensor& x : in) moved.push_back(x.to(at::kCUDA));
-    for (const at::Tensor& y : op(moved)) back.push_back(y.to(at::kCPU));
-    return back;
-  };
-}
 
 class ModelKernels : public ::testing::TestWithParam<std::tuple<at::ScalarType, Where>> {
  protected:
@@ -346,11 +339,35 @@ TEST(CudaQueue, ABuildWithoutCudaSaysSo) {
 
 TEST(Device, WhyThereIsNoCuda) {
   const auto reason = why_no_cuda();
-  EXPECT_EQ(reason.has_value(), !(at::hasCUDA() && has_cuda_kernels()));
+  if (!at::hasCUDA() || !has_cuda_kernels()) {
+    EXPECT_TRUE(reason.has_value());
+  }
   if (!at::globalContext().hasCUDART()) {
     EXPECT_EQ(reason.value_or(""),
               "this LibTorch has no CUDA; build with a LibTorch for CUDA and nvcc");
   }
+}
+
+TEST(Device, FreeMemoryIsThatOfGpus) {
+  EXPECT_EQ(free_gpu_memory(at::kCPU), std::nullopt);
+  if (const auto reason = why_no_cuda()) {
+    EXPECT_EQ(free_gpu_memory(at::Device(at::kCUDA, 0)), std::nullopt);
+    GTEST_SKIP() << *reason;
+  }
+  EXPECT_GT(free_gpu_memory(at::Device(at::kCUDA, 0)).value_or(0), 0u);
+}
+
+// A block has 48 KiB, of which its eight warps keep a double each for their own sums.
+TEST(NormKernels, SumsThatDoNotFitSharedMemoryAreFormedElsewhere) {
+  const auto fit = [](std::int64_t width, std::size_t size) {
+    return cuda::fits_shared_memory(width * static_cast<std::int64_t>(size));
+  };
+  EXPECT_TRUE(fit(4096, sizeof(float)));
+  EXPECT_TRUE(fit(12272, sizeof(float)));
+  EXPECT_FALSE(fit(12273, sizeof(float)));
+  EXPECT_FALSE(fit(12288, sizeof(float)));
+  EXPECT_TRUE(fit(4096, sizeof(double)));
+  EXPECT_FALSE(fit(6144, sizeof(double)));
 }
 
 TEST(OtherDevices, AreRefusedByName) {
