@@ -4,10 +4,10 @@
 #include <string>
 
 #include <distill/core/error.h>
-#include <distill/core/memory.h>
 #include <distill/core/strings.h>
 #include <distill/io/json_value.h>
 #include <distill/io/safetensors.h>
+#include <distill/models/memory.h>
 
 #include "models/families.h"
 #include "models/match_weights.h"
@@ -23,15 +23,16 @@ namespace {
 void require_memory(const fs::path& folder, const std::vector<MatchedWeight>& matches,
                     const LoadOptions& options) {
   const auto available =
-      options.available_memory ? options.available_memory : core::available_memory();
+      options.available_memory ? options.available_memory : available_memory(options.device);
   const std::uint64_t needed = bytes_to_allocate(matches, options);
   if (!available || needed <= *available) return;
-  const bool narrower = options.dtype == c10::ScalarType::Float;
-  fail<InputError>(folder.string(), ": its weights need ", core::human_bytes(needed),
-                   " of memory in ", narrower ? "fp32" : "bf16", ", ",
-                   core::human_bytes(*available), " are available; use ", narrower ? "bf16, " : "",
-                   "a smaller model or a machine with more memory, or --ignore-memory to load it "
-                   "all the same");
+  const bool narrower = options.dtype == c10::ScalarType::Float, on_cpu = options.device.is_cpu();
+  fail<InputError>(
+      folder.string(), ": its weights need ", core::human_bytes(needed), " of memory in ",
+      narrower ? "fp32" : "bf16", ", ", core::human_bytes(*available), " are available",
+      on_cpu ? "" : " on " + options.device.str(), "; use ", narrower ? "bf16, " : "",
+      "a smaller model", on_cpu ? "" : ", the CPU (device `cpu`)", " or a ",
+      on_cpu ? "machine" : "GPU", " with more memory, or --ignore-memory to load it all the same");
 }
 
 /// One line for each thing that the folder holds and the model leaves out.

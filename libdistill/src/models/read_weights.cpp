@@ -122,10 +122,9 @@ bool stays_mapped(const MatchedWeight& match, const LoadOptions& options) {
 
 std::uint64_t bytes_to_allocate(const std::vector<MatchedWeight>& matches,
                                 const LoadOptions& options) {
-  if (!options.device.is_cpu()) return 0;
   std::uint64_t bytes = 0;
   for (const MatchedWeight& match : matches) {
-    if (stays_mapped(match, options)) continue;
+    if (options.device.is_cpu() && stays_mapped(match, options)) continue;  // a GPU maps nothing
     // The file holds as many elements, so the product fits.
     const std::uint64_t elements =
         stored_bytes(match) / c10::elementSize(match.source.entry->dtype);

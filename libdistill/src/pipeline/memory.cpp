@@ -6,9 +6,9 @@
 
 #include <distill/core/checked.h>
 #include <distill/core/error.h>
-#include <distill/core/memory.h>
 #include <distill/core/strings.h>
 #include <distill/models/check.h>
+#include <distill/models/memory.h>
 
 namespace distill::pipeline {
 
@@ -39,21 +39,19 @@ struct Sizes {
   std::uint64_t width;      ///< bytes of a number in the run's precision
   std::uint64_t tokens;     ///< of one micro-batch
   std::uint64_t trainable;  ///< parameters
+  std::uint64_t idle;       ///< of them, of experts that perhaps no token chooses
   bool single_pass;         ///< one micro-batch a step
 };
 
 void add_weights(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
                  MemoryEstimate& memory) {
   if (models.teacher) {
-    models::LoadOptions options = recipe::teacher_load_options(recipe, models);
-    options.device = at::kCPU;
-    const auto bytes = models::weight_bytes(models.teacher->folder, options);
-    const bool on_cpu = models.device.is_cpu();  // a GPU maps nothing
-    memory.teacher = bytes.allocated + (on_cpu ? 0 : bytes.mapped);
-    memory.teacher_mapped = on_cpu ? bytes.mapped : 0;
+    const auto bytes =
+        models::weight_bytes(models.teacher->folder, recipe::teacher_load_options(recipe, models));
+    memory.teacher = bytes.allocated;
+    memory.teacher_mapped = bytes.mapped;
   }
-  models::LoadOptions options = recipe::student_load_options(recipe, models);
-  options.device = at::kCPU;
+  const auto options = recipe::student_load_options(recipe, models);
   memory.student = models::weight_bytes(models.student.folder, options).allocated;
 }
 
@@ -63,7 +61,9 @@ void add_optimizer(const Sizes& sizes, MemoryEstimate& memory) {
   memory.moments = 8 * sizes.trainable;
   // Narrow gradients of several micro-batches are added up in fp32; those of one are beside them.
   const bool sums = narrow && !sizes.single_pass;
-  memory.gradients = (sums ? 4 + sizes.width : sizes.width) * sizes.trainable;
+  const std::uint64_t bytes = sums ? 4 + sizes.width : sizes.width;
+  memory.gradients = bytes * sizes.trainable;
+  memory.idle_gradients = bytes * sizes.idle;
 }
 
 /// What backward needs of one micro-batch, and what one layer needs while it runs.
@@ -97,13 +97,16 @@ void add_logits(const recipe::Recipe& recipe, const recipe::PlannedModels& model
 
 }  // namespace
 
-std::int64_t count_trainable(const recipe::Recipe& recipe, const recipe::ModelFacts& student) {
+Trainable count_trainable(const recipe::Recipe& recipe, const recipe::ModelFacts& student) {
   std::vector<std::string> names;
   for (const auto& parameter : student.parameters) names.push_back(parameter.name);
   const auto frozen = recipe::match_frozen(names, recipe.student.freeze);
-  std::int64_t trainable = 0;
+  Trainable trainable;
   for (std::size_t i = 0; i < names.size(); ++i) {
-    if (!frozen[i]) trainable += student.parameters[i].numel;
+    if (frozen[i]) continue;
+    const auto& parameter = student.parameters[i];
+    trainable.parameters += parameter.numel;
+    if (parameter.idle) trainable.idle += parameter.numel;
   }
   return trainable;
 }
@@ -114,7 +117,9 @@ MemoryEstimate estimate_memory(const recipe::Recipe& recipe, const recipe::Plann
   sizes.width = c10::elementSize(recipe::dtype_of(recipe.precision));
   sizes.tokens = saturated_product({static_cast<std::uint64_t>(recipe.train.micro_batch_size),
                                     static_cast<std::uint64_t>(recipe.data.sequence_length)});
-  sizes.trainable = static_cast<std::uint64_t>(count_trainable(recipe, models.student));
+  const Trainable trainable = count_trainable(recipe, models.student);
+  sizes.trainable = static_cast<std::uint64_t>(trainable.parameters);
+  sizes.idle = static_cast<std::uint64_t>(trainable.idle);
   sizes.single_pass = recipe.train.batch_size <= recipe.train.micro_batch_size;
   MemoryEstimate memory;
   add_weights(recipe, models, memory);
@@ -125,22 +130,27 @@ MemoryEstimate estimate_memory(const recipe::Recipe& recipe, const recipe::Plann
   return memory;
 }
 
-void require_memory(const MemoryEstimate& memory, std::optional<std::uint64_t> available,
-                    core::Logger& log) {
+void require_memory(const MemoryEstimate& memory, at::Device device,
+                    std::optional<std::uint64_t> available, core::Logger& log) {
   using core::human_bytes;
-  if (!available) available = core::available_memory();
+  if (!available) available = models::available_memory(device);
   if (!available) return;
+  const std::string on_gpu = device.is_cpu() ? "" : " on " + device.str();
   if (memory.certain() > *available) {
-    fail<InputError>("training needs at least ", human_bytes(memory.certain()),
-                     " of memory (weights ", human_bytes(memory.teacher + memory.student),
+    fail<InputError>("training needs at least ", human_bytes(memory.certain()), " of memory",
+                     on_gpu, " (weights ", human_bytes(memory.teacher + memory.student),
                      ", optimizer ", human_bytes(memory.master + memory.moments), ", gradients ",
-                     human_bytes(memory.gradients), "), ", human_bytes(*available),
-                     " are available; use a smaller student, freeze more of it (`student.freeze`) "
-                     "or a machine with more memory, or --ignore-memory to try all the same");
+                     human_bytes(memory.gradients - memory.idle_gradients), "), ",
+                     human_bytes(*available),
+                     " are available; use a smaller student, freeze more of it "
+                     "(`student.freeze`)",
+                     device.is_cpu() ? " or a machine" : ", `device: cpu` or a GPU",
+                     " with more memory, or --ignore-memory to try all the same");
   }
-  if (memory.total() - memory.teacher_mapped <= *available) return;
-  log.warning("about ", human_bytes(memory.total() - memory.teacher_mapped),
-              " of memory will be needed, ", human_bytes(*available),
+  const std::uint64_t elsewhere = device.is_cpu() ? memory.teacher_mapped : memory.library;
+  if (memory.total() - elsewhere <= *available) return;
+  log.warning("about ", human_bytes(memory.total() - elsewhere), " of memory will be needed",
+              on_gpu, ", ", human_bytes(*available),
               " are available; with a smaller `train.micro_batch_size` or "
               "`train.activation_checkpointing` it is less");
 }

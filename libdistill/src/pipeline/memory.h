@@ -14,12 +14,16 @@ namespace distill::pipeline {
 MemoryEstimate estimate_memory(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
                                std::int64_t data_tokens);
 
-/// Parameters of the student that are trained.
-std::int64_t count_trainable(const recipe::Recipe& recipe, const recipe::ModelFacts& student);
+struct Trainable {
+  std::int64_t parameters = 0;
+  std::int64_t idle = 0;  ///< of them, of experts that perhaps no token chooses
+};
+/// Of the student.
+Trainable count_trainable(const recipe::Recipe& recipe, const recipe::ModelFacts& student);
 
-/// Throws InputError when what is certain to be allocated is more than `available` (empty: what
-/// core::available_memory says), and warns when the estimate of all is.
-void require_memory(const MemoryEstimate& memory, std::optional<std::uint64_t> available,
-                    core::Logger& log);
+/// Throws InputError when what is certain to be allocated on `device` is more than `available`
+/// (empty: what models::available_memory says), and warns when the estimate of all is.
+void require_memory(const MemoryEstimate& memory, at::Device device,
+                    std::optional<std::uint64_t> available, core::Logger& log);
 
 }  // namespace distill::pipeline

@@ -17,7 +17,7 @@ Plan make_plan(const recipe::Recipe& recipe, core::Logger& log,
                const std::function<void()>& between_rows) {
   Plan plan;
   plan.models = recipe::plan_models(recipe);
-  plan.trainable_parameters = count_trainable(recipe, plan.models.student);
+  plan.trainable_parameters = count_trainable(recipe, plan.models.student).parameters;
   const auto data = recipe::load_data(recipe, plan.models, log, between_rows);
   plan.train_rows = data.train->num_rows();
   plan.train_tokens = data.train->num_tokens();

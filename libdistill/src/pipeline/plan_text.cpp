@@ -3,9 +3,9 @@
 #include <sstream>
 
 #include <distill/core/json_writer.h>
-#include <distill/core/memory.h>
 #include <distill/core/strings.h>
 #include <distill/core/table.h>
+#include <distill/models/memory.h>
 #include <distill/pipeline/plan.h>
 #include <distill/recipe/write.h>
 
@@ -69,8 +69,8 @@ std::vector<MemoryOf> memory_of(const Plan& plan) {
   return {{plan.models.device.str(), models}, {"cpu", {library, {"total", m.library}}}};
 }
 
-std::string available_text() {
-  const auto available = core::available_memory();
+std::string available_text(at::Device device) {
+  const auto available = models::available_memory(device);
   return available ? concat(human_bytes(*available), " available") : "how much there is is unknown";
 }
 
@@ -93,9 +93,8 @@ std::string plan_text(const recipe::Recipe& recipe, const Plan& plan) {
       << percent(plan.steps * recipe.train.batch_size, plan.train_rows) << " of the data\n"
       << "device   " << models.device.str() << "\n";
   for (const auto& [device, lines] : memory_of(plan)) {
-    out << "\n# memory, estimated (" << device;
-    if (device == "cpu") out << ", " << available_text();
-    out << ")\n";
+    out << "\n# memory, estimated (" << device << ", " << available_text(at::Device(device))
+        << ")\n";
     core::Table memory;
     for (const auto& line : lines) {
       if (line.bytes > 0) memory.add({line.name, human_bytes(line.bytes)});

@@ -1,6 +1,7 @@
 #include <distill/pipeline/run.h>
 
 #include <chrono>
+#include <optional>
 #include <set>
 
 #include <sys/resource.h>
@@ -18,6 +19,7 @@
 #include <distill/train/trainer.h>
 
 #include "pipeline/memory.h"
+#include "pipeline/repeatable.h"
 
 namespace distill::pipeline {
 
@@ -78,9 +80,9 @@ class Run {
  private:
   void prepare() {
     plan_ = recipe::plan_models(recipe_);
-    if (plan_.device.is_cpu()) {
-      require_memory(estimate_memory(recipe_, plan_, 0), options_.available_memory, log_);
-    }
+    require_memory(estimate_memory(recipe_, plan_, 0), plan_.device, options_.available_memory,
+                   log_);
+    if (!plan_.device.is_cpu()) repeatable_.emplace();
     log_.info("reading and tokenizing the data");
     const auto check = [this] { stop_here_if_asked(); };
     data_ = recipe::load_data(recipe_, plan_, log_, check);
@@ -264,6 +266,7 @@ class Run {
   RunFolder& folder_;
   std::unique_ptr<dist::Communicator> ranks_;
   recipe::PlannedModels plan_;
+  std::optional<RepeatableScope> repeatable_;
   recipe::DataParts data_;
   recipe::ModelParts models_;
   std::int64_t steps_ = 0;

@@ -132,6 +132,18 @@ TEST_F(ReadWeights, AModelThatDoesNotFitIsRefusedBeforeItIsAllocated) {
   EXPECT_EQ(weight_bytes(folder.path(), mapped).allocated, 0u);
   EXPECT_EQ(weight_bytes(folder.path(), mapped).mapped, bytes);
   EXPECT_EQ(weight_bytes(folder.path(), copied).allocated, bytes);
+
+  // A GPU maps nothing. Refused before it is looked for.
+  LoadOptions on_gpu = mapped;
+  on_gpu.device = at::Device(at::kCUDA, 0);
+  on_gpu.available_memory = bytes - 1;
+  EXPECT_EQ(message_of<InputError>([&] { load_causal_lm(folder.path(), on_gpu); }),
+            folder.path().string() +
+                ": its weights need 1.3 MiB of memory in bf16, 1.3 MiB are available on cuda:0; "
+                "use a smaller model, the CPU (device `cpu`) or a GPU with more memory, or "
+                "--ignore-memory to load it all the same");
+  EXPECT_EQ(weight_bytes(folder.path(), on_gpu).allocated, bytes);
+  EXPECT_EQ(weight_bytes(folder.path(), on_gpu).mapped, 0u);
 }
 
 }  // namespace

@@ -69,18 +69,64 @@ TEST_F(MemoryTest, WhatCannotFitIsRefusedAndWhatMayNotIsWarnedAbout) {
   memory.teacher_mapped = std::uint64_t{9} << 30;  // does not count
   memory.activations = std::uint64_t{1} << 30;
   const std::string message = message_of<InputError>(
-      [&] { require_memory(memory, (std::uint64_t{4} << 30) - 1, tiny_.log); });
+      [&] { require_memory(memory, at::kCPU, (std::uint64_t{4} << 30) - 1, tiny_.log); });
   EXPECT_EQ(message,
             "training needs at least 4.0 GiB of memory (weights 2.0 GiB, optimizer 2.0 GiB, "
             "gradients 0 B), 4.0 GiB are available; use a smaller student, freeze more of it "
             "(`student.freeze`) or a machine with more memory, or --ignore-memory to try all the "
             "same");
   EXPECT_TRUE(tiny_.log.lines.empty());
-  require_memory(memory, std::uint64_t{4} << 30, tiny_.log);
+  require_memory(memory, at::kCPU, std::uint64_t{4} << 30, tiny_.log);
   EXPECT_TRUE(tiny_.log.has("about 5.0 GiB of memory will be needed, 4.0 GiB are available"));
   tiny_.log.lines.clear();
-  require_memory(memory, std::uint64_t{5} << 30, tiny_.log);
+  require_memory(memory, at::kCPU, std::uint64_t{5} << 30, tiny_.log);
   EXPECT_TRUE(tiny_.log.lines.empty());
+}
+
+TEST_F(MemoryTest, AGpuIsNamedAndHoldsWhatIsNotOfTheHost) {
+  constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
+  const at::Device gpu(at::kCUDA, 0);
+  MemoryEstimate memory;
+  memory.teacher = memory.moments = 2 * kGiB;
+  memory.activations = kGiB;
+  memory.library = 9 * kGiB;  // is on the host
+  EXPECT_EQ(
+      message_of<InputError>([&] { require_memory(memory, gpu, 4 * kGiB - 1, tiny_.log); }),
+      "training needs at least 4.0 GiB of memory on cuda:0 (weights 2.0 GiB, optimizer 2.0 GiB, "
+      "gradients 0 B), 4.0 GiB are available; use a smaller student, freeze more of it "
+      "(`student.freeze`), `device: cpu` or a GPU with more memory, or --ignore-memory to try all "
+      "the same");
+  require_memory(memory, gpu, 5 * kGiB, tiny_.log);
+  EXPECT_TRUE(tiny_.log.lines.empty());
+  require_memory(memory, gpu, 5 * kGiB - 1, tiny_.log);
+  EXPECT_TRUE(tiny_.log.has("about 5.0 GiB of memory will be needed on cuda:0, 5.0 GiB are"));
+}
+
+TEST_F(MemoryTest, OnAGpuAllOfTheTeacherIsAllocated) {
+  const recipe::Recipe recipe = tiny_.recipe();
+  auto models = recipe::plan_models(recipe);
+  models.device = at::Device(at::kCUDA, 0);
+  const MemoryEstimate memory = estimate_memory(recipe, models, 1000);
+  EXPECT_EQ(memory.teacher, 4 * (kEmbedding + 4 * kLayer + 48));
+  EXPECT_EQ(memory.teacher_mapped, 0u);
+}
+
+// Experts that no token chooses have no gradient.
+TEST_F(MemoryTest, GradientsOfIdleExpertsAreNotCertain) {
+  const fs::path model = fs::path(DISTILL_SOURCE_DIR) / "tests/reference/families/qwen3_moe";
+  recipe::Recipe recipe = tiny_.recipe({"train.batch_size=4"});
+  recipe::PlannedModels models;
+  models.student = recipe::read_model_facts(model, nullptr);
+  recipe.student.freeze = {};
+  const MemoryEstimate memory = estimate_memory(recipe, models, 1000);
+  const std::int64_t idle = models.student.num_parameters - models.student.num_active_parameters;
+  ASSERT_GT(idle, 0);
+  EXPECT_EQ(memory.gradients, 4 * static_cast<std::uint64_t>(models.student.num_parameters));
+  EXPECT_EQ(memory.idle_gradients, 4 * static_cast<std::uint64_t>(idle));
+  EXPECT_EQ(memory.certain(), memory.student + memory.moments + memory.gradients - 4 * idle);
+  EXPECT_EQ(memory.total() - memory.certain(), 4 * idle + memory.activations + memory.one_layer +
+                                                   memory.loss + memory.evaluation +
+                                                   memory.library);
 }
 
 TEST_F(MemoryTest, ARunIsRefusedBeforeItsModelsAreLoaded) {

@@ -17,6 +17,8 @@
 #include <distill/pipeline/plan.h>
 #include <distill/recipe/wiring.h>
 #include <distill/recipe/write.h>
+
+#include "pipeline/repeatable.h"
 #include "unit/pipeline/tiny_run.h"
 
 namespace distill::pipeline::testing {
@@ -272,6 +274,30 @@ TEST(Run, AGpuComesWhereTheCpuDoes) {
     const double near = precision == "fp32" ? 1e-3 : 3e-2;
     EXPECT_NEAR(got->perplexity / expected->perplexity, 1.0, near);
   }
+}
+
+TEST(Run, OnAGpuGivesTheSameBitsAgain) {
+  if (const auto reason = ops::why_no_cuda()) GTEST_SKIP() << *reason;
+  for (const std::string precision : {"fp32", "bf16"}) {
+    const auto weights = [&] {
+      TinyRun tiny;
+      tiny.run({"device=cuda", "precision=" + precision});
+      return read(tiny.in_run("final/model.safetensors"));
+    };
+    EXPECT_TRUE(weights() == weights()) << precision;
+  }
+}
+
+TEST(RepeatableScope, EndsAsItBegan) {
+  const auto& context = at::globalContext();
+  {
+    const RepeatableScope scope;
+    EXPECT_TRUE(context.deterministicAlgorithms());
+    EXPECT_FALSE(context.deterministicAlgorithmsWarnOnly());
+    EXPECT_FALSE(context.deterministicFillUninitializedMemory());
+  }
+  EXPECT_FALSE(context.deterministicAlgorithms());
+  EXPECT_TRUE(context.deterministicFillUninitializedMemory());
 }
 
 TEST(Run, NothingIsMadeForARecipeThatCannotRun) {

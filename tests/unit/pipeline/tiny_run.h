@@ -31,6 +31,7 @@ class TinyRun {
 
   std::string text() const {
     return core::concat(R"(name: tiny
+device: cpu
 output: )",
                         (folder / "run").string(), R"(
 student: {init: {from: teacher, keep_layers: 2}, freeze: [model.embed_tokens.weight]}

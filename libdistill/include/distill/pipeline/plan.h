@@ -18,16 +18,20 @@ struct MemoryEstimate {
   std::uint64_t master = 0;          ///< fp32 copies of bf16 weights that are trained
   std::uint64_t moments = 0;         ///< both of AdamW, fp32
   std::uint64_t gradients = 0;
-  std::uint64_t activations = 0;  ///< that one micro-batch keeps for its backward pass
-  std::uint64_t one_layer = 0;    ///< while it runs
-  std::uint64_t loss = 0;         ///< scratch of the fused loss
-  std::uint64_t evaluation = 0;   ///< logits of the rows that are compared at a time
-  std::uint64_t library = 0;      ///< LibTorch itself, tokenizer and data
+  std::uint64_t idle_gradients = 0;  ///< of them, of experts that perhaps no token chooses
+  std::uint64_t activations = 0;     ///< that one micro-batch keeps for its backward pass
+  std::uint64_t one_layer = 0;       ///< while it runs
+  std::uint64_t loss = 0;            ///< scratch of the fused loss
+  std::uint64_t evaluation = 0;      ///< logits of the rows that are compared at a time
+  std::uint64_t library = 0;         ///< LibTorch itself, tokenizer and data
 
   /// What is allocated whatever the batches are. The system may drop mapped pages.
-  std::uint64_t certain() const { return teacher + student + master + moments + gradients; }
+  std::uint64_t certain() const {
+    return teacher + student + master + moments + gradients - idle_gradients;
+  }
   std::uint64_t total() const {
-    return certain() + teacher_mapped + activations + one_layer + loss + evaluation + library;
+    return certain() + idle_gradients + teacher_mapped + activations + one_layer + loss +
+           evaluation + library;
   }
 };
 

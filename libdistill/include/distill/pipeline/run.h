@@ -25,7 +25,7 @@ struct RunOptions {
   bool terminal = false;    ///< stderr is a terminal: a progress bar
   std::int64_t width = 80;  ///< its columns
   bool quiet = false;       ///< no progress at all
-  /// Bytes that may be allocated; empty: what core::available_memory says.
+  /// Bytes that may be allocated; empty: what models::available_memory says.
   std::optional<std::uint64_t> available_memory = {};
 };
 

@@ -14,6 +14,7 @@ struct ModelFacts {
   struct Parameter {
     std::string name;
     std::int64_t numel = 0;
+    bool idle = false;  ///< of an expert beyond the number that a token passes
   };
   std::filesystem::path folder;
   std::vector<std::int64_t> layers;  ///< of the folder, in the model's order

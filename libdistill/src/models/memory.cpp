@@ -1,0 +1,12 @@
+#include <distill/models/memory.h>
+
+#include <distill/core/memory.h>
+#include <distill/ops/device.h>
+
+namespace distill::models {
+
+std::optional<std::uint64_t> available_memory(at::Device device) {
+  return device.is_cpu() ? core::available_memory() : ops::free_gpu_memory(device);
+}
+
+}  // namespace distill::models
