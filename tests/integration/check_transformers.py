@@ -21,6 +21,7 @@ TINY = pathlib.Path(__file__).parents[1] / "reference/tiny_llama"
 RECIPE = """
 name: tiny
 output: {out}
+device: cpu
 precision: {precision}
 student: {{init: {{from: teacher, keep_layers: 2}}}}
 teacher: {{kind: local, model: {tiny}}}
@@ -52,7 +53,8 @@ def check(folder, distill_train, distill, precision):
     assert ids == [int(i) for i in ours], (ids, ours)
 
     (folder / "ids").write_text(" ".join(map(str, ids)) + "\n")
-    subprocess.run([distill, "logits", "--model", final, "--ids", folder / "ids", "--out", folder / "l.safetensors"],
+    subprocess.run([distill, "logits", "--model", final, "--ids", folder / "ids", "--out", folder / "l.safetensors",
+                    "--device", "cpu"],
                    check=True, capture_output=True)
     with torch.no_grad():
         expected = model(input_ids=torch.tensor([ids])).logits[0]

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,8 +10,15 @@
 
 namespace distill::testing {
 
-/// Runs `distill ARGUMENTS` to its end.
+/// Runs `distill ARGUMENTS` to its end, models on the CPU unless the arguments say where.
 inline ProgramResult distill(std::vector<std::string> arguments, const std::string& input = "") {
+  const auto has = [&](const char* argument) {
+    return std::ranges::find(arguments, argument) != arguments.end();
+  };
+  const bool runs_a_model = has("logits") || has("generate") || has("eval");
+  if (runs_a_model && !has("--device") && !has("--help")) {
+    arguments.insert(arguments.end(), {"--device", "cpu"});
+  }
   arguments.insert(arguments.begin(), DISTILL_BINARY);
   return run_program(arguments, {.input = input});
 }

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <distill/io/safetensors.h>
+#include <distill/ops/device.h>
 
 #include "integration/distill_command.h"
 
@@ -20,6 +21,20 @@ TEST(Distill, TokenizeAndBack) {
   const auto back = distill({"tokenize", "--model", tiny(), "--decode"}, ids.out);
   ASSERT_EQ(back.exit_code, 0) << back.err;
   EXPECT_EQ(back.out, text);
+}
+
+TEST(Distill, AGpuThatIsNotThereIsRefusedBeforeAnythingIsRead) {
+  if (!ops::why_no_cuda()) GTEST_SKIP() << "a GPU can be used here";
+  const std::vector<std::vector<std::string>> commands = {
+      {"logits", "--model", "no/such", "--ids", "none", "--out", "none"},
+      {"generate", "--model", "no/such", "--prompt", "x"},
+      {"eval", "--model", "no/such", "--data", "none"}};
+  for (auto command : commands) {
+    command.insert(command.end(), {"--device", "cuda"});
+    const auto result = distill(command);
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_TRUE(result.err.starts_with("error: device: `cuda`, but ")) << result.err;
+  }
 }
 
 TEST(Distill, TokenizeJsonlKeepsLineBreaks) {

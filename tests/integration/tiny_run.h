@@ -29,6 +29,7 @@ class TinyRun {
                             << output().string()
                             << "\n"
                                "seed: 3\n"
+                               "device: cpu\n"
                                "precision: fp32\n"
                                "student:\n"
                                "  init: {from: teacher, keep_layers: 2}\n"

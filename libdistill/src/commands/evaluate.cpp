@@ -31,6 +31,7 @@ std::shared_ptr<const data::Dataset> load_data(const EvaluateCommandOptions& opt
 }
 
 std::unique_ptr<teachers::Teacher> load_teacher(const EvaluateCommandOptions& options,
+                                                at::Device device,
                                                 const text::Tokenizer& tokenizer) {
   if (options.teacher.empty()) return nullptr;
   const auto own = text::load_tokenizer(options.teacher);
@@ -40,9 +41,9 @@ std::unique_ptr<teachers::Teacher> load_teacher(const EvaluateCommandOptions& op
                      "; agreement compares token by token and needs the same one");
   }
   return teachers::make_local_teacher(
-      models::load_causal_lm(options.teacher, {.dtype = options.dtype,
-                                               .device = recipe::choose_device(options.device),
-                                               .available_memory = options.available_memory}),
+      models::load_causal_lm(
+          options.teacher,
+          {.dtype = options.dtype, .device = device, .available_memory = options.available_memory}),
       options.teacher.string());
 }
 
@@ -75,13 +76,13 @@ void evaluate_model(const EvaluateCommandOptions& options, std::ostream& out, co
   if (options.task == "agreement" && options.teacher.empty()) {
     fail<InputError>("--task agreement: compares with a teacher; give --teacher DIR");
   }
+  const at::Device device = recipe::choose_device(options.device);
   const auto tokenizer = text::load_tokenizer(options.model);
   const auto dataset = load_data(options, *tokenizer, log);
-  const auto teacher = load_teacher(options, *tokenizer);
-  const auto model =
-      models::load_causal_lm(options.model, {.dtype = options.dtype,
-                                             .device = recipe::choose_device(options.device),
-                                             .available_memory = options.available_memory});
+  const auto teacher = load_teacher(options, device, *tokenizer);
+  const auto model = models::load_causal_lm(
+      options.model,
+      {.dtype = options.dtype, .device = device, .available_memory = options.available_memory});
   const auto ranks = dist::make_single();
   const auto result = eval::evaluate(*model, teacher.get(), *dataset, *ranks, {});
   options.json ? write_json(result, out) : write_table(result, out);

@@ -140,6 +140,7 @@ class Writer {
 }  // namespace
 
 void generate(const GenerateCommandOptions& options, std::ostream& out, core::Logger& log) {
+  const at::Device device = recipe::choose_device(options.device);
   const auto tokenizer = text::load_tokenizer(options.model);
   const auto prompts = read_prompts(options, *tokenizer);
   models::GenerateOptions generate_options = options.generate;
@@ -154,10 +155,9 @@ void generate(const GenerateCommandOptions& options, std::ostream& out, core::Lo
     ids.push_back(prompt.ids);
     generate_options.prompt_names.push_back(prompt.source);
   }
-  const auto model =
-      models::load_causal_lm(options.model, {.dtype = options.dtype,
-                                             .device = recipe::choose_device(options.device),
-                                             .available_memory = options.available_memory});
+  const auto model = models::load_causal_lm(
+      options.model,
+      {.dtype = options.dtype, .device = device, .available_memory = options.available_memory});
   const auto began = std::chrono::steady_clock::now();
   Writer writer(options, *tokenizer, prompts, out);
   models::generate(
