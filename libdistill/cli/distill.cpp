@@ -9,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <distill/commands/augment.h>
 #include <distill/commands/evaluate.h>
 #include <distill/commands/export_model.h>
 #include <distill/commands/generate.h>
@@ -125,6 +126,47 @@ void add_eval(CLI::App& cli, Action& action) {
   });
 }
 
+void add_augment(CLI::App& cli, Action& action) {
+  auto* app = cli.add_subcommand("augment", "Say texts in other words, by way of another language");
+  auto options = std::make_shared<commands::AugmentOptions>();
+  auto local = std::make_shared<commands::LocalGeneratorOptions>();
+  local->generate.sampling.temperature = 0.7;
+  local->generate.sampling.top_p = 0.9;
+  auto json = std::make_shared<bool>(false);
+  app->add_option("--model", local->model, "Model folder")->required();
+  app->add_option("--data", options->data, "JSONL file")->required();
+  app->add_option("--out", options->out, "JSONL file to write; must not exist")->required();
+  app->add_option("--field", options->fields, "Member to rewrite; may be repeated");
+  app->add_option("--language", options->language, "Language of the texts");
+  app->add_option("--via", options->via, "Language they are translated into and back from");
+  app->add_option("--prompt", options->prompt, "What the model is told: {text}, {from}, {to}");
+  app->add_option("--back-prompt", options->back_prompt, "The same for the way back");
+  app->add_option("--copies", options->copies, "Tries for each row")->check(CLI::PositiveNumber);
+  app->add_option("--min-length", options->min_length, "Least length of a new text, relative");
+  app->add_option("--max-length", options->max_length, "Greatest length, relative");
+  app->add_option("--seed", options->seed, "Same seed, same texts");
+  app->add_option("--temperature", local->generate.sampling.temperature, "0: the likeliest words")
+      ->check(CLI::NonNegativeNumber);
+  app->add_option("--top-p", local->generate.sampling.top_p, "Sample from the likeliest ids")
+      ->check(CLI::Range(0.0, 1.0));
+  app->add_option("--max-new-tokens", local->generate.max_new_tokens, "Most tokens of a text")
+      ->check(CLI::PositiveNumber);
+  app->add_option("--batch-size", local->generate.batch_size, "Texts translated at once")
+      ->check(CLI::PositiveNumber);
+  app->add_option("--chat-template", local->chat_template, "auto, chatml or none");
+  app->add_flag("--json", *json, "Write one JSON object");
+  add_dtype(*app, local->dtype);
+  app->callback([&action, options, local, json] {
+    action = [options, local, json](core::Logger& log) {
+      options->progress.terminal = ::isatty(STDERR_FILENO) != 0;
+      options->progress.output = [](std::string_view text) { std::cerr << text << std::flush; };
+      const auto generator = commands::make_local_generator(*local);
+      commands::print_result(commands::augment(*options, *generator, log), *json, std::cout);
+      return 0;
+    };
+  });
+}
+
 void add_export(CLI::App& cli, Action& action) {
   auto* app = cli.add_subcommand("export", "Write a model folder anew: other dtype, other shards");
   auto options = std::make_shared<commands::ExportOptions>();
@@ -174,7 +216,8 @@ int main(int argc, char** argv) {
   bool verbose = false;
   app.add_flag("--verbose", verbose, "More messages, and back-traces with errors");
   Action action;
-  for (auto* add : {add_tokenize, add_logits, add_generate, add_eval, add_export, add_inspect})
+  for (auto* add :
+       {add_tokenize, add_logits, add_generate, add_eval, add_augment, add_export, add_inspect})
     add(app, action);
   try {
     app.parse(argc, argv);

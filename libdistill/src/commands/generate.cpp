@@ -8,7 +8,6 @@
 #include <distill/core/error.h>
 #include <distill/core/json_writer.h>
 #include <distill/data/document_row.h>
-#include <distill/io/jsonl.h>
 #include <distill/models/load.h>
 #include <distill/text/chat_template.h>
 #include <distill/text/stop_strings.h>
@@ -31,15 +30,9 @@ std::vector<Prompt> read_prompts(const GenerateCommandOptions& options,
     fail<InputError>(options.model.string(),
                      ": has no chat template; give --prompt, or --chat-template");
   std::vector<Prompt> prompts;
-  io::JsonlReader reader(options.chat);
-  while (const auto row = reader.next()) {
-    const auto document = data::parse_document_row(*row);
-    const auto* messages = document.messages();
-    if (messages == nullptr) {
-      fail<FormatError>(row->source, ": holds `text`, expected `messages`; give texts by --prompt");
-    }
+  for (const auto& messages : data::read_conversations(options.chat)) {
     prompts.push_back(
-        {messages->back().content, text::encode_chat(*chat, tokenizer, *messages, true).ids});
+        {messages.back().content, text::encode_chat(*chat, tokenizer, messages, true).ids});
   }
   if (prompts.empty()) fail<InputError>(options.chat.string(), ": no conversation in it");
   return prompts;

@@ -61,7 +61,8 @@ MemoryEstimate estimate(const recipe::Recipe& recipe, const Plan& plan) {
                                  : student.layers.size() * activation_values(student);
   memory.activations = saturated_product({tokens, kept, width});
   memory.loss = kLossWorkspace;
-  memory.library = kLibrary + static_cast<std::uint64_t>(plan.train_tokens + plan.eval_tokens) * 8;
+  memory.library =
+      kLibrary + plan.train_data.memory_bytes + (plan.eval_data ? plan.eval_data->memory_bytes : 0);
   return memory;
 }
 
@@ -78,16 +79,18 @@ std::int64_t count_trainable(const recipe::Recipe& recipe, const recipe::ModelFa
 
 }  // namespace
 
-Plan make_plan(const recipe::Recipe& recipe, core::Logger& log,
-               const std::function<void()>& between_rows) {
+Plan make_plan(const recipe::Recipe& recipe, core::Logger& log, const recipe::DataHooks& hooks) {
   Plan plan;
   plan.models = recipe::plan_models(recipe);
   plan.trainable_parameters = count_trainable(recipe, plan.models.student);
-  const auto data = recipe::load_data(recipe, plan.models, log, between_rows);
+  const auto data = recipe::load_data(recipe, plan.models, log, hooks);
+  plan.preflight = data.preflight;
+  plan.train_data = data.train->report();
   plan.train_rows = data.train->num_rows();
   plan.train_tokens = data.train->num_tokens();
   plan.train_targets = data.train->num_targets();
   if (data.eval) {
+    plan.eval_data = data.eval->report();
     plan.eval_rows = data.eval->num_rows();
     plan.eval_tokens = data.eval->num_tokens();
     plan.eval_targets = data.eval->num_targets();

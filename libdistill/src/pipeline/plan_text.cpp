@@ -71,7 +71,11 @@ std::string plan_text(const recipe::Recipe& recipe, const Plan& plan) {
       << "steps    " << with_thousands(plan.steps) << " of " << recipe.train.batch_size
       << " rows: about " << with_thousands(plan.run_tokens) << " tokens, "
       << percent(plan.steps * recipe.train.batch_size, plan.train_rows) << " of the data\n"
-      << "\n# memory, estimated (cpu, " << human_bytes(machine_memory()) << " there)\n";
+      << "\n# before training\n"
+      << recipe::preflight_text(plan.preflight, "") << "\n# training data\n"
+      << data::report_text(plan.train_data, "");
+  if (plan.eval_data) out << "\n# held-out data\n" << data::report_text(*plan.eval_data, "");
+  out << "\n# memory, estimated (cpu, " << human_bytes(machine_memory()) << " there)\n";
   core::Table memory;
   for (const auto& line : memory_lines(plan.memory)) {
     memory.add({line.name, human_bytes(line.bytes)});
@@ -103,6 +107,9 @@ std::string plan_json(const recipe::Recipe& recipe, const Plan& plan) {
       .member("eval_tokens", plan.eval_tokens)
       .member("eval_targets", plan.eval_targets)
       .member("run_tokens", plan.run_tokens);
+  recipe::write_json(json.key("checks"), plan.preflight);
+  data::write_json(json.key("train_data"), plan.train_data);
+  if (plan.eval_data) data::write_json(json.key("eval_data"), *plan.eval_data);
   json.key("memory_bytes").begin_object().key("cpu").begin_object();
   for (const auto& line : memory_lines(plan.memory)) json.member(line.name, line.bytes);
   json.end_object().end_object().end_object();

@@ -17,6 +17,8 @@
 #include <distill/recipe/write.h>
 #include <distill/train/trainer.h>
 
+#include "pipeline/tokenizing_progress.h"
+
 namespace distill::pipeline {
 
 namespace fs = std::filesystem;
@@ -78,7 +80,10 @@ class Run {
     plan_ = recipe::plan_models(recipe_);
     log_.info("reading and tokenizing the data");
     const auto check = [this] { stop_here_if_asked(); };
-    data_ = recipe::load_data(recipe_, plan_, log_, check);
+    {
+      TokenizingProgress progress(options_, log_);
+      data_ = recipe::load_data(recipe_, plan_, log_, progress.hooks(check));
+    }
     steps_ = recipe::total_steps(recipe_, data_.train->num_rows());
     stop_here_if_asked();
     models_ = recipe::load_models(recipe_, plan_, log_);
@@ -100,6 +105,7 @@ class Run {
       return ModelSize{parameters, static_cast<std::uint64_t>(parameters) * width};
     };
     report_.name = recipe_.name;
+    report_.train_data = data_.train->report();
     if (data_.eval) report_.eval_tokens = data_.eval->num_tokens();
     report_.student = size(*models_.student);
     if (models_.teacher_model) report_.teacher = size(*models_.teacher_model);

@@ -44,7 +44,8 @@ TEST(DataOptions, DescribesEveryKeyOfTheRecipe) {
   describe(of_options, options);
   EXPECT_EQ(of_options.names,
             (std::vector<std::string>{"train", "eval", "sequence_length", "packing",
-                                      "chat_template", "max_eval_rows"}));
+                                      "min_packing_use", "long_documents", "on_bad_sample",
+                                      "chat_template", "max_eval_rows", "cache"}));
   EXPECT_EQ(of_options.required, std::vector<std::string>{"train"});
   DataFile file;
   Names of_file;
