@@ -7,6 +7,7 @@
 #include <distill/core/strings.h>
 #include <distill/io/safetensors.h>
 #include <distill/models/load.h>
+#include <distill/models/stop_ids.h>
 #include <distill/text/chat_template.h>
 #include <distill/text/tokenizer.h>
 
@@ -46,6 +47,9 @@ class LocalGenerator final : public TextGenerator {
     options_.generate.end_at_last_position = true;
     options_.generate.vocabulary = tokenizer_->vocab_size();
     if (tokenizer_->eos_id() >= 0) options_.generate.stop_ids.push_back(tokenizer_->eos_id());
+    for (const auto id : models::read_stop_ids(options.model, model_->shape().vocab_size)) {
+      options_.generate.stop_ids.push_back(id);
+    }
   }
 
   std::vector<std::optional<std::string>> answer(const std::vector<std::string>& prompts,

@@ -47,7 +47,8 @@ std::vector<text::TokenIds> read_sequences(const std::filesystem::path& path,
 }  // namespace
 
 void write_logits(const LogitsOptions& options, core::Logger& log) {
-  const auto model = models::load_causal_lm(options.model, {.dtype = options.dtype});
+  const auto model = models::load_causal_lm(
+      options.model, {.dtype = options.dtype, .available_memory = options.available_memory});
   const auto sequences = read_sequences(options.ids, model->shape());
   const c10::InferenceMode no_graph;
   std::vector<io::TensorSpec> specs;

@@ -2,8 +2,6 @@
 #include <cstring>
 #include <optional>
 
-#include <sys/mman.h>
-
 #include <distill/core/checked.h>
 #include <distill/core/error.h>
 #include <distill/core/files.h>
@@ -26,6 +24,7 @@ namespace {
 
 /// Where the parts lie, with all numbers checked against the file's size.
 struct Parts {
+  core::MappedFile file;
   CacheHeader header;
   CacheTrailer trailer;
   std::span<const std::byte> words, documents, summary;
@@ -36,8 +35,10 @@ std::optional<std::uint64_t> padded(std::uint64_t count, std::uint64_t width) {
   return bytes ? core::checked_add(*bytes, cache_padding(*bytes)) : std::nullopt;
 }
 
-Parts find_parts(const fs::path& path, std::span<const std::byte> bytes) {
+Parts find_parts(const fs::path& path, const core::MappedFile& file) {
+  const auto bytes = file.bytes();
   Parts parts;
+  parts.file = file;
   if (bytes.size() < sizeof(CacheHeader) ||
       std::memcmp(bytes.data(), kCacheMagic.data(), kCacheMagic.size()) != 0) {
     fail<FormatError>(core::shown(path),
@@ -77,18 +78,14 @@ void check_rest(const fs::path& path, const Parts& parts, const std::string& key
 }
 
 /// Adds `bytes` to the hash a part at a time; what was read leaves the process's memory again.
-void hash_parts(std::span<const std::byte> bytes, core::Hasher& hasher,
-                const std::function<void(std::span<const std::byte>)>& look) {
+void hash_parts(const core::MappedFile& file, std::span<const std::byte> bytes,
+                core::Hasher& hasher, const std::function<void(std::span<const std::byte>)>& look) {
   constexpr std::size_t kPart = std::size_t{16} << 20;
   while (!bytes.empty()) {
     const auto part = bytes.first(std::min(kPart, bytes.size()));
     hasher.add(part);
     look(part);
-    // Whole pages only, and of a mapping that is read-only: they come back when they are needed.
-    constexpr std::uintptr_t kPage = 4096;
-    const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + kPage - 1) / kPage * kPage;
-    const auto end = reinterpret_cast<std::uintptr_t>(part.data() + part.size()) / kPage * kPage;
-    if (end > begin) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+    file.forget(part);
     bytes = bytes.subspan(part.size());
   }
 }
@@ -97,7 +94,7 @@ std::span<const Word> check_words(const fs::path& path, const Parts& parts, std:
                                   const std::function<void()>& between_parts) {
   core::Hasher hasher;
   std::int64_t largest = -1;
-  hash_parts(parts.words, hasher, [&](std::span<const std::byte> part) {
+  hash_parts(parts.file, parts.words, hasher, [&](std::span<const std::byte> part) {
     const std::span words(reinterpret_cast<const Word*>(part.data()), part.size() / sizeof(Word));
     for (const Word word : words) largest = std::max(largest, id_of(word));
     if (between_parts) between_parts();
@@ -114,7 +111,7 @@ std::span<const DocumentEntry> check_documents(const fs::path& path, const Parts
   core::Hasher hasher;
   std::uint64_t before = 0;
   bool rises = true;
-  hash_parts(parts.documents, hasher, [&](std::span<const std::byte> part) {
+  hash_parts(parts.file, parts.documents, hasher, [&](std::span<const std::byte> part) {
     const std::span entries(reinterpret_cast<const DocumentEntry*>(part.data()),
                             part.size() / sizeof(DocumentEntry));
     for (const DocumentEntry& entry : entries) {
@@ -158,7 +155,7 @@ std::shared_ptr<const TokenFile> open_cache_file(const fs::path& path, const std
                                                  std::int64_t vocabulary,
                                                  const std::function<void()>& between_parts) {
   const core::MappedFile mapped = core::MappedFile::open(path);
-  const Parts parts = find_parts(path, mapped.bytes());
+  const Parts parts = find_parts(path, mapped);
   check_rest(path, parts, key);
   auto file = std::make_shared<TokenFile>();
   file->words = check_words(path, parts, vocabulary, between_parts);

@@ -167,17 +167,15 @@ DocumentRow parse_document_row(const io::JsonlRow& row) {
   return document;
 }
 
-std::vector<Messages> read_conversations(const std::filesystem::path& path) {
-  std::vector<Messages> conversations;
+std::vector<DocumentRow> read_conversations(const std::filesystem::path& path) {
+  std::vector<DocumentRow> conversations;
   io::JsonlReader reader(path);
   while (const auto row = reader.next()) {
-    DocumentRow document = parse_document_row(*row);
-    auto* messages = std::get_if<Messages>(&document.content);
-    if (messages == nullptr) {
-      fail<FormatError>(row->source, ": holds `", kForms[static_cast<std::size_t>(document.form)],
-                        "`, expected a conversation");
-    }
-    conversations.push_back(std::move(*messages));
+    conversations.push_back(parse_document_row(*row));
+    if (conversations.back().messages() != nullptr) continue;
+    fail<FormatError>(row->source, ": holds `",
+                      kForms[static_cast<std::size_t>(conversations.back().form)],
+                      "`, expected a conversation");
   }
   return conversations;
 }

@@ -2,9 +2,8 @@
 #include <iomanip>
 #include <sstream>
 
-#include <unistd.h>
-
 #include <distill/core/json_writer.h>
+#include <distill/core/memory.h>
 #include <distill/core/strings.h>
 #include <distill/core/table.h>
 #include <distill/pipeline/plan.h>
@@ -43,15 +42,23 @@ struct MemoryLine {
 };
 
 std::vector<MemoryLine> memory_lines(const MemoryEstimate& m) {
-  return {{"teacher", m.teacher},          {"student", m.student},
-          {"gradients", m.gradients},      {"optimizer", m.optimizer},
-          {"activations", m.activations},  {"loss", m.loss},
-          {"library_and_data", m.library}, {"total", m.total()}};
+  return {{"teacher", m.teacher},
+          {"teacher_mapped", m.teacher_mapped},
+          {"student", m.student},
+          {"master_weights", m.master},
+          {"moments", m.moments},
+          {"gradients", m.gradients},
+          {"activations", m.activations},
+          {"one_layer", m.one_layer},
+          {"loss", m.loss},
+          {"evaluation", m.evaluation},
+          {"library_and_data", m.library},
+          {"total", m.total()}};
 }
 
-std::uint64_t machine_memory() {
-  return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
-         static_cast<std::uint64_t>(::sysconf(_SC_PAGE_SIZE));
+std::string available_text() {
+  const auto available = core::available_memory();
+  return available ? concat(human_bytes(*available), " available") : "how much there is is unknown";
 }
 
 }  // namespace
@@ -75,9 +82,10 @@ std::string plan_text(const recipe::Recipe& recipe, const Plan& plan) {
       << recipe::preflight_text(plan.preflight, "") << "\n# training data\n"
       << data::report_text(plan.train_data, "");
   if (plan.eval_data) out << "\n# held-out data\n" << data::report_text(*plan.eval_data, "");
-  out << "\n# memory, estimated (cpu, " << human_bytes(machine_memory()) << " there)\n";
+  out << "\n# memory, estimated (cpu, " << available_text() << ")\n";
   core::Table memory;
   for (const auto& line : memory_lines(plan.memory)) {
+    if (line.bytes == 0) continue;
     memory.add({line.name, human_bytes(line.bytes)});
   }
   out << memory.text();

@@ -17,6 +17,7 @@
 #include <distill/recipe/write.h>
 #include <distill/train/trainer.h>
 
+#include "pipeline/memory.h"
 #include "pipeline/tokenizing_progress.h"
 
 namespace distill::pipeline {
@@ -78,6 +79,7 @@ class Run {
  private:
   void prepare() {
     plan_ = recipe::plan_models(recipe_);
+    require_memory(estimate_memory(recipe_, plan_, 0), options_.available_memory, log_);
     log_.info("reading and tokenizing the data");
     const auto check = [this] { stop_here_if_asked(); };
     {
@@ -86,7 +88,7 @@ class Run {
     }
     steps_ = recipe::total_steps(recipe_, data_.train->num_rows());
     stop_here_if_asked();
-    models_ = recipe::load_models(recipe_, plan_, log_);
+    models_ = recipe::load_models(recipe_, plan_, log_, options_.available_memory);
     stop_here_if_asked();
     // After all that can refuse the recipe: with the manifest the folder belongs to it.
     write_or_check_manifest(folder_.manifest(), make_manifest(recipe_, plan_, data_, steps_, check),

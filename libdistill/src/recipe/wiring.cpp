@@ -212,10 +212,20 @@ std::int64_t total_steps(const Recipe& recipe, std::int64_t train_rows) {
   return whole;
 }
 
-ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::Logger& log) {
+models::LoadOptions teacher_load_options(const Recipe& recipe) {
+  return {.dtype = dtype_of(recipe.precision)};
+}
+
+models::LoadOptions student_load_options(const Recipe& recipe, const PlannedModels& models) {
+  return {
+      .dtype = dtype_of(recipe.precision), .writable = true, .keep_layers = models.student.layers};
+}
+
+ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
+                       std::optional<std::uint64_t> available_memory) {
   ModelParts parts;
-  models::LoadOptions load;
-  load.dtype = dtype_of(recipe.precision);
+  models::LoadOptions load = teacher_load_options(recipe);
+  load.available_memory = available_memory;
   load.log = &log;
   if (models.teacher) parts.teacher_model = models::load_causal_lm(models.teacher->folder, load);
   parts.teacher = recipe.teacher.build(TeacherContext{recipe.precision, log, parts.teacher_model});
@@ -225,8 +235,9 @@ ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::
     context.teacher_name = core::concat("the teacher `", parts.teacher->describe(), "`");
   }
   check_losses(recipe, context);
-  load.writable = true;
-  load.keep_layers = models.student.layers;
+  load = student_load_options(recipe, models);
+  load.available_memory = available_memory;
+  load.log = &log;
   parts.student = models::load_causal_lm(models.student.folder, load);
   parts.student->set_activation_checkpointing(recipe.train.activation_checkpointing);
   parts.trainable = choose_trainable(*parts.student, recipe.student.freeze);

@@ -23,6 +23,8 @@ struct EvaluateCommandOptions {
   std::int64_t sequence_length = 512;
   std::int64_t max_rows = 0;  ///< 0: all
   c10::ScalarType dtype = c10::ScalarType::BFloat16;
+  /// Bytes that weights may take, as in models::LoadOptions.
+  std::optional<std::uint64_t> available_memory = {};
   bool json = false;
 };
 

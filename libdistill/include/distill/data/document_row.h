@@ -46,6 +46,6 @@ DocumentRow parse_document_row(const io::JsonlRow& row);
 
 /// All conversations of a file, whichever form they have. Throws as above, and FormatError for a
 /// row of text.
-std::vector<std::vector<text::ChatMessage>> read_conversations(const std::filesystem::path& path);
+std::vector<DocumentRow> read_conversations(const std::filesystem::path& path);
 
 }  // namespace distill::data

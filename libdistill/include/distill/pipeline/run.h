@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include <distill/core/error.h>
@@ -26,6 +27,8 @@ struct RunOptions {
   std::int64_t width = 80;        ///< its columns
   bool quiet = false;             ///< no progress at all
   std::string cache_folder = {};  ///< for tokens, with `data.cache: auto`; empty: none is kept
+  /// Bytes that may be allocated; empty: what core::available_memory says.
+  std::optional<std::uint64_t> available_memory = {};
 };
 
 struct RunResult {

@@ -10,6 +10,7 @@
 #include <distill/data/batch_source.h>
 #include <distill/losses/loss.h>
 #include <distill/models/causal_lm.h>
+#include <distill/models/load.h>
 #include <distill/recipe/model_facts.h>
 #include <distill/recipe/preflight.h>
 #include <distill/recipe/recipe.h>
@@ -54,6 +55,10 @@ DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Log
 /// Optimizer steps of the whole run. Throws ConfigError when the warm-up is not shorter.
 std::int64_t total_steps(const Recipe& recipe, std::int64_t train_rows);
 
+/// How the weights of a run are loaded.
+models::LoadOptions teacher_load_options(const Recipe& recipe);
+models::LoadOptions student_load_options(const Recipe& recipe, const PlannedModels& models);
+
 struct ModelParts {
   std::shared_ptr<models::CausalLm> student;
   /// Want gradients, the others of the student do not; the loss's own, named `loss.NAME`, are last.
@@ -64,9 +69,10 @@ struct ModelParts {
   std::unique_ptr<losses::Loss> loss;
   std::unique_ptr<train::Optimizer> optimizer;
 };
-/// Reads weights and makes the loss ready. Throws ConfigError when a loss wants inner layers that
-/// the teacher does not show.
-ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::Logger& log);
+/// Reads weights and makes the loss ready. `available_memory` as in models::LoadOptions. Throws
+/// ConfigError when a loss wants inner layers that the teacher does not show.
+ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
+                       std::optional<std::uint64_t> available_memory = {});
 
 /// The options of the trainer and of the batches.
 train::TrainerOptions trainer_options(const Recipe& recipe, std::int64_t steps);
