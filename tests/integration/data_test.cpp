@@ -30,7 +30,7 @@ TEST(Data, AFolderOfFilesTrainsAsTheFilesDo) {
     ASSERT_EQ(result.exit_code, 0) << result.err;
     EXPECT_EQ(other.final_weights_hash(), one.final_weights_hash()) << path;
   }
-  const auto none = other.train({"data.train.0.path=" + shown(folder) + "/x*.jsonl"});
+  const auto none = other.train({"data.train.0.path=" + shown(folder) + "/x*.jsonl", "--restart"});
   EXPECT_EQ(none.exit_code, 2);
   EXPECT_NE(none.err.find("no file matches this pattern"), std::string::npos) << none.err;
 }

@@ -68,10 +68,12 @@ std::shared_ptr<const TokenFile> find(const fs::path& path, const std::string& k
 
 /// What builders left behind that were killed. The lock of `path` is held.
 void remove_leftovers(const fs::path& path) {
-  const std::string begin = path.filename().string() + ".tmp-";
   for (const auto& other : core::list_folder(path.parent_path())) {
-    std::error_code ignored;
-    if (other.filename().string().starts_with(begin)) fs::remove(other, ignored);
+    const std::string name = other.filename().string();
+    for (const char* kind : {".tmp-", ".spool-"}) {
+      std::error_code ignored;
+      if (name.starts_with(path.filename().string() + kind)) fs::remove(other, ignored);
+    }
   }
 }
 
