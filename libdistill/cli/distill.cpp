@@ -46,6 +46,14 @@ void add_ignore_memory(CLI::App& app, std::optional<std::uint64_t>& available_me
                         "Load a model that needs more memory than is available");
 }
 
+void add_device(CLI::App& app, recipe::Device& device) {
+  static const std::map<std::string, recipe::Device> kNames = {{"auto", recipe::Device::kAuto},
+                                                               {"cpu", recipe::Device::kCpu},
+                                                               {"cuda", recipe::Device::kCuda}};
+  app.add_option("--device", device, "auto, cpu or cuda: the first GPU")
+      ->transform(CLI::CheckedTransformer(kNames, CLI::ignore_case));
+}
+
 void add_tokenize(CLI::App& cli, Action& action) {
   auto* app = cli.add_subcommand("tokenize", "Text on stdin to ids on stdout, a line each");
   auto options = std::make_shared<commands::TokenizeOptions>();
@@ -70,6 +78,7 @@ void add_logits(CLI::App& cli, Action& action) {
   app->add_option("--out", options->out, "Safetensors file to write")->required();
   add_dtype(*app, options->dtype);
   add_ignore_memory(*app, options->available_memory);
+  add_device(*app, options->device);
   app->callback([&action, options] {
     action = [options](core::Logger& log) {
       commands::write_logits(*options, log);
@@ -108,6 +117,7 @@ void add_generate(CLI::App& cli, Action& action) {
   app->add_flag("--json", options->json, "One JSON object per prompt");
   add_dtype(*app, options->dtype);
   add_ignore_memory(*app, options->available_memory);
+  add_device(*app, options->device);
   app->callback([&action, options] {
     action = [options](core::Logger& log) {
       commands::generate(*options, std::cout, log);
@@ -131,6 +141,7 @@ void add_eval(CLI::App& cli, Action& action) {
   app->add_flag("--json", options->json, "Write one JSON object");
   add_dtype(*app, options->dtype);
   add_ignore_memory(*app, options->available_memory);
+  add_device(*app, options->device);
   app->callback([&action, options] {
     action = [options](core::Logger& log) {
       commands::evaluate_model(*options, std::cout, log);

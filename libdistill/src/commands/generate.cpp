@@ -147,8 +147,10 @@ void generate(const GenerateCommandOptions& options, std::ostream& out, core::Lo
     ids.push_back(prompt.ids);
     generate_options.prompt_names.push_back(prompt.source);
   }
-  const auto model = models::load_causal_lm(
-      options.model, {.dtype = options.dtype, .available_memory = options.available_memory});
+  const auto model =
+      models::load_causal_lm(options.model, {.dtype = options.dtype,
+                                             .device = recipe::choose_device(options.device),
+                                             .available_memory = options.available_memory});
   const auto began = std::chrono::steady_clock::now();
   Writer writer(options, *tokenizer, prompts, out);
   models::generate(

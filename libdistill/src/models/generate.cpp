@@ -98,7 +98,7 @@ class Generation {
         prompts_(prompts),
         options_(options),
         callbacks_(callbacks),
-        device_(model.parameters().front().tensor.device()),
+        device_(model.device()),
         results_(prompts.size()) {
     check(options);
     if (!options.prompt_names.empty() && options.prompt_names.size() != prompts.size()) {

@@ -73,9 +73,9 @@ class Job {
     return !check_finite || all_finite(part);
   }
 
-  void finish() const {
-    *match_->slot->tensor = weight_;
-    if (!weight_.is_same(stored_)) match_->source.file->forget(*match_->source.entry);
+  void finish(at::Device device) const {
+    *match_->slot->tensor = weight_.to(device);
+    if (!match_->slot->tensor->is_same(stored_)) match_->source.file->forget(*match_->source.entry);
   }
 
   [[noreturn]] void fail_not_finite() const {
@@ -116,12 +116,13 @@ void run(const std::vector<Job>& jobs, bool check_finite) {
 }  // namespace
 
 bool stays_mapped(const MatchedWeight& match, const LoadOptions& options) {
-  return !options.writable && !match.scale &&
+  return (!options.writable || !options.device.is_cpu()) && !match.scale &&
          match.source.entry->dtype == wanted_dtype(match, options);
 }
 
 std::uint64_t bytes_to_allocate(const std::vector<MatchedWeight>& matches,
                                 const LoadOptions& options) {
+  if (!options.device.is_cpu()) return 0;
   std::uint64_t bytes = 0;
   for (const MatchedWeight& match : matches) {
     if (stays_mapped(match, options)) continue;
@@ -147,7 +148,7 @@ void read_weights(const EmptyModel& model, std::vector<MatchedWeight> matches,
       bytes += stored_bytes(matches[next]);
     }
     run(jobs, options.check_finite);
-    for (const Job& job : jobs) job.finish();
+    for (const Job& job : jobs) job.finish(options.device);
   }
 }
 

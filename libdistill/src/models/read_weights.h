@@ -10,10 +10,11 @@
 
 namespace distill::models {
 
-/// True when the weight can be used where it lies in the mapped file: nothing is allocated for it.
+/// True when the weight can be used (or copied to a GPU) where it lies in the mapped file: the host
+/// allocates nothing for it.
 bool stays_mapped(const MatchedWeight& match, const LoadOptions& options);
 
-/// Bytes that `read_weights` will allocate.
+/// Bytes of the host that `read_weights` will allocate and keep: none for a GPU's models.
 std::uint64_t bytes_to_allocate(const std::vector<MatchedWeight>& matches,
                                 const LoadOptions& options);
 

@@ -45,14 +45,16 @@ struct Sizes {
 void add_weights(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
                  MemoryEstimate& memory) {
   if (models.teacher) {
-    const auto bytes =
-        models::weight_bytes(models.teacher->folder, recipe::teacher_load_options(recipe));
-    memory.teacher = bytes.allocated;
-    memory.teacher_mapped = bytes.mapped;
+    models::LoadOptions options = recipe::teacher_load_options(recipe, models);
+    options.device = at::kCPU;
+    const auto bytes = models::weight_bytes(models.teacher->folder, options);
+    const bool on_cpu = models.device.is_cpu();  // a GPU maps nothing
+    memory.teacher = bytes.allocated + (on_cpu ? 0 : bytes.mapped);
+    memory.teacher_mapped = on_cpu ? bytes.mapped : 0;
   }
-  memory.student =
-      models::weight_bytes(models.student.folder, recipe::student_load_options(recipe, models))
-          .allocated;
+  models::LoadOptions options = recipe::student_load_options(recipe, models);
+  options.device = at::kCPU;
+  memory.student = models::weight_bytes(models.student.folder, options).allocated;
 }
 
 void add_optimizer(const Sizes& sizes, MemoryEstimate& memory) {

@@ -79,7 +79,9 @@ class Run {
  private:
   void prepare() {
     plan_ = recipe::plan_models(recipe_);
-    require_memory(estimate_memory(recipe_, plan_, 0), options_.available_memory, log_);
+    if (plan_.device.is_cpu()) {
+      require_memory(estimate_memory(recipe_, plan_, 0), options_.available_memory, log_);
+    }
     log_.info("reading and tokenizing the data");
     const auto check = [this] { stop_here_if_asked(); };
     {
@@ -113,6 +115,7 @@ class Run {
     if (models_.teacher_model) report_.teacher = size(*models_.teacher_model);
     std::int64_t trainable = -models_.num_loss_parameters;
     for (const auto& parameter : models_.trainable) trainable += parameter.tensor.numel();
+    log_.info("device: ", plan_.device.str());
     log_.info("student: ", models_.student->shape().num_layers, " layers, ",
               core::with_thousands(report_.student.parameters), " parameters, ",
               core::with_thousands(trainable), " of them trained");

@@ -11,6 +11,7 @@
 
 #include <distill/core/log.h>
 #include <distill/models/generate.h>
+#include <distill/recipe/options.h>
 
 namespace distill::commands {
 
@@ -24,6 +25,7 @@ struct GenerateCommandOptions {
   c10::ScalarType dtype = c10::ScalarType::BFloat16;
   /// Bytes that weights may take, as in models::LoadOptions.
   std::optional<std::uint64_t> available_memory = {};
+  recipe::Device device = recipe::Device::kAuto;  ///< where the model runs
   bool json = false;  ///< one object per prompt: prompt, text, ids, tokens_per_second
 };
 

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
 
 #include <distill/core/log.h>
@@ -16,6 +17,8 @@ namespace distill::models {
 
 struct LoadOptions {
   c10::ScalarType dtype = c10::ScalarType::Float;  ///< of the parameters in memory (fp32 or bf16)
+  /// Of the parameters. Weights go to a GPU one by one: the host holds no second copy of the model.
+  at::Device device = at::kCPU;
   bool check_finite = true;  ///< refuse NaN and Inf weights, naming the tensor
   /// Every weight in memory of its own, so that training may write to it. Otherwise weights that
   /// are in the right dtype already alias the mapped file, which is read-only: writing to them

@@ -28,6 +28,7 @@ namespace distill::recipe {
 struct PlannedModels {
   ModelFacts student;
   std::optional<ModelFacts> teacher;  ///< of `kind: local`
+  at::Device device = at::kCPU;       ///< where both run
 };
 /// Also refuses what cannot be run: a device that is not there, an architecture, config or table of
 /// tensors that loading would refuse, patterns in `student.freeze` that match nothing or leave
@@ -56,7 +57,7 @@ DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Log
 std::int64_t total_steps(const Recipe& recipe, std::int64_t train_rows);
 
 /// How the weights of a run are loaded.
-models::LoadOptions teacher_load_options(const Recipe& recipe);
+models::LoadOptions teacher_load_options(const Recipe& recipe, const PlannedModels& models);
 models::LoadOptions student_load_options(const Recipe& recipe, const PlannedModels& models);
 
 struct ModelParts {
