@@ -40,6 +40,8 @@ void add_tokenize(CLI::App& cli, Action& action) {
   auto options = std::make_shared<commands::TokenizeOptions>();
   app->add_option("--model", options->model, "Folder with the tokenizer")->required();
   app->add_flag("!--no-special", options->add_special, "Add no BOS or EOS");
+  app->add_flag("--parse-special", options->parse_special,
+                "Recognise special tokens in texts for a tokenizer.model too");
   app->add_flag("--jsonl", options->jsonl, "Texts are JSON objects with `text`");
   app->add_flag("--decode", options->decode, "Ids to text");
   app->add_flag("--json", options->json, "Write JSON objects");

@@ -25,6 +25,17 @@ struct TokenizedText {
   std::vector<ByteRange> ranges;
 };
 
+/// Ids in, text out, one by one. Gives out whole characters only; all that it gives together is
+/// what `decode` gives for all ids.
+class TokenStream {
+ public:
+  virtual ~TokenStream() = default;
+  /// The text that is sure now. Throws InputError for an id out of range.
+  virtual std::string push(std::int64_t id) = 0;
+  /// The rest, at the end.
+  virtual std::string finish() = 0;
+};
+
 /// Text to ids and back, exactly as the model's own tokenizer does. Safe to use from several
 /// threads at once.
 class Tokenizer {
@@ -45,7 +56,11 @@ class Tokenizer {
   /// range.
   virtual std::string decode(const TokenIds& ids, bool skip_special = true) const = 0;
 
-  /// The raw bytes of one id, for streaming (StreamDecoder puts characters back together).
+  /// `decode` for ids that come one by one. The tokenizer must outlive it.
+  virtual std::unique_ptr<TokenStream> stream(bool skip_special = true) const;
+
+  /// The raw bytes that one id adds in the middle of a text (StreamDecoder puts characters back
+  /// together).
   virtual std::string token_bytes(std::int64_t id) const = 0;
 
   virtual bool is_special(std::int64_t id) const = 0;
@@ -60,6 +75,10 @@ class Tokenizer {
   /// A hash of what it computes (vocabulary, merges, special tokens, splitting): two tokenizers
   /// with the same value give the same ids.
   virtual std::string fingerprint() const = 0;
+
+  /// Whether the package that its file belongs to recognises special tokens written out in a plain
+  /// text: `tokenizers` does, `sentencepiece` takes them for text.
+  virtual bool parses_special() const { return true; }
 };
 
 /// Opens the tokenizer of a Hugging Face folder. Throws InputError / FormatError / UnsupportedError
