@@ -76,7 +76,8 @@ void add_generate(CLI::App& cli, Action& action) {
   source->add_option("--prompt", options->prompt, "Text to continue");
   source->add_option("--chat", options->chat, "JSONL with `messages`");
   source->require_option(1);
-  app->add_option("--chat-template", options->chat_template, "auto, chatml or none");
+  app->add_option("--chat-template", options->chat_template,
+                  "auto, chatml, llama3, deepseek, mistral, qwen3 or none");
   app->add_option("--max-new-tokens", options->generate.max_new_tokens, "Most tokens to write")
       ->check(CLI::PositiveNumber);
   app->add_option("--temperature", options->generate.sampling.temperature,
@@ -113,7 +114,8 @@ void add_eval(CLI::App& cli, Action& action) {
   app->add_option("--data", options->data, "JSONL files")->required();
   app->add_option("--task", options->task, "perplexity or agreement")
       ->check(CLI::IsMember({"perplexity", "agreement"}));
-  app->add_option("--chat-template", options->chat_template, "auto, chatml or none");
+  app->add_option("--chat-template", options->chat_template,
+                  "auto, chatml, llama3, deepseek, mistral, qwen3 or none");
   app->add_option("--sequence-length", options->sequence_length, "Tokens of one row")
       ->check(CLI::Range(2, 1 << 20));
   app->add_option("--max-rows", options->max_rows, "0: all")->check(CLI::NonNegativeNumber);

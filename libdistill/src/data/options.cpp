@@ -1,10 +1,10 @@
 #include <distill/data/options.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include <distill/core/strings.h>
+#include <distill/text/chat_template.h>
 
 namespace distill::data {
 
@@ -35,7 +35,8 @@ void describe(core::FieldVisitor& visit, DataOptions& options) {
         "tokens of one row; longer documents are cut into pieces");
   visit("packing", options.packing, "put several documents into a row; attention stops at borders");
   visit("chat_template", options.chat_template,
-        "form of `messages` rows: auto (recognised from the tokenizer), chatml or none");
+        "form of `messages` rows: auto (recognised from the model's folder), chatml, llama3, "
+        "deepseek, mistral, qwen3 or none");
   visit("max_eval_rows", options.max_eval_rows, "evaluate on the first rows only; 0: on all");
 }
 
@@ -47,7 +48,6 @@ void validate(const DataFile& file, core::Problems& problems) {
 }
 
 void validate(const DataOptions& options, core::Problems& problems) {
-  static constexpr std::array<std::string_view, 3> kTemplates = {"auto", "chatml", "none"};
   if (options.train.empty()) problems.add("train", "must name at least one file");
   check_ratio("train", options.train, problems);
   check_ratio("eval", options.eval, problems);
@@ -55,8 +55,9 @@ void validate(const DataOptions& options, core::Problems& problems) {
     problems.add("sequence_length", core::concat("must be from 2 to ", kMaxSequenceLength,
                                                  ", it is ", options.sequence_length));
   }
-  if (std::ranges::find(kTemplates, options.chat_template) == kTemplates.end()) {
-    problems.add("chat_template", core::concat("must be auto, chatml or none, it is `",
+  const auto& kinds = text::chat_template_kinds();
+  if (std::ranges::find(kinds, options.chat_template) == kinds.end()) {
+    problems.add("chat_template", core::concat("must be one of ", core::join(kinds), ", it is `",
                                                core::printable(options.chat_template), "`"));
   }
   if (options.max_eval_rows < 0) {

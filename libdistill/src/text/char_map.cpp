@@ -69,7 +69,8 @@ void check_char_map(std::string_view char_map, const std::string& source) {
   const std::string_view texts = char_map.substr(kUnit + trie_bytes);
   if (texts.empty() || texts.back() != '\0') bad("does not end in a NUL");
   if (!core::is_utf8(texts)) bad("holds text that is not UTF-8");
-  if (!Trie(char_map.substr(kUnit, trie_bytes), texts.size()).is_sound()) bad("points outside itself");
+  if (!Trie(char_map.substr(kUnit, trie_bytes), texts.size()).is_sound())
+    bad("points outside itself");
 }
 
 }  // namespace distill::text::detail

@@ -43,8 +43,12 @@ std::string DecoderPlan::description() const {
 
 std::string byte_token(int byte) {
   constexpr std::string_view kDigits = "0123456789ABCDEF";
-  return {'<', '0', 'x', kDigits[static_cast<std::size_t>(byte) >> 4],
-          kDigits[static_cast<std::size_t>(byte) & 15], '>'};
+  return {'<',
+          '0',
+          'x',
+          kDigits[static_cast<std::size_t>(byte) >> 4],
+          kDigits[static_cast<std::size_t>(byte) & 15],
+          '>'};
 }
 
 int byte_of_token(std::string_view token) {
@@ -55,7 +59,9 @@ int byte_of_token(std::string_view token) {
 }
 
 Detokenizer::Detokenizer(DecoderPlan plan, const std::vector<std::string>& tokens)
-    : plan_(std::move(plan)), bytes_(tokens.size()), is_byte_(tokens.size()),
+    : plan_(std::move(plan)),
+      bytes_(tokens.size()),
+      is_byte_(tokens.size()),
       is_verbatim_(tokens.size()) {
   bool first_differs = false;
   for (const auto& step : plan_.replace) first_differs = first_differs || step.removed_in_first;

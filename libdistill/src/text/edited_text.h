@@ -64,7 +64,7 @@ class EditedText {
  private:
   std::string_view view_;
   bool track_;
-  std::string current_;         ///< without `track` the last step's text
+  std::string current_;          ///< without `track` the last step's text
   std::vector<TextEdit> steps_;  ///< with `track` all of them
 };
 

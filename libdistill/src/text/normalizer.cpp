@@ -16,10 +16,11 @@ namespace {
 using Kind = Normalizer::Kind;
 using Step = Normalizer::Step;
 
-constexpr std::pair<std::string_view, Kind> kPlainKinds[] = {
-    {"NFC", Kind::kNfc},         {"NFD", Kind::kNfd},
-    {"NFKC", Kind::kNfkc},       {"NFKD", Kind::kNfkd},
-    {"Lowercase", Kind::kLowercase}};
+constexpr std::pair<std::string_view, Kind> kPlainKinds[] = {{"NFC", Kind::kNfc},
+                                                             {"NFD", Kind::kNfd},
+                                                             {"NFKC", Kind::kNfkc},
+                                                             {"NFKD", Kind::kNfkd},
+                                                             {"Lowercase", Kind::kLowercase}};
 
 Step read_replace(const io::JsonCursor& node) {
   refuse_unknown_members(node, {"type", "pattern", "content"});
@@ -99,8 +100,8 @@ void Normalizer::read_step(const io::JsonCursor& node) {
   }
   if (type == "Strip") {
     refuse_unknown_members(node, {"type", "strip_left", "strip_right"});
-    steps_.push_back({Kind::kStrip, "", "", node.at("strip_left").as_bool(),
-                      node.at("strip_right").as_bool()});
+    steps_.push_back(
+        {Kind::kStrip, "", "", node.at("strip_left").as_bool(), node.at("strip_right").as_bool()});
   } else if (type == "Prepend") {
     refuse_unknown_members(node, {"type", "prepend"});
     steps_.push_back({Kind::kPrepend, "", node.at("prepend").as_string()});

@@ -60,7 +60,8 @@ std::string_view ProtobufReader::take(std::uint64_t size) {
 }
 
 void ProtobufReader::malformed() const {
-  fail<FormatError>(source_, " @", at_, ": is no SentencePiece model (its messages are cut short or ",
+  fail<FormatError>(source_, " @", at_,
+                    ": is no SentencePiece model (its messages are cut short or ",
                     "malformed); copy the file again");
 }
 

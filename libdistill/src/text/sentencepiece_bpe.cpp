@@ -79,8 +79,7 @@ BpeParts to_bpe(const SentencePieceModel& model) {
       const auto left = ids.find(text.substr(0, at));
       const auto right = ids.find(text.substr(at));
       if (left == ids.end() || right == ids.end()) continue;
-      parts.merges.push_back(
-          {left->second, right->second, ranks.at(piece.score), ids.at(text)});
+      parts.merges.push_back({left->second, right->second, ranks.at(piece.score), ids.at(text)});
     }
   }
   return parts;

@@ -33,8 +33,7 @@ struct Settings {
 
 AddedToken read_added(const io::JsonCursor& node, std::string_view number) {
   AddedToken token;
-  const auto [end, error] =
-      std::from_chars(number.data(), number.data() + number.size(), token.id);
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), token.id);
   if (error != std::errc() || end != number.data() + number.size() || token.id < 0) {
     node.fail("has a name that is no id");
   }
@@ -137,8 +136,9 @@ void set_engine(const SentencePieceModel& model, std::string_view bytes, const S
     return;
   }
   if (!settings.legacy) {
-    fail<UnsupportedError>(source, ": tokenizer_config.json sets `legacy` to false, which is "
-                                   "supported for BPE models without a normalizer only");
+    fail<UnsupportedError>(source,
+                           ": tokenizer_config.json sets `legacy` to false, which is "
+                           "supported for BPE models without a normalizer only");
   }
   parts.model.byte_level = false;
   for (const Piece& piece : model.pieces) parts.model.tokens.push_back(piece.text);
@@ -166,17 +166,18 @@ std::shared_ptr<PipelineTokenizer> read_sentencepiece(const fs::path& folder) {
     return found ? id : -1;
   };
   const SpecialRoles defaults{control(model.bos), control(model.eos), control(model.pad)};
-  const SpecialRoles roles = read_special_roles(
-      folder,
-      {[&](std::string_view token) {
-         for (const AddedToken& added : parts.added) {
-           if (added.content == token) return static_cast<std::int64_t>(added.id);
-         }
-         return model.id_of(token);
-       },
-       [](std::int64_t) { return true; },
-       static_cast<std::int64_t>(model.pieces.size() + settings.added.size())},
-      defaults);
+  const SpecialRoles roles =
+      read_special_roles(folder,
+                         {[&](std::string_view token) {
+                            for (const AddedToken& added : parts.added) {
+                              if (added.content == token)
+                                return static_cast<std::int64_t>(added.id);
+                            }
+                            return model.id_of(token);
+                          },
+                          [](std::int64_t) { return true; },
+                          static_cast<std::int64_t>(model.pieces.size() + settings.added.size())},
+                         defaults);
   if (settings.add_bos && roles.bos >= 0) parts.frame.before.push_back(roles.bos);
   if (settings.add_eos && roles.eos >= 0) parts.frame.after.push_back(roles.eos);
   auto tokenizer = std::make_shared<PipelineTokenizer>(std::move(parts));

@@ -70,10 +70,12 @@ void split_piece(std::string_view text, ByteRange piece, const Delimiter& delimi
     return;
   }
   std::vector<Part> parts;
-  for_each_part(text, piece, delimiter,
-                [&](ByteRange range, bool is_match) { parts.push_back({range, is_match}); });
+  for_each_part(text, piece, delimiter, [&](ByteRange range, bool is_match) {
+    parts.push_back({range, is_match});
+  });
   if (behavior == SplitBehavior::kContiguous) {
-    join_parts(parts, [](bool now, bool before) { return now == before; }, out);
+    join_parts(
+        parts, [](bool now, bool before) { return now == before; }, out);
     return;
   }
   const auto first_of_run = [](bool now, bool before) { return now && !before; };

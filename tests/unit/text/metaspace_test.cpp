@@ -34,13 +34,13 @@ std::string json(const std::string& normalizer, const std::string& pre_tokenizer
          R"(,"model":{"type":"BPE","unk_token":"<unk>","fuse_unk":true,"byte_fallback":true,)"
          R"("vocab":{"<unk>":0,"<s>":1,"</s>":2,)" +
          bytes_of_vocab() + "\"" + kSpace + R"(":259,"a":260,"b":261,")" + kSpace +
-         R"(a":262,"ab":263,")" + kSpace + R"(ab":264},"merges":["a b",")" + kSpace +
-         R"( ab",")" + kSpace + R"( a"]}})";
+         R"(a":262,"ab":263,")" + kSpace + R"(ab":264},"merges":["a b",")" + kSpace + R"( ab",")" +
+         kSpace + R"( a"]}})";
 }
 
-const std::string kOldNormalizer = R"({"type":"Sequence","normalizers":[{"type":"Prepend","prepend":")" +
-                                   kSpace + R"("},{"type":"Replace","pattern":{"String":" "},"content":")" +
-                                   kSpace + R"("}]})";
+const std::string kOldNormalizer =
+    R"({"type":"Sequence","normalizers":[{"type":"Prepend","prepend":")" + kSpace +
+    R"("},{"type":"Replace","pattern":{"String":" "},"content":")" + kSpace + R"("}]})";
 const std::string kDecoder =
     R"({"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":")" + kSpace +
     R"("},"content":" "},{"type":"ByteFallback"},{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":0}]})";
@@ -72,7 +72,8 @@ TEST(Metaspace, NewFormWithAPreTokenizer) {
 
 TEST(Metaspace, DecodingIsTheInverseAndStreams) {
   const auto tokenizer = load_json(json(kOldNormalizer, "null", kDecoder));
-  for (const std::string text : {"ab  ab", " a", "\xC3\xA9t\xC3\xA9", "\xF0\x9F\x98\x80 a", "\n\n"}) {
+  for (const std::string text :
+       {"ab  ab", " a", "\xC3\xA9t\xC3\xA9", "\xF0\x9F\x98\x80 a", "\n\n"}) {
     const TokenIds ids = tokenizer->encode(text, false);
     EXPECT_EQ(tokenizer->decode(ids), text);
     const auto stream = tokenizer->stream();
@@ -85,9 +86,10 @@ TEST(Metaspace, DecodingIsTheInverseAndStreams) {
     EXPECT_EQ(streamed + stream->finish(), text);
   }
   // One broken byte spoils its run, as in the package.
-  EXPECT_EQ(tokenizer->decode({260, 3 + 'x', 3 + 0xC3, 261}), "a\xEF\xBF\xBD\xEF\xBF\xBD" "b");
-  const auto metaspace_decoder =
-      load_json(json(kOldNormalizer, "null", metaspace("always", true)));
+  EXPECT_EQ(tokenizer->decode({260, 3 + 'x', 3 + 0xC3, 261}),
+            "a\xEF\xBF\xBD\xEF\xBF\xBD"
+            "b");
+  const auto metaspace_decoder = load_json(json(kOldNormalizer, "null", metaspace("always", true)));
   EXPECT_EQ(metaspace_decoder->decode({264, 264}), "ab ab");
 }
 

@@ -128,7 +128,8 @@ TEST(SentencePiece, BadModelsAreRefused) {
   const std::pair<std::string, const char*> cases[] = {
       {changed([](Model& m) { m.pieces.push_back({"ab"}); }), "pieces 3 and 9 are both `ab`"},
       {changed([](Model& m) { m.pieces.push_back({""}); }), "is empty"},
-      {changed([](Model& m) { m.pieces.push_back({std::string(200'000, 'x')}); }), "longer than 512"},
+      {changed([](Model& m) { m.pieces.push_back({std::string(200'000, 'x')}); }),
+       "longer than 512"},
       {changed([](Model& m) { m.pieces.push_back({std::string("a\0b", 3)}); }), "NUL"},
       {changed([](Model& m) { m.pieces.push_back({"\xFF"}); }), "not UTF-8"},
       {changed([](Model& m) { m.pieces[4].score = NAN; }), "not finite"},
@@ -179,9 +180,24 @@ TEST(SentencePiece, OwnBpeGivesTheIdsAndRangesOfTheLibrary) {
     const auto tokenizer = load_tokenizer(folder);
     const std::string bytes = core::read_file(folder / "tokenizer.model", 1 << 20);
     const detail::SentencePieceLibrary library(bytes, name);
-    const std::string parts[] = {"a",        "the",  " ",    "  ",  "\n", "1",  kSpace,
-                                 "\xC3\xA9", "\xE4\xBD\xA0", "\xF0\x9F\x98\x80", std::string(1, '\0'),
-                                 "\xCC\x81", "ing",  "<s>",  "Th",  ".",  "\t", "er"};
+    const std::string parts[] = {"a",
+                                 "the",
+                                 " ",
+                                 "  ",
+                                 "\n",
+                                 "1",
+                                 kSpace,
+                                 "\xC3\xA9",
+                                 "\xE4\xBD\xA0",
+                                 "\xF0\x9F\x98\x80",
+                                 std::string(1, '\0'),
+                                 "\xCC\x81",
+                                 "ing",
+                                 "<s>",
+                                 "Th",
+                                 ".",
+                                 "\t",
+                                 "er"};
     for (int trial = 0; trial < 500; ++trial) {
       std::string text;
       for (std::uint64_t n = random.below(60); n > 0; --n) {

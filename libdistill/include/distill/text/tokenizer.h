@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -84,6 +85,11 @@ class Tokenizer {
 /// Opens the tokenizer of a Hugging Face folder. Throws InputError / FormatError / UnsupportedError
 /// naming what is missing, malformed or not supported: never a tokenizer that gives wrong ids.
 std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& folder);
+
+/// Ids of many texts, in their order, worked out by so many threads. Throws the error of the first
+/// text that has one: InputError `text N: ...`.
+std::vector<TokenIds> encode_batch(const Tokenizer& tokenizer, std::span<const std::string> texts,
+                                   int num_threads, bool add_special = false);
 
 /// Puts streamed token bytes together into whole UTF-8 characters.
 class StreamDecoder {
