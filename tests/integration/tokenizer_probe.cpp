@@ -2,9 +2,10 @@
 //
 //   tokenizer_probe DIR MODE < rows.jsonl > lines
 //
-// MODE encode | special | plain | ranges: rows {"text"}, lines of ids; decode | decode_skip | stream |
-// stream_skip: rows {"ids"}, JSON texts; chat: rows {"messages", "prompt"}, JSON {"text","ids","targets"};
-// bench N: encodes all texts N times on one thread, writes seconds; batch N: on N threads.
+// MODE encode | special | plain | ranges: rows {"text"}, lines of ids; decode | decode_skip |
+// stream | stream_skip: rows {"ids"}, JSON texts; chat: rows {"messages", "prompt"}, JSON
+// {"text","ids","targets"}; bench N: encodes all texts N times on one thread, writes seconds; batch
+// N: on N threads.
 #include <chrono>
 #include <iostream>
 
@@ -82,8 +83,8 @@ void bench(const text::Tokenizer& tokenizer, const std::vector<std::string>& tex
     } else {
       for (const auto& list : text::encode_batch(tokenizer, texts, threads)) ids += list.size();
     }
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
-                              .count());
+    best = std::min(
+        best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   std::cout << best << ' ' << ids << '\n';
 }

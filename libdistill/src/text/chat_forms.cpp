@@ -145,9 +145,10 @@ std::vector<ChatSpan> MistralChat::render(const std::vector<ChatMessage>& messag
   for (std::size_t i = 0; i < messages.size(); ++i) {
     const ChatMessage& message = messages[i];
     if (message.role != (i % 2 == 0 ? "user" : "assistant")) {
-      fail<InputError>("message ", i + 1, " is of the role `", message.role,
-                       "`, but mistral takes user and assistant in turn, beginning with user; put a ",
-                       "system message into the first user message");
+      fail<InputError>(
+          "message ", i + 1, " is of the role `", message.role,
+          "`, but mistral takes user and assistant in turn, beginning with user; put a ",
+          "system message into the first user message");
     }
     if (message.role == "user") {
       out.context(concat("[INST] ", message.content, " [/INST]"));

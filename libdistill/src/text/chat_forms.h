@@ -52,9 +52,9 @@ class Llama3Chat final : public ChatTemplate {
 class DeepSeekChat final : public ChatTemplate {
  public:
   struct Options {
-    bool drops_reasoning = true;       ///< of an answer only what follows `</think>` stays
-    bool joins_system = true;          ///< all system messages; otherwise the last one counts
-    std::string prompt_suffix;         ///< after the generation prompt: `<think>\n`
+    bool drops_reasoning = true;  ///< of an answer only what follows `</think>` stays
+    bool joins_system = true;     ///< all system messages; otherwise the last one counts
+    std::string prompt_suffix;    ///< after the generation prompt: `<think>\n`
   };
   DeepSeekChat(ChatTokens tokens, Options options);
   std::string name() const override { return "deepseek"; }
@@ -84,7 +84,8 @@ class MistralChat final : public ChatTemplate {
   Options options_;
 };
 
-/// Qwen 3: chatml whose answers after the last question carry their reasoning; earlier ones lose it.
+/// Qwen 3: chatml whose answers after the last question carry their reasoning; earlier ones lose
+/// it.
 class Qwen3Chat final : public ChatTemplate {
  public:
   std::string name() const override { return "qwen3"; }

@@ -55,11 +55,12 @@ bool is_llama31(const Items& items) {
 
 bool is_llama30(const Items& items) {
   return items ==
-         join({{"{set loop_messages = messages}", "{for message in loop_messages}",
-                R"({set content = '<|start_header_id|>' + message.role + '<|end_header_id|>\n\n' + message.content | trim + '<|eot_id|>'})",
-                "{if loop.index0 == 0}", "{set content = bos_token + content}", "{endif}",
-                "<content>", "{endfor}"},
-               kLlama3Prompt});
+         join(
+             {{"{set loop_messages = messages}", "{for message in loop_messages}",
+               R"({set content = '<|start_header_id|>' + message.role + '<|end_header_id|>\n\n' + message.content | trim + '<|eot_id|>'})",
+               "{if loop.index0 == 0}", "{set content = bos_token + content}", "{endif}",
+               "<content>", "{endfor}"},
+              kLlama3Prompt});
 }
 
 /// The namespace that DeepSeek's templates begin with, its other members unused here.
@@ -88,11 +89,20 @@ std::optional<DeepSeekChat::Options> recognise_deepseek(Items items) {
     if (!is_namespace(first, joins)) continue;
     for (const bool drops : {true, false}) {
       for (const std::string suffix : {"", "<think>\n"}) {
-        const Items form = join({{"NAMESPACE"}, kLoop, {"{if message.role == 'system'}"},
-                                 joins ? joined : last, kEndIf, kEndLoop,
-                                 {"<bos_token+ns.system_prompt>"}, kLoop, user,
-                                 {"{if message.role == 'assistant'}"}, drops ? stripped : answer,
-                                 kEndIf, kEndLoop, prompt("<｜Assistant｜>" + suffix)});
+        const Items form = join({{"NAMESPACE"},
+                                 kLoop,
+                                 {"{if message.role == 'system'}"},
+                                 joins ? joined : last,
+                                 kEndIf,
+                                 kEndLoop,
+                                 {"<bos_token+ns.system_prompt>"},
+                                 kLoop,
+                                 user,
+                                 {"{if message.role == 'assistant'}"},
+                                 drops ? stripped : answer,
+                                 kEndIf,
+                                 kEndLoop,
+                                 prompt("<｜Assistant｜>" + suffix)});
         if (items == form) return DeepSeekChat::Options{drops, joins, suffix};
       }
     }
@@ -116,13 +126,13 @@ std::optional<MistralChat::Options> recognise_mistral(const Items& outline) {
       {"<' '+message.content+eos_token>", {" ", ""}},
   };
   for (const auto& [answer, options] : answers) {
-    const Items form = join({{"<bos_token>"}, kLoop,
-                             {"{if (message.role == 'user') != (loop.index0 % 2 == 0)}", "ERROR",
-                              "{endif}", "{if message.role == 'user'}",
-                              "<'[INST] '+message.content+' [/INST]'>",
-                              "{elif message.role == 'assistant'}", answer, "{else}", "ERROR",
-                              "{endif}"},
-                             kEndLoop});
+    const Items form =
+        join({{"<bos_token>"},
+              kLoop,
+              {"{if (message.role == 'user') != (loop.index0 % 2 == 0)}", "ERROR", "{endif}",
+               "{if message.role == 'user'}", "<'[INST] '+message.content+' [/INST]'>",
+               "{elif message.role == 'assistant'}", answer, "{else}", "ERROR", "{endif}"},
+              kEndLoop});
     if (items == form) return options;
   }
   return std::nullopt;
@@ -130,7 +140,8 @@ std::optional<MistralChat::Options> recognise_mistral(const Items& outline) {
 
 bool is_qwen3(const Items& items) {
   const Items system = {"{if messages[0].role == 'system'}",
-                        R"(<'<|im_start|>system\n'+messages[0].content+'<|im_end|>\n'>)", "{endif}"};
+                        R"(<'<|im_start|>system\n'+messages[0].content+'<|im_end|>\n'>)",
+                        "{endif}"};
   const Items query = {
       "{set ns = namespace (multi_step_tool = true, last_query_index = messages | length - 1)}",
       "{for message in messages[: : - 1]}",

@@ -37,8 +37,8 @@ class Batch {
     try {
       results_[i] = tokenizer_.encode(texts_[i], add_special_);
     } catch (const InputError& error) {
-      keep_first(i, std::make_exception_ptr(
-                        InputError(core::concat("text ", i + 1, ": ", error.what()))));
+      keep_first(
+          i, std::make_exception_ptr(InputError(core::concat("text ", i + 1, ": ", error.what()))));
     } catch (...) {
       keep_first(i, std::current_exception());
     }

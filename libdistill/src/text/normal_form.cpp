@@ -41,7 +41,8 @@ bool is_unknown(char32_t value) {
 
 /// Nothing combines across a place before or after such a character.
 bool stands_alone(char32_t value) {
-  return value < 0x20 || is_unknown(value);
+  // utf8proc 2.8 takes U+11A7, one before the first trailing consonant of Hangul, for one.
+  return value < 0x20 || value == 0x11A7 || is_unknown(value);
 }
 
 int combining_class(utf8proc_int32_t value) {

@@ -44,9 +44,9 @@ constexpr std::pair<const char*, const char*> kSimpler[] = {
 };
 /// Statements whose effect nothing depends on once the branches are gone.
 constexpr std::array kNoEffect = {
-    "{set tools_in_user_message = true}", "{set tools = none}",     "{set ns.is_tool = false}",
-    "{set ns.is_first = false}",          "{set tools = custom_tools}",
-    "{set ns.is_output_first = false}"};
+    "{set tools_in_user_message = true}", "{set tools = none}",
+    "{set ns.is_tool = false}",           "{set ns.is_first = false}",
+    "{set tools = custom_tools}",         "{set ns.is_output_first = false}"};
 
 template <class List>
 bool contains(const List& list, std::string_view text) {

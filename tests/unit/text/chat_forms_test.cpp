@@ -28,8 +28,10 @@ std::shared_ptr<const ChatTemplate> named(const std::string& kind) {
   return load_chat_template(empty.path(), kind);
 }
 
-const std::vector<ChatMessage> kTalk = {
-    {"user", " Hi "}, {"assistant", "<think>\nhm\n</think>\n\nYes "}, {"user", "So"}, {"assistant", "No"}};
+const std::vector<ChatMessage> kTalk = {{"user", " Hi "},
+                                        {"assistant", "<think>\nhm\n</think>\n\nYes "},
+                                        {"user", "So"},
+                                        {"assistant", "No"}};
 
 TEST(ChatForms, Llama3) {
   const auto chat = named("llama3");
@@ -37,11 +39,13 @@ TEST(ChatForms, Llama3) {
       "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: "
       "December 2023\nToday Date: 26 Jul 2024\n\n";
   EXPECT_EQ(rendered(*chat, {{"system", " Be brief. "}, {"user", " Hi\n"}, {"assistant", " Yes "}}),
-            head + "Be brief.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
-                   "<|start_header_id|>assistant<|end_header_id|>\n\n[Yes<|eot_id|>]");
+            head +
+                "Be brief.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
+                "<|start_header_id|>assistant<|end_header_id|>\n\n[Yes<|eot_id|>]");
   EXPECT_EQ(rendered(*chat, {{"user", "Hi"}}, true),
-            head + "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
-                   "<|start_header_id|>assistant<|end_header_id|>\n\n");
+            head +
+                "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
+                "<|start_header_id|>assistant<|end_header_id|>\n\n");
 }
 
 TEST(ChatForms, DeepSeekDropsTheReasoning) {
@@ -76,7 +80,9 @@ TEST(ChatForms, EveryFormRefusesOtherRoles) {
   for (const std::string kind : {"chatml", "llama3", "deepseek", "mistral", "qwen3"}) {
     const auto chat = named(kind);
     EXPECT_EQ(chat->name(), kind);
-    EXPECT_EQ(message_of<InputError>([&] { chat->render({{"tool", "x"}}, false); }),
+    EXPECT_EQ(message_of<InputError>([&] {
+                chat->render({{"tool", "x"}}, false);
+              }),
               "role `tool` has no form in " + kind + "; expected system, user or assistant");
     EXPECT_THROW(chat->render({}, false), InputError);
   }
@@ -91,7 +97,8 @@ TEST(ChatForms, ThePublishedFormsAreRecognisedAndNothingElse) {
       "{% endif %}{% endfor %}";
   const auto chat = detail::recognise_chat(mistral, {"<b>", "<e>"});
   ASSERT_NE(chat, nullptr);
-  EXPECT_EQ(rendered(*chat, {{"user", "Hi"}, {"assistant", "Yes"}}), "<b>[INST] Hi [/INST][Yes<e>]");
+  EXPECT_EQ(rendered(*chat, {{"user", "Hi"}, {"assistant", "Yes"}}),
+            "<b>[INST] Hi [/INST][Yes<e>]");
   const std::pair<const char*, const char*> changes[] = {
       {"% 2 == 0", "% 2 == 1"},
       {"' [/INST]'", "'[/INST]'"},
@@ -114,7 +121,8 @@ TEST(OutlineReduction, DropsWhatIsNeverReachedAndJoins) {
             (Items{"<'ac'+d>"}));
   EXPECT_EQ(reduce("{% if tools %}a{% elif x %}b{% else %}c{% endif %}"),
             (Items{"{if x}", "<'b'>", "{else}", "<'c'>", "{endif}"}));
-  EXPECT_EQ(reduce("{% if x %}b{% elif tools %}a{% endif %}"), (Items{"{if x}", "<'b'>", "{endif}"}));
+  EXPECT_EQ(reduce("{% if x %}b{% elif tools %}a{% endif %}"),
+            (Items{"{if x}", "<'b'>", "{endif}"}));
   EXPECT_EQ(reduce("{% if not tools is defined %}a{% else %}b{% endif %}"), (Items{"<'a'>"}));
   EXPECT_EQ(reduce("a{% endif %}b"), (Items{"<'a'>", "{unbalanced}"}));
   EXPECT_EQ(reduce("{% if x %}b"), (Items{"{if x}", "<'b'>", "{endif}", "{unbalanced}"}));
@@ -125,7 +133,8 @@ TEST(EncodeChat, ASpaceThatTheTokenizerPutsBeforeAnAnswerIsLearned) {
     TokenIds encode(std::string_view, bool, bool) const override { return {}; }
     TokenizedText encode_with_ranges(std::string_view text, bool) const override {
       const std::size_t answer = text.find("Yes");
-      return {{1, 2, 3, 4}, {{0, answer}, {answer, answer}, {answer, answer + 3}, {answer + 3, text.size()}}};
+      return {{1, 2, 3, 4},
+              {{0, answer}, {answer, answer}, {answer, answer + 3}, {answer + 3, text.size()}}};
     }
     std::string decode(const TokenIds&, bool) const override { return ""; }
     std::string token_bytes(std::int64_t) const override { return ""; }

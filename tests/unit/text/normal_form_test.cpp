@@ -22,6 +22,11 @@ TEST(NormalForm, ComposesAndOrders) {
   EXPECT_EQ(nfc("\n\xCC\x81"), "\n\xCC\x81");                              // nothing to sit on
 }
 
+TEST(NormalForm, HangulHasNoConsonantBeforeTheFirst) {
+  const std::string text = "\xEA\xBC\x90\xE1\x86\xA7";  // U+AF10 U+11A7
+  EXPECT_EQ(nfc(text), text);
+}
+
 // U+07FD has a combining class since Unicode 11; the package still takes it for a base.
 TEST(NormalForm, KnowsUnicodeNineLikeThePackage) {
   const std::string text = "a\xCC\x81\xDF\xBD\xCC\x96";
