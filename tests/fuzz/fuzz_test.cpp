@@ -17,10 +17,34 @@ namespace {
 
 using Harness = void (*)(std::string_view);
 
-const std::string kParts[] = {"\"",    "{",    "}",     "[",      "]",   ",",  ":",        "0",
-                              "-1",    "1e999", "99999999999999999999", "null", "true", "\\u0000", "\\ud800",
-                              "\xFF",  "\xC3", "\xEF\xBB\xBF", "<s>",  " ", "\n", "\r\n", "{%", "{{",
-                              "<|im_start|>", "\xCC\x81", std::string(1, '\0'), std::string(300, '[')};
+const std::string kParts[] = {"\"",
+                              "{",
+                              "}",
+                              "[",
+                              "]",
+                              ",",
+                              ":",
+                              "0",
+                              "-1",
+                              "1e999",
+                              "99999999999999999999",
+                              "null",
+                              "true",
+                              "\\u0000",
+                              "\\ud800",
+                              "\xFF",
+                              "\xC3",
+                              "\xEF\xBB\xBF",
+                              "<s>",
+                              " ",
+                              "\n",
+                              "\r\n",
+                              "{%",
+                              "{{",
+                              "<|im_start|>",
+                              "\xCC\x81",
+                              std::string(1, '\0'),
+                              std::string(300, '[')};
 
 std::string mutated(std::string bytes, const std::string& other, core::RandomState& random) {
   for (std::uint64_t n = 1 + random.below(4); n > 0; --n) {

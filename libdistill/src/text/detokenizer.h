@@ -61,6 +61,10 @@ class Detokenizer {
   };
   /// Appends to `out` what is sure once the token is there.
   void push(State& state, std::size_t id, std::string& out) const;
+  /// A special token that gives no text: it ends a run of bytes, as in the sentencepiece package.
+  void skip(State& state, std::string& out) const {
+    if (plan_.replace_bytes_singly) end_bytes(state, out);
+  }
   /// Appends what is left at the end.
   void finish(State& state, std::string& out) const;
 

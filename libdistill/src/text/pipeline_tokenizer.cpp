@@ -94,6 +94,8 @@ class PipelineTokenizer::Stream final : public TokenStream {
     const std::size_t index = tokenizer_.checked_index(id);
     if (!skip_special_ || !tokenizer_.is_skipped_[index]) {
       tokenizer_.detokenizer_.push(state_, index, text);
+    } else {
+      tokenizer_.detokenizer_.skip(state_, text);
     }
     return text;
   }
@@ -192,7 +194,11 @@ std::string PipelineTokenizer::decode(const TokenIds& ids, bool skip_special) co
   Detokenizer::State state;
   for (const std::int64_t id : ids) {
     const std::size_t index = checked_index(id);
-    if (!skip_special || !is_skipped_[index]) detokenizer_.push(state, index, text);
+    if (!skip_special || !is_skipped_[index]) {
+      detokenizer_.push(state, index, text);
+    } else {
+      detokenizer_.skip(state, text);
+    }
   }
   detokenizer_.finish(state, text);
   return text;

@@ -58,6 +58,8 @@ TEST(SentencePiece, BytesForUnknownCharacters) {
   EXPECT_EQ(stream->push(ids[1]), "");
   EXPECT_EQ(stream->push(ids[2]), "\xC3\xA9");
   EXPECT_EQ(stream->finish(), "");
+  // A special token comes between the bytes.
+  EXPECT_EQ(tokenizer->decode({byte + 0xC3, 1, byte + 0xA9}), "\xEF\xBF\xBD\xEF\xBF\xBD");
   // A byte that belongs to no character.
   EXPECT_EQ(tokenizer->decode({byte + 0xA9, byte + 'x'}), "\xEF\xBF\xBDx");
 }
