@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <functional>
 #include <iostream>
+#include <limits>
 #include <map>
 #include <memory>
 
@@ -35,6 +36,23 @@ void add_dtype(CLI::App& app, Dtype& dtype) {
       ->transform(CLI::CheckedTransformer(kNames, CLI::ignore_case));
 }
 
+/// The way out for those who have swap.
+void add_ignore_memory(CLI::App& app, std::optional<std::uint64_t>& available_memory) {
+  const auto ignore = [&available_memory](std::int64_t) {
+    available_memory = std::numeric_limits<std::uint64_t>::max();
+  };
+  app.add_flag_function("--ignore-memory", ignore,
+                        "Load a model that needs more memory than is available");
+}
+
+void add_device(CLI::App& app, recipe::Device& device) {
+  static const std::map<std::string, recipe::Device> kNames = {{"auto", recipe::Device::kAuto},
+                                                               {"cpu", recipe::Device::kCpu},
+                                                               {"cuda", recipe::Device::kCuda}};
+  app.add_option("--device", device, "auto, cpu or cuda: the first GPU")
+      ->transform(CLI::CheckedTransformer(kNames, CLI::ignore_case));
+}
+
 void add_tokenize(CLI::App& cli, Action& action) {
   auto* app = cli.add_subcommand("tokenize", "Text on stdin to ids on stdout, a line each");
   auto options = std::make_shared<commands::TokenizeOptions>();
@@ -60,6 +78,8 @@ void add_logits(CLI::App& cli, Action& action) {
   app->add_option("--ids", options->ids, "One sequence of ids a line")->required();
   app->add_option("--out", options->out, "Safetensors file to write")->required();
   add_dtype(*app, options->dtype);
+  add_ignore_memory(*app, options->available_memory);
+  add_device(*app, options->device);
   app->callback([&action, options] {
     action = [options](core::Logger& log) {
       commands::write_logits(*options, log);
@@ -98,6 +118,8 @@ void add_generate(CLI::App& cli, Action& action) {
       ->check(CLI::PositiveNumber);
   app->add_flag("--json", options->json, "One JSON object per prompt");
   add_dtype(*app, options->dtype);
+  add_ignore_memory(*app, options->available_memory);
+  add_device(*app, options->device);
   app->callback([&action, options] {
     action = [options](core::Logger& log) {
       commands::generate(*options, std::cout, log);
@@ -121,6 +143,8 @@ void add_eval(CLI::App& cli, Action& action) {
   app->add_option("--max-rows", options->max_rows, "0: all")->check(CLI::NonNegativeNumber);
   app->add_flag("--json", options->json, "Write one JSON object");
   add_dtype(*app, options->dtype);
+  add_ignore_memory(*app, options->available_memory);
+  add_device(*app, options->device);
   app->callback([&action, options] {
     action = [options](core::Logger& log) {
       commands::evaluate_model(*options, std::cout, log);
@@ -135,6 +159,7 @@ void add_export(CLI::App& cli, Action& action) {
   app->add_option("--model", options->model, "Model folder")->required();
   app->add_option("--out", options->out, "Folder to write; must not exist")->required();
   add_dtype(*app, options->dtype);
+  add_ignore_memory(*app, options->available_memory);
   const auto set_shard_size = [options](const std::string& text) {
     const auto bytes = core::parse_byte_size(text);
     if (!bytes || *bytes == 0) {

@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <limits>
 #include <string>
 
 #include <sys/ioctl.h>
@@ -52,6 +53,7 @@ int main(int argc, char** argv) {
   using distill::pipeline::StartPolicy;
   distill::pipeline::TrainCommand command;
   bool verbose = false, resume = false, restart = false, reference = false;
+  bool ignore_memory = false;
   CLI::App app("Trains a small language model to behave like a large one, as a YAML recipe says.");
   app.footer(kFooter);
   auto* recipe =
@@ -63,6 +65,8 @@ int main(int argc, char** argv) {
                                    "go on with the run in the folder; an error when there is none");
   app.add_flag("--restart", restart, "move the old run aside (NAME.old-N) and begin again")
       ->excludes(resume_flag);
+  app.add_flag("--ignore-memory", ignore_memory,
+               "train a model that needs more memory than is available");
   app.add_flag("--verbose", verbose, "more messages, and back-traces with errors");
   app.add_flag("--json", command.json, "the result as JSON on stdout");
   app.add_flag("--reference", reference, "print docs/recipe.md")->group("");
@@ -80,6 +84,7 @@ int main(int argc, char** argv) {
   }
   if (resume) command.run.policy = StartPolicy::kResume;
   if (restart) command.run.policy = StartPolicy::kRestart;
+  if (ignore_memory) command.run.available_memory = std::numeric_limits<std::uint64_t>::max();
   command.run.stop = &stop_flag;
   command.distill = name_of_distill(argv[0]);
   look_at_terminal(command.run);

@@ -1,5 +1,5 @@
-# Compiles what a build with CUDA would: every .cu for real GPUs, and the file between LibTorch and
-# the kernels, as far as headers go. For machines whose LibTorch has no CUDA.
+# Compiles what a build with CUDA would: every .cu for real GPUs, and the files between LibTorch
+# and the kernels, as far as headers go. For machines whose LibTorch has no CUDA.
 #   cmake -DNVCC=... -DCXX=... -DSOURCE_DIR=... -DINCLUDES=a;b -DWORK_DIR=... -P compile.cmake
 if(NOT NVCC)
   message("skipped: nvcc was not found")
@@ -32,8 +32,11 @@ foreach(folder IN LISTS INCLUDES)
   list(APPEND flags -isystem${folder})
 endforeach()
 # A LibTorch without CUDA lacks the one header that says how its CUDA part was built.
-execute_process(
-  COMMAND ${CXX} -std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Wshadow -Werror -Wno-unused-parameter
-          -DC10_CUDA_NO_CMAKE_CONFIGURE_FILE -I${src} -I${SOURCE_DIR}/libdistill/include ${flags}
-          ${src}/ops/linear_divergence_cuda.cpp
-  COMMAND_ECHO STDOUT COMMAND_ERROR_IS_FATAL ANY)
+file(GLOB bridges ${src}/ops/*_cuda.cpp)
+list(FILTER bridges EXCLUDE REGEX "_no_cuda\\.cpp$")
+foreach(file IN LISTS bridges)
+  execute_process(
+    COMMAND ${CXX} -std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Wshadow -Werror -Wno-unused-parameter
+            -DC10_CUDA_NO_CMAKE_CONFIGURE_FILE -I${src} -I${SOURCE_DIR}/libdistill/include ${flags} ${file}
+    COMMAND_ECHO STDOUT COMMAND_ERROR_IS_FATAL ANY)
+endforeach()

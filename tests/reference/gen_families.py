@@ -20,8 +20,9 @@ import transformers
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from tiny_models import fill, logits_and_loss
+
 SEED = 20240611
-LENGTHS = [1, 7, 150]
 NEW_IDS = 64
 SMALLEST_MARGIN = 2e-3  # between the two best logits of a greedy step
 
@@ -67,10 +68,8 @@ CASES = {
 def make_model(model_type, changes, generator):
     config = AutoConfig.for_model(model_type, **{**SHAPE, **changes})
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
+    fill(model.named_parameters(), generator)
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            noise = torch.randn(parameter.shape, generator=generator)
-            parameter.copy_(1 + 0.2 * noise if "norm" in name else 0.25 * noise)
         for name, buffer in model.named_buffers():
             if name.endswith("e_score_correction_bias"):
                 buffer.copy_(0.3 * torch.randn(buffer.shape, generator=generator))
@@ -137,13 +136,7 @@ def greedy(model, ids):
 
 
 def reference(model, generator):
-    result, loss = {}, 0.0
-    for k, length in enumerate(LENGTHS):
-        ids = torch.randint(0, SHAPE["vocab_size"], (length,), generator=generator)
-        logits = model(ids[None], use_cache=False).logits[0]
-        result[f"ids_{k}"], result[f"logits_{k}"] = ids, logits.detach()
-        if length > 1:
-            loss = loss + torch.nn.functional.cross_entropy(logits[:-1], ids[1:])
+    result, loss = logits_and_loss(model, SHAPE["vocab_size"], generator)
     loss.backward()
     for name, gradient in published_gradients(model).items():
         result[name + ".grad"] = gradient

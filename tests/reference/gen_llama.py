@@ -17,8 +17,9 @@ import transformers
 from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from tiny_models import LENGTHS, fill, logits_and_loss
+
 SEED = 20240607
-LENGTHS = [1, 7, 150]
 SHAPE = dict(vocab_size=40, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
              num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
              rms_norm_eps=1e-5, hidden_act="silu")
@@ -38,10 +39,7 @@ CASES = {
 def make_model(changes, generator):
     config = LlamaConfig(**{**SHAPE, **changes}, attn_implementation="eager")
     model = LlamaForCausalLM(config).float().eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            noise = torch.randn(parameter.shape, generator=generator)
-            parameter.copy_(1 + 0.2 * noise if "norm" in name else 0.25 * noise)
+    fill(model.named_parameters(), generator)
     return model
 
 
@@ -59,13 +57,7 @@ def config_json(model, name):
 
 
 def reference(model, generator):
-    result, loss = {}, 0.0
-    for k, length in enumerate(LENGTHS):
-        ids = torch.randint(0, SHAPE["vocab_size"], (length,), generator=generator)
-        logits = model(ids[None], use_cache=False).logits[0]
-        result[f"ids_{k}"], result[f"logits_{k}"] = ids, logits.detach()
-        if length > 1:
-            loss = loss + torch.nn.functional.cross_entropy(logits[:-1], ids[1:])
+    result, loss = logits_and_loss(model, SHAPE["vocab_size"], generator)
     loss.backward()
     for name, parameter in model.named_parameters():
         result[name + ".grad"] = parameter.grad

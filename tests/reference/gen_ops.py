@@ -63,5 +63,18 @@ write("kAdamWEnd", weight)
 write("kAdamWExpAvg", optimizer.state[weight]["exp_avg"])
 write("kAdamWExpAvgSq", optimizer.state[weight]["exp_avg_sq"])
 
+# The same start and gradients, but the gradient is undefined in some steps, the first ones too.
+late = torch.nn.Parameter(wave(8, 0.8))
+optimizer = torch.optim.AdamW([late], lr=0.01, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1, foreach=False)
+has_gradient = [step not in (0, 1, 2, 5) for step in range(10)]
+for step in range(10):
+    late.grad = gradients[step].clone() if has_gradient[step] else None
+    optimizer.step()
+write("kAdamWLateHasGradient", torch.tensor(has_gradient))
+write("kAdamWLateEnd", late)
+write("kAdamWLateExpAvg", optimizer.state[late]["exp_avg"])
+write("kAdamWLateExpAvgSq", optimizer.state[late]["exp_avg_sq"])
+write("kAdamWLateSteps", optimizer.state[late]["step"])
+
 lines.append("}  // namespace distill::reference")
 Path(__file__).with_name("ops_values.h").write_text("\n".join(lines) + "\n")

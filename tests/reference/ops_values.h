@@ -71,4 +71,20 @@ inline constexpr double kAdamWExpAvgSq[] = {0.00843020994, 0.00854363199, 0.0079
                                             0.00748567237, 0.00766349118, 0.00830266997,
                                             0.00858807284, 0.00815573055};
 
+inline constexpr double kAdamWLateHasGradient[] = {0.0, 0.0, 0.0, 1.0, 1.0,
+                                                   0.0, 1.0, 1.0, 1.0, 1.0};
+
+inline constexpr double kAdamWLateEnd[] = {0.31537196,   0.906345904,  0.952139795,  0.40691933,
+                                           -0.368955195, -0.932166815, -0.941424012, -0.38619101};
+
+inline constexpr double kAdamWLateExpAvg[] = {-0.0148978299, -0.0260481257,  -0.0280990526,
+                                              -0.0203341693, -0.00546599273, 0.0113116289,
+                                              0.0241377726,  0.0285318922};
+
+inline constexpr double kAdamWLateExpAvgSq[] = {0.00652005803, 0.00574175129, 0.00439774198,
+                                                0.00420202594, 0.00540419575, 0.00647114264,
+                                                0.00604220526, 0.00466440106};
+
+inline constexpr double kAdamWLateSteps[] = {6.0};
+
 }  // namespace distill::reference

@@ -40,7 +40,10 @@ std::unique_ptr<teachers::Teacher> load_teacher(const EvaluateCommandOptions& op
                      "; agreement compares token by token and needs the same one");
   }
   return teachers::make_local_teacher(
-      models::load_causal_lm(options.teacher, {.dtype = options.dtype}), options.teacher.string());
+      models::load_causal_lm(options.teacher, {.dtype = options.dtype,
+                                               .device = recipe::choose_device(options.device),
+                                               .available_memory = options.available_memory}),
+      options.teacher.string());
 }
 
 void write_json(const eval::Evaluation& result, std::ostream& out) {
@@ -75,7 +78,10 @@ void evaluate_model(const EvaluateCommandOptions& options, std::ostream& out, co
   const auto tokenizer = text::load_tokenizer(options.model);
   const auto dataset = load_data(options, *tokenizer, log);
   const auto teacher = load_teacher(options, *tokenizer);
-  const auto model = models::load_causal_lm(options.model, {.dtype = options.dtype});
+  const auto model =
+      models::load_causal_lm(options.model, {.dtype = options.dtype,
+                                             .device = recipe::choose_device(options.device),
+                                             .available_memory = options.available_memory});
   const auto ranks = dist::make_single();
   const auto result = eval::evaluate(*model, teacher.get(), *dataset, *ranks, {});
   options.json ? write_json(result, out) : write_table(result, out);

@@ -60,7 +60,8 @@ void warn_of_rounding(const io::SafetensorsFolder& weights, const models::Causal
 void export_model(const ExportOptions& options, core::Logger& log) {
   const auto weights = io::SafetensorsFolder::open(options.model);
   const auto dtype = options.dtype ? *options.dtype : stored_dtype(weights, options.model);
-  const auto model = models::load_causal_lm(options.model, {.dtype = dtype, .log = &log});
+  const auto model = models::load_causal_lm(
+      options.model, {.dtype = dtype, .available_memory = options.available_memory, .log = &log});
   warn_of_rounding(weights, *model, dtype, log);
   models::save_causal_lm(
       *model, options.out,

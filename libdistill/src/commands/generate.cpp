@@ -9,7 +9,9 @@
 #include <distill/core/json_writer.h>
 #include <distill/data/document_row.h>
 #include <distill/io/jsonl.h>
+#include <distill/models/check.h>
 #include <distill/models/load.h>
+#include <distill/models/stop_ids.h>
 #include <distill/text/chat_template.h>
 #include <distill/text/stop_strings.h>
 #include <distill/text/tokenizer.h>
@@ -19,13 +21,16 @@ namespace distill::commands {
 namespace {
 
 struct Prompt {
-  std::string text;  // what the user gave, for --json
+  std::string source;  // FILE:LINE, or the option
+  std::string text;    // what the user gave, for --json
   text::TokenIds ids;
 };
 
 std::vector<Prompt> read_prompts(const GenerateCommandOptions& options,
                                  const text::Tokenizer& tokenizer) {
-  if (options.chat.empty()) return {{options.prompt, tokenizer.encode(options.prompt, true)}};
+  if (options.chat.empty()) {
+    return {{"--prompt", options.prompt, tokenizer.encode(options.prompt, true)}};
+  }
   const auto chat = text::load_chat_template(options.model, options.chat_template);
   if (!chat)
     fail<InputError>(options.model.string(),
@@ -38,8 +43,8 @@ std::vector<Prompt> read_prompts(const GenerateCommandOptions& options,
     if (messages == nullptr) {
       fail<FormatError>(row->source, ": holds `text`, expected `messages`; give texts by --prompt");
     }
-    prompts.push_back(
-        {messages->back().content, text::encode_chat(*chat, tokenizer, *messages, true).ids});
+    prompts.push_back({row->source, messages->back().content,
+                       text::encode_chat(*chat, tokenizer, *messages, true).ids});
   }
   if (prompts.empty()) fail<InputError>(options.chat.string(), ": no conversation in it");
   return prompts;
@@ -137,14 +142,22 @@ class Writer {
 void generate(const GenerateCommandOptions& options, std::ostream& out, core::Logger& log) {
   const auto tokenizer = text::load_tokenizer(options.model);
   const auto prompts = read_prompts(options, *tokenizer);
-  const auto model = models::load_causal_lm(options.model, {.dtype = options.dtype});
   models::GenerateOptions generate_options = options.generate;
+  const models::ModelShape shape = models::describe_causal_lm(options.model, {}).shape;
+  generate_options.stop_ids = models::read_stop_ids(options.model, shape.vocab_size);
   generate_options.end_at_last_position = true;
   generate_options.vocabulary = tokenizer->vocab_size();
   if (tokenizer->eos_id() >= 0) generate_options.stop_ids.push_back(tokenizer->eos_id());
 
   std::vector<std::vector<std::int64_t>> ids;
-  for (const auto& prompt : prompts) ids.push_back(prompt.ids);
+  for (const auto& prompt : prompts) {
+    ids.push_back(prompt.ids);
+    generate_options.prompt_names.push_back(prompt.source);
+  }
+  const auto model =
+      models::load_causal_lm(options.model, {.dtype = options.dtype,
+                                             .device = recipe::choose_device(options.device),
+                                             .available_memory = options.available_memory});
   const auto began = std::chrono::steady_clock::now();
   Writer writer(options, *tokenizer, prompts, out);
   models::generate(

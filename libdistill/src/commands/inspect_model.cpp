@@ -8,6 +8,7 @@
 #include <distill/io/json_value.h>
 #include <distill/io/safetensors.h>
 #include <distill/models/check.h>
+#include <distill/models/stop_ids.h>
 #include <distill/text/chat_template.h>
 #include <distill/text/tokenizer.h>
 
@@ -73,6 +74,17 @@ void describe_parameters(const fs::path& folder, Inspection& inspection) {
                                                           core::human_bytes(2 * bf16), " in fp32"));
 }
 
+/// Only where config.json names a vocabulary: its own problems are told once.
+void check_stop_ids(const fs::path& folder) {
+  std::int64_t vocabulary = 0;
+  try {
+    vocabulary = models::describe_causal_lm(folder, {}).shape.vocab_size;
+  } catch (const Error&) {
+    return;
+  }
+  models::read_stop_ids(folder, vocabulary);
+}
+
 /// Nothing but a config.json, which is enough to plan with.
 bool is_config_only(const fs::path& folder) {
   std::error_code ignored;
@@ -129,6 +141,7 @@ Inspection inspect_model_folder(const InspectOptions& options) {
       models::check_causal_lm(options.path, {});
       models::check_tied_head(options.path);
     });
+    collect_problem(inspection, [&] { check_stop_ids(options.path); });
     collect_problem(inspection, [&] {
       const auto folder = io::SafetensorsFolder::open(options.path);
       for (const auto& file : folder.files()) add_value_problems(*file, inspection);

@@ -47,7 +47,10 @@ std::vector<text::TokenIds> read_sequences(const std::filesystem::path& path,
 }  // namespace
 
 void write_logits(const LogitsOptions& options, core::Logger& log) {
-  const auto model = models::load_causal_lm(options.model, {.dtype = options.dtype});
+  const auto model =
+      models::load_causal_lm(options.model, {.dtype = options.dtype,
+                                             .device = recipe::choose_device(options.device),
+                                             .available_memory = options.available_memory});
   const auto sequences = read_sequences(options.ids, model->shape());
   const c10::InferenceMode no_graph;
   std::vector<io::TensorSpec> specs;
@@ -57,7 +60,8 @@ void write_logits(const LogitsOptions& options, core::Logger& log) {
                      {std::ssize(ids), model->shape().vocab_size}});
   }
   io::write_safetensors(options.out, specs, {{"format", "pt"}}, [&](std::size_t i) {
-    const auto output = model->forward(types::single_sequence(at::tensor(sequences[i])));
+    const auto output =
+        model->forward(types::single_sequence(at::tensor(sequences[i]).to(model->device())));
     return models::logits(output, output.hidden);
   });
   log.info(options.out.string(), ": logits of ", sequences.size(),

@@ -95,6 +95,17 @@ MappedFile MappedFile::open(const fs::path& path) {
   return mapped;
 }
 
+void MappedFile::forget(std::span<const std::byte> part) const {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(part.data());
+  const std::uintptr_t first = (begin + page - 1) / page * page;
+  const bool to_the_end = part.data() + part.size() == data_.get() + size_;
+  const std::uintptr_t last =
+      to_the_end ? begin + part.size() : (begin + part.size()) / page * page;
+  // Advice only: where it is refused, the pages stay.
+  if (first < last) (void)::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+}
+
 std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
   const MappedFile file = MappedFile::open(path);
   if (file.bytes().size() > max_bytes) {

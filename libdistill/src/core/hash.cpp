@@ -4,8 +4,6 @@
 #include <array>
 #include <cstdio>
 
-#include <sys/mman.h>
-
 #include <xxhash.h>
 
 #include <distill/core/error.h>
@@ -52,16 +50,6 @@ std::string hash_text(std::string_view text) {
   return hasher.hex();
 }
 
-namespace {
-
-/// Read pages leave the process's memory, or a large file would count as all of its size. `part`
-/// begins with a page of a mapping that nobody else reads.
-void forget(std::span<const std::byte> part) {
-  ::madvise(const_cast<std::byte*>(part.data()), part.size(), MADV_DONTNEED);
-}
-
-}  // namespace
-
 std::string hash_file(const std::filesystem::path& path,
                       const std::function<void()>& between_parts) {
   constexpr std::size_t kPart = std::size_t{16} << 20;
@@ -70,7 +58,7 @@ std::string hash_file(const std::filesystem::path& path,
   for (auto rest = file.bytes(); !rest.empty();) {
     const auto part = rest.first(std::min(kPart, rest.size()));
     hasher.add(part);
-    forget(part);
+    file.forget(part);
     rest = rest.subspan(part.size());
     if (between_parts) between_parts();
   }

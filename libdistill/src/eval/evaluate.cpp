@@ -154,9 +154,7 @@ Evaluation evaluate(models::CausalLm& student, teachers::Teacher* teacher,
   }
   if (dataset.num_targets() == 0) fail<InputError>("the evaluation data holds no token to predict");
   const at::NoGradGuard no_grad;
-  const auto parameters = student.parameters();
-  const at::Device device =
-      parameters.empty() ? at::Device(at::kCPU) : parameters.front().tensor.device();
+  const at::Device device = student.device();
   Measurement measurement(student, teacher);
   const std::int64_t total = dataset.num_rows();
   const std::int64_t mine = options.rows_per_batch * ranks.rank();

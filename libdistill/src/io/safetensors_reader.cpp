@@ -195,9 +195,17 @@ const TensorEntry* SafetensorsFile::find(const std::string& name) const {
   return found == by_name_.end() ? nullptr : &entries_[found->second];
 }
 
+std::span<const std::byte> SafetensorsFile::bytes_of(const TensorEntry& entry) const {
+  return file_.bytes().subspan(data_begin_ + entry.begin, entry.end - entry.begin);
+}
+
+void SafetensorsFile::forget(const TensorEntry& entry) const {
+  file_.forget(bytes_of(entry));
+}
+
 at::Tensor SafetensorsFile::tensor(const TensorEntry& entry) const {
   if (entry.begin == entry.end) return at::empty(entry.shape, entry.dtype);
-  const auto bytes = file_.bytes().subspan(data_begin_ + entry.begin, entry.end - entry.begin);
+  const auto bytes = bytes_of(entry);
   if (entry.dtype == c10::ScalarType::Bool) require_bools(bytes, entry.name, path().string());
   const auto address = reinterpret_cast<std::uintptr_t>(bytes.data());
   if (address % c10::elementSize(entry.dtype) != 0) {

@@ -66,7 +66,7 @@ at::Tensor make_projection(const LossContext& context) {
   for (std::int64_t i = 0; i < weight.numel(); ++i) {
     values[i] = static_cast<float>(bound * (2.0 * random.uniform() - 1.0));
   }
-  return weight.set_requires_grad(true);
+  return weight.to(context.device).set_requires_grad(true);
 }
 
 void require_prepared(std::string_view kind, const std::vector<LayerPair>& pairs) {

@@ -20,6 +20,11 @@ void CausalLm::set_activation_checkpointing(bool on) {
       "`activation_checkpointing` false");
 }
 
+at::Device CausalLm::device() const {
+  const auto all = parameters();
+  return all.empty() ? at::Device(at::kCPU) : all.front().tensor.device();
+}
+
 types::ModelOutput CausalLm::forward_cached(const at::Tensor& ids, nn::KvCache& cache) {
   const std::array<std::int64_t, 2> segments = {0, ids.defined() ? ids.numel() : 0};
   nn::KvCache* const one = &cache;

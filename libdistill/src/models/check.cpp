@@ -8,6 +8,7 @@
 #include "models/families.h"
 #include "models/finite.h"
 #include "models/match_weights.h"
+#include "models/read_weights.h"
 
 namespace distill::models {
 
@@ -47,7 +48,7 @@ ModelDescription describe_causal_lm(const fs::path& folder,
   description.shape = model.model->shape();
   description.source_layers = config.at("num_hidden_layers").as_int();
   for (const ParameterSlot& slot : model.slots) {
-    if (!slot.buffer) description.parameters.push_back({slot.name(), slot.shape});
+    if (!slot.buffer) description.parameters.push_back({slot.name(), slot.shape, slot.idle});
   }
   return description;
 }
@@ -55,6 +56,19 @@ ModelDescription describe_causal_lm(const fs::path& folder,
 void check_causal_lm(const fs::path& folder, std::span<const std::int64_t> keep_layers) {
   const EmptyModel model = build_empty(folder, keep_layers);
   match_weights(model, io::SafetensorsFolder::open(folder), folder);
+}
+
+WeightBytes weight_bytes(const fs::path& folder, const LoadOptions& options) {
+  const EmptyModel model = build_empty(folder, options.keep_layers);
+  const auto weights = io::SafetensorsFolder::open(folder);
+  const auto matches = match_weights(model, weights, folder);
+  WeightBytes bytes;
+  bytes.allocated = bytes_to_allocate(matches, options);
+  for (const MatchedWeight& match : matches) {
+    const io::TensorEntry& entry = *match.source.entry;
+    if (stays_mapped(match, options)) bytes.mapped += entry.end - entry.begin;
+  }
+  return bytes;
 }
 
 void check_tied_head(const fs::path& folder) {

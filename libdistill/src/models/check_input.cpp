@@ -4,6 +4,7 @@
 #include <span>
 
 #include <ATen/ops/aminmax.h>
+#include <ATen/ops/stack.h>
 
 #include <distill/core/error.h>
 #include <distill/nn/kv_cache.h>
@@ -21,7 +22,9 @@ void require_list(const at::Tensor& list, const char* name) {
 void require_range(const at::Tensor& list, std::int64_t end, const char* what, const char* limit) {
   if (list.numel() == 0) return;
   const auto [low, high] = at::aminmax(list);
-  const auto smallest = low.item<std::int64_t>(), largest = high.item<std::int64_t>();
+  const at::Tensor both = at::stack({low, high}).cpu();  // a GPU is waited for once
+  const std::int64_t smallest = both.const_data_ptr<std::int64_t>()[0];
+  const std::int64_t largest = both.const_data_ptr<std::int64_t>()[1];
   if (smallest >= 0 && largest < end) return;
   fail<InputError>(what, " ", smallest < 0 ? smallest : largest, " is outside the model's ", limit,
                    ", expected 0 to ", end - 1);

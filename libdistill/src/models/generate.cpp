@@ -64,12 +64,22 @@ std::int64_t room_after(const CausalLm& model, const Ids& prompt, const Generate
   const std::int64_t positions = model.shape().max_positions;
   // The last new token is never fed back, so it needs no position.
   const std::int64_t room = std::max<std::int64_t>(positions - held + 1, 0);
-  if (held > positions || (options.max_new_tokens > room && !options.end_at_last_position)) {
+  if (held > positions) {
+    fail<InputError>(name, "a prompt of ", held, " ids does not fit the model's ", positions,
+                     " positions; shorten it");
+  }
+  if (options.max_new_tokens > room && !options.end_at_last_position) {
     fail<InputError>(name, "a prompt of ", held, " ids and ", options.max_new_tokens,
                      " new ones do not fit the model's ", positions, " positions; ask for at most ",
                      room, " new ones");
   }
   return std::min(room, options.max_new_tokens);
+}
+
+/// What messages about a prompt begin with.
+std::string name_of(std::size_t prompt, std::size_t num_prompts, const GenerateOptions& options) {
+  if (!options.prompt_names.empty()) return options.prompt_names[prompt] + ": ";
+  return num_prompts > 1 ? core::concat("prompt ", prompt + 1, ": ") : "";
 }
 
 struct Sequence {
@@ -88,11 +98,15 @@ class Generation {
         prompts_(prompts),
         options_(options),
         callbacks_(callbacks),
-        device_(model.parameters().front().tensor.device()),
+        device_(model.device()),
         results_(prompts.size()) {
     check(options);
+    if (!options.prompt_names.empty() && options.prompt_names.size() != prompts.size()) {
+      fail<InputError>(prompts.size(), " prompts have ", options.prompt_names.size(),
+                       " names, expected one for each");
+    }
     for (std::size_t i = 0; i < prompts.size(); ++i) {
-      const std::string name = prompts.size() > 1 ? core::concat("prompt ", i + 1, ": ") : "";
+      const std::string name = name_of(i, prompts.size(), options);
       rooms_.push_back(room_after(model, prompts[i], options, name));
     }
   }

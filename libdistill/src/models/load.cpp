@@ -3,17 +3,15 @@
 #include <map>
 #include <string>
 
-#include <ATen/TensorOperators.h>
-
 #include <distill/core/error.h>
+#include <distill/core/memory.h>
 #include <distill/core/strings.h>
 #include <distill/io/json_value.h>
 #include <distill/io/safetensors.h>
 
 #include "models/families.h"
-#include "models/finite.h"
-#include "models/fp8_weights.h"
 #include "models/match_weights.h"
+#include "models/read_weights.h"
 
 namespace distill::models {
 
@@ -21,23 +19,19 @@ namespace fs = std::filesystem;
 
 namespace {
 
-at::Tensor read_weight(const EmptyModel& model, const MatchedWeight& match,
-                       const LoadOptions& options) {
-  const auto& [file, entry] = match.source;
-  const c10::ScalarType dtype = match.slot->buffer ? c10::ScalarType::Float : options.dtype;
-  const at::Tensor stored = file->tensor(*entry);
-  const at::Tensor weight =
-      match.scale ? dequantise(stored, match.scale->file->tensor(*match.scale->entry),
-                               *model.fp8_block, dtype)
-                  : stored.to(dtype, /*non_blocking=*/false, /*copy=*/options.writable);
-  if (options.check_finite && !all_finite(weight)) {
-    const bool converted = !match.scale && all_finite(stored);
-    fail<FormatError>(file->path().string(), ": `", entry->name, "` holds NaN or Inf",
-                      converted ? " after conversion to " : "",
-                      converted ? c10::toString(dtype) : "",
-                      "; the weights are damaged or of a failed run");
-  }
-  return weight;
+/// Before anything is allocated.
+void require_memory(const fs::path& folder, const std::vector<MatchedWeight>& matches,
+                    const LoadOptions& options) {
+  const auto available =
+      options.available_memory ? options.available_memory : core::available_memory();
+  const std::uint64_t needed = bytes_to_allocate(matches, options);
+  if (!available || needed <= *available) return;
+  const bool narrower = options.dtype == c10::ScalarType::Float;
+  fail<InputError>(folder.string(), ": its weights need ", core::human_bytes(needed),
+                   " of memory in ", narrower ? "fp32" : "bf16", ", ",
+                   core::human_bytes(*available), " are available; use ", narrower ? "bf16, " : "",
+                   "a smaller model or a machine with more memory, or --ignore-memory to load it "
+                   "all the same");
 }
 
 /// One line for each thing that the folder holds and the model leaves out.
@@ -67,9 +61,8 @@ std::shared_ptr<CausalLm> load_causal_lm(const fs::path& folder, const LoadOptio
   const auto weights = io::SafetensorsFolder::open(folder);
   const auto matches = match_weights(model, weights, folder);
   check_tied_head(model, weights);
-  for (const MatchedWeight& match : matches) {
-    *match.slot->tensor = read_weight(model, match, options);
-  }
+  require_memory(folder, matches, options);
+  read_weights(model, matches, options);
   if (options.log != nullptr) note_skipped(model, weights, folder, *options.log);
   return model.model;
 }

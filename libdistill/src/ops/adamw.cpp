@@ -4,7 +4,10 @@
 #include <vector>
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/sum.h>
 
+#include "ops/adamw_body.h"
 #include "ops/kernel_call.h"
 
 namespace distill::ops {
@@ -16,7 +19,8 @@ constexpr std::int64_t kBlock = std::int64_t{1} << 15;
 
 void check_state(const at::Tensor& tensor, const at::Tensor& master, at::ScalarType type,
                  const char* name) {
-  check_float_on_cpu(tensor, "adamw_step_", name);
+  check_float(tensor, "adamw_step_", name);
+  check_same_device(tensor, master, "adamw_step_", name);
   TORCH_CHECK(tensor.scalar_type() == type, "adamw_step_: `", name, "` is ", tensor.scalar_type(),
               ", expected ", type);
   TORCH_CHECK(tensor.sizes() == master.sizes(), "adamw_step_: `", name, "` is ", tensor.sizes(),
@@ -50,12 +54,102 @@ cpu::AdamWArgs<G> fold(const AdamWStep& o) {
   return args;
 }
 
+/// As it is stored, of fp32 or bf16.
+template <class Body>
+void with_stored_type(const at::Tensor& x, Body body) {
+  if (x.scalar_type() == at::kBFloat16) {
+    body.template operator()<cpu::Bf16>();
+  } else {
+    body.template operator()<float>();
+  }
+}
+
+template <class G>
+constexpr bool is_bf16 = sizeof(G) == sizeof(cpu::Bf16);
+
+template <class G>
+const cuda::AdamWKernels<G>& kernels_of(const DeviceQueue& queue) {
+  if constexpr (is_bf16<G>) return queue.kernels.adamw.bf16;
+  if constexpr (!is_bf16<G>) return queue.kernels.adamw.f32;
+}
+
+template <class T>
+double squares_on_cpu(const at::Tensor& x) {
+  const std::int64_t n = x.numel();
+  std::vector<double> partials(static_cast<std::size_t>((n + kBlock - 1) / kBlock));
+  const T* data = read<T>(x);
+  at::parallel_for(0, std::ssize(partials), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t count = std::min(kBlock, n - i * kBlock);
+      double& partial = partials[static_cast<std::size_t>(i)];
+      if constexpr (is_bf16<T>) {
+        partial = cpu::kernels().sum_of_squares_bf16(data + i * kBlock, count);
+      } else {
+        partial = cpu::kernels().sum_of_squares_f32(data + i * kBlock, count);
+      }
+    }
+  });
+  double total = 0;
+  for (const double partial : partials) total += partial;
+  return total;
+}
+
+/// Every stretch of every tensor has a place of its own; the host waits once.
+double squares_on_device(std::span<const at::Tensor> tensors, const DeviceQueue& queue) {
+  std::int64_t count = 0;
+  for (const at::Tensor& x : tensors) count += cuda::num_stretches(x.numel());
+  const at::Tensor parts = at::empty({count}, tensors.front().options().dtype(at::kDouble));
+  auto* place = write<double>(parts);
+  for (const at::Tensor& x : tensors) {
+    with_stored_type(x, [&]<class T>() {
+      const auto start = kernels_of<T>(queue).squares;
+      check_started(start(read<T>(x), x.numel(), place, queue.stream), "sum_of_squares",
+                    x.device());
+    });
+    place += cuda::num_stretches(x.numel());
+  }
+  return parts.sum().item<double>();
+}
+
 /// Tells autograd that a saved copy of the tensor is out of date.
 void mark_changed(const at::Tensor& tensor) {
   if (tensor.defined() && !tensor.is_inference()) tensor.unsafeGetTensorImpl()->bump_version();
 }
 
 }  // namespace
+
+void adamw_update(const AdamWTensors& tensors, const AdamWStep& options, const MaybeQueue& queue) {
+  const std::int64_t count = tensors.master.numel();
+  with_stored_type(tensors.gradient, [&]<class G>() {
+    cpu::AdamWArgs<G> args = fold<G>(options);
+    args.master = write<float>(tensors.master);
+    args.compute = write<cpu::Bf16>(tensors.compute);
+    args.gradient = read<G>(tensors.gradient);
+    args.exp_avg = write<float>(tensors.exp_avg);
+    args.exp_avg_sq = write<float>(tensors.exp_avg_sq);
+    if (queue) {
+      const auto start = kernels_of<G>(*queue).step;
+      return check_started(start(args, count, queue->stream), "adamw_step_",
+                           tensors.master.device());
+    }
+    at::parallel_for(0, count, kBlock, [&](std::int64_t begin, std::int64_t end) {
+      if constexpr (is_bf16<G>) {
+        cpu::kernels().adamw_bf16(args, {begin, end});
+      } else {
+        cpu::kernels().adamw_f32(args, {begin, end});
+      }
+    });
+  });
+}
+
+double total_of_squares(std::span<const at::Tensor> tensors, const MaybeQueue& queue) {
+  if (queue) return squares_on_device(tensors, *queue);
+  double total = 0;
+  for (const at::Tensor& x : tensors) {
+    with_stored_type(x, [&]<class T>() { total += squares_on_cpu<T>(x); });
+  }
+  return total;
+}
 
 void adamw_step_(const at::Tensor& master, const at::Tensor& compute, const at::Tensor& gradient,
                  const at::Tensor& exp_avg, const at::Tensor& exp_avg_sq,
@@ -65,57 +159,35 @@ void adamw_step_(const at::Tensor& master, const at::Tensor& compute, const at::
   check_state(exp_avg, master, at::kFloat, "exp_avg");
   check_state(exp_avg_sq, master, at::kFloat, "exp_avg_sq");
   if (compute.defined()) check_state(compute, master, at::kBFloat16, "compute");
-  check_float_on_cpu(gradient, "adamw_step_", "gradient");
+  check_float(gradient, "adamw_step_", "gradient");
   check_options(options);
   const at::Tensor grad = gradient.contiguous();
   const at::ScalarType type = grad.scalar_type() == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
   check_state(grad, master, type, "gradient");
 
-  const auto run = [&]<class G>(void (*kernel)(const cpu::AdamWArgs<G>&, cpu::Range)) {
-    cpu::AdamWArgs<G> args = fold<G>(options);
-    args.master = write<float>(master);
-    args.compute = write<cpu::Bf16>(compute);
-    args.gradient = read<G>(grad);
-    args.exp_avg = write<float>(exp_avg);
-    args.exp_avg_sq = write<float>(exp_avg_sq);
-    at::parallel_for(0, master.numel(), kBlock, [&](std::int64_t begin, std::int64_t end) {
-      kernel(args, {begin, end});
-    });
-  };
-  if (type == at::kBFloat16) {
-    run(cpu::kernels().adamw_bf16);
-  } else {
-    run(cpu::kernels().adamw_f32);
-  }
+  const DeviceScope scope(master, "adamw_step_");
+  adamw_update({master, compute, grad, exp_avg, exp_avg_sq}, options, scope.queue());
   for (const at::Tensor* changed : {&master, &compute, &exp_avg, &exp_avg_sq}) {
     mark_changed(*changed);
   }
 }
 
-double sum_of_squares(const at::Tensor& x) {
-  check_float_on_cpu(x, "sum_of_squares", "x");
-  TORCH_CHECK(x.scalar_type() != at::kDouble,
-              "sum_of_squares: `x` is Double, expected Float or BFloat16");
-  const at::Tensor dense = x.contiguous();
-  const std::int64_t n = dense.numel();
-  std::vector<double> partials(static_cast<std::size_t>((n + kBlock - 1) / kBlock));
-  const auto run = [&]<class T>(double (*kernel)(const T*, std::int64_t)) {
-    const T* data = read<T>(dense);
-    at::parallel_for(0, std::ssize(partials), 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        partials[static_cast<std::size_t>(i)] =
-            kernel(data + i * kBlock, std::min(kBlock, n - i * kBlock));
-      }
-    });
-  };
-  if (dense.scalar_type() == at::kBFloat16) {
-    run(cpu::kernels().sum_of_squares_bf16);
-  } else {
-    run(cpu::kernels().sum_of_squares_f32);
+double sum_of_squares(std::span<const at::Tensor> tensors) {
+  std::vector<at::Tensor> dense;
+  for (const at::Tensor& x : tensors) {
+    check_float(x, "sum_of_squares", "x");
+    TORCH_CHECK(x.scalar_type() != at::kDouble,
+                "sum_of_squares: `x` is Double, expected Float or BFloat16");
+    check_same_device(x, tensors.front(), "sum_of_squares", "x");
+    dense.push_back(x.contiguous());
   }
-  double total = 0;
-  for (const double partial : partials) total += partial;
-  return total;
+  if (dense.empty()) return 0.0;
+  const DeviceScope scope(dense.front(), "sum_of_squares");
+  return total_of_squares(dense, scope.queue());
+}
+
+double sum_of_squares(const at::Tensor& x) {
+  return sum_of_squares(std::span(&x, 1));
 }
 
 }  // namespace distill::ops

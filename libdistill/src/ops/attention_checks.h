@@ -17,7 +17,7 @@ inline void check_options(const AttentionOptions& options, const char* op) {
 
 inline void check_queries(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                           const char* op) {
-  check_float_on_cpu(q, op, "q");
+  check_float(q, op, "q");
   check_same_type(k, q, op, "k");
   check_same_type(v, q, op, "v");
   TORCH_CHECK(q.dim() == 3, op, ": `q` is ", q.sizes(), ", expected [N, heads, D]");

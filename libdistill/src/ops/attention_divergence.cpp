@@ -19,7 +19,7 @@ using torch::autograd::variable_list;
 constexpr const char* kOp = "attention_divergence";
 
 void check_side(const types::AttentionInputs& side, const char* name) {
-  check_float_on_cpu(side.q, kOp, (std::string(name) + ".q").c_str());
+  check_float(side.q, kOp, (std::string(name) + ".q").c_str());
   check_same_type(side.k, side.q, kOp, (std::string(name) + ".k").c_str());
   const at::Tensor &q = side.q, &k = side.k;
   TORCH_CHECK(q.dim() == 3 && q.size(1) > 0, kOp, ": `", name, ".q` is ", q.sizes(),
@@ -37,6 +37,12 @@ void check(const AttentionDivergenceInput& input) {
   TORCH_CHECK(input.teacher.q.size(0) == rows, kOp, ": `teacher.q` has ", input.teacher.q.size(0),
               " rows, expected ", rows, " as `student.q`");
   check_segments(input.segments, rows, kOp);
+  check_same_device(input.teacher.q, input.student.q, kOp, "teacher.q");
+  for (const at::Tensor* x : {&input.valid, &input.weights}) {
+    if (x->defined()) {
+      check_same_device(*x, input.student.q, kOp, x == &input.valid ? "valid" : "weights");
+    }
+  }
   TORCH_CHECK(!input.valid.defined() || (input.valid.scalar_type() == at::kBool &&
                                          input.valid.sizes() == at::IntArrayRef({rows})),
               kOp, ": `valid` must be Bool [", rows, "]");
@@ -44,6 +50,10 @@ void check(const AttentionDivergenceInput& input) {
                                             input.weights.scalar_type() == at::kDouble) &&
                                            input.weights.sizes() == at::IntArrayRef({rows})),
               kOp, ": `weights` must be Float or Double [", rows, "]");
+}
+
+at::Tensor value_of(const AttentionDivergenceSums& sums, const at::Tensor& q) {
+  return at::scalar_tensor(sums.value, q.options().dtype(accumulator_type(q.scalar_type())));
 }
 
 struct FormedAttentionGradients : torch::autograd::Function<FormedAttentionGradients> {
@@ -54,7 +64,7 @@ struct FormedAttentionGradients : torch::autograd::Function<FormedAttentionGradi
     saved["k_grad"] = sums.k_grad;
     saved["q_type"] = q.scalar_type();
     saved["k_type"] = k.scalar_type();
-    return at::scalar_tensor(sums.value, accumulator_type(q.scalar_type()));
+    return value_of(sums, q);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
@@ -78,7 +88,7 @@ at::Tensor attention_divergence(const AttentionDivergenceInput& input) {
     return sum_attention_divergence(input, with_graph);
   }();
   if (with_graph) return FormedAttentionGradients::apply(q, k, sums);
-  return at::scalar_tensor(sums.value, accumulator_type(q.scalar_type()));
+  return value_of(sums, q);
 }
 
 }  // namespace distill::ops

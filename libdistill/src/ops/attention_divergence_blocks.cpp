@@ -160,8 +160,9 @@ class Sum {
 
   void add(const Block& block) {
     const at::Tensor weights =
-        (input_.weights.defined() ? at::index_select(input_.weights, 0, block.rows).to(type_)
-                                  : at::ones({block.rows.size(0)}, at::dtype(type_)))
+        (input_.weights.defined()
+             ? at::index_select(input_.weights, 0, block.rows).to(type_)
+             : at::ones({block.rows.size(0)}, input_.student.q.options().dtype(type_)))
             .unsqueeze(1);
     const Side student = form_maps(input_.student, block, type_);
     const Side teacher = form_maps(input_.teacher, block, type_);

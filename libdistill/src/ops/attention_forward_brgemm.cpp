@@ -140,9 +140,9 @@ class Forward {
 }  // namespace
 
 bool brgemm_attention_fits(const AttentionProblem& problem) {
-  return problem.q.scalar_type() == at::kBFloat16 && problem.k.size(2) % 2 == 0 &&
-         problem.v.size(2) % 2 == 0 && problem.q.numel() > 0 && problem.v.numel() > 0 &&
-         cpu_has_brgemm();
+  return problem.q.is_cpu() && problem.q.scalar_type() == at::kBFloat16 &&
+         problem.k.size(2) % 2 == 0 && problem.v.size(2) % 2 == 0 && problem.q.numel() > 0 &&
+         problem.v.numel() > 0 && cpu_has_brgemm();
 }
 
 AttentionResult brgemm_attention(const AttentionProblem& problem) {

@@ -1,18 +1,17 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <numbers>
 #include <vector>
 
-#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 
 #include "ops/attention_blocks.h"
 #include "ops/attention_brgemm.h"
 #include "ops/brgemm.h"
 #include "ops/cpu/attention_rows.h"
+#include "ops/shared_tasks.h"
 
 /// What the forward and the backward pass of brgemm attention share.
 namespace distill::ops {
@@ -61,26 +60,6 @@ void gather_rows(const HeadRows& x, const QueryBlock& block, const AttentionSize
 void pack_transposed(const HeadRows& x, const KeyBlock& block, std::int64_t head, cpu::Bf16* out);
 /// -> [width / 2][size][2]: B of probabilities x values.
 void pack_pairs(const HeadRows& x, const KeyBlock& block, std::int64_t head, cpu::Bf16* out);
-
-/// Scores below which starting another thread costs more than it saves.
-inline constexpr std::int64_t kWorkForThreads = 1 << 14;
-
-/// Runs worker(claim) on the threads there are; claim() hands out 0 .. count - 1 in order, one at a
-/// time, then -1. `work`: about as much as so many scores.
-template <class Worker>
-void share_tasks(std::int64_t count, std::int64_t work, Worker worker) {
-  std::atomic<std::int64_t> next{0};
-  const auto claim = [&]() -> std::int64_t {
-    const std::int64_t task = next.fetch_add(1, std::memory_order_relaxed);
-    return task < count ? task : -1;
-  };
-  const std::int64_t most = work < kWorkForThreads ? 1 : at::get_num_threads();
-  const std::int64_t threads = std::min(most, count);
-  at::parallel_for(0, threads, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) worker(claim);
-    release_brgemm();
-  });
-}
 
 /// Columns of a key block that the last token of a query block sees, padded.
 inline std::int64_t columns_seen(const QueryBlock& query, const KeyBlock& key) {

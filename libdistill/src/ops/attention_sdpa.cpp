@@ -41,10 +41,24 @@ struct Batch {
   at::Tensor q, k, v;
 };
 
+/// LibTorch's fused kernels for GPUs: the one for bf16 reads grouped heads as they are, but takes
+/// no mask and no long heads; the other ones want as many keys as queries. Without either all
+/// scores are formed, which grow with the square of the length, so copies of the keys are the
+/// lesser evil.
+bool wants_copied_heads(const Batch& batch, bool has_mask) {
+  constexpr std::int64_t kLongestHead = 256;
+  return batch.q.is_cuda() &&
+         (has_mask || batch.q.scalar_type() != at::kBFloat16 || batch.q.size(3) > kLongestHead);
+}
+
 at::Tensor call(const Batch& batch, const std::optional<at::Tensor>& mask, double scale) {
-  const bool grouped = batch.q.size(1) != batch.k.size(1);
-  return at::scaled_dot_product_attention(batch.q, batch.k, batch.v, mask, 0.0, !mask.has_value(),
-                                          scale, grouped);
+  const std::int64_t group = batch.q.size(1) / batch.k.size(1);
+  const bool copied = group > 1 && wants_copied_heads(batch, mask.has_value());
+  const auto heads = [&](const at::Tensor& x) {
+    return copied ? x.repeat_interleave(group, 1) : x;
+  };
+  return at::scaled_dot_product_attention(batch.q, heads(batch.k), heads(batch.v), mask, 0.0,
+                                          !mask.has_value(), scale, group > 1 && !copied);
 }
 
 /// Blocks of queries, each against the keys it can see: no mask grows with the length.
@@ -59,7 +73,9 @@ at::Tensor call_windowed(const Batch& batch, std::int64_t window, double scale) 
     const std::int64_t oldest = std::max<std::int64_t>(0, begin - window + 1);
     const std::int64_t keys = begin + count - oldest;
     const std::int64_t ahead = begin - oldest;
-    const at::Tensor mask = at::ones({count, keys}, at::kBool).tril(ahead).triu(ahead - window + 1);
+    const at::Tensor mask = at::ones({count, keys}, batch.q.options().dtype(at::kBool))
+                                .tril(ahead)
+                                .triu(ahead - window + 1);
     parts.push_back(call({batch.q.narrow(2, begin, count), batch.k.narrow(2, oldest, keys),
                           batch.v.narrow(2, oldest, keys)},
                          mask, scale));

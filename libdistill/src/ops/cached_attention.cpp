@@ -7,6 +7,7 @@
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/softmax.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
@@ -33,8 +34,8 @@ void check(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
 }
 
 /// True where query i, at position total - n + i, must not look: [n, total].
-at::Tensor hidden_keys(std::int64_t n, std::int64_t total, std::int64_t window) {
-  const at::Tensor all = at::ones({n, total}, at::kBool);
+at::Tensor hidden_keys(std::int64_t n, std::int64_t total, std::int64_t window, at::Device device) {
+  const at::Tensor all = at::ones({n, total}, at::TensorOptions(at::kBool).device(device));
   const at::Tensor future = all.triu(total - n + 1);
   return window > 0 ? future.logical_or(all.tril(total - n - window)) : future;
 }
@@ -52,7 +53,7 @@ at::Tensor composed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& 
   at::Tensor scores = at::bmm(queries, k.to(type).transpose(1, 2));
   if (n > 1) {
     scores.view({kv_heads, group, n, total})
-        .masked_fill_(hidden_keys(n, total, options.window),
+        .masked_fill_(hidden_keys(n, total, options.window, q.device()),
                       -std::numeric_limits<double>::infinity());
   }
   return at::bmm(at::softmax(scores, -1), v.to(type))
@@ -60,6 +61,20 @@ at::Tensor composed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& 
       .permute({2, 0, 1, 3})
       .reshape({n, heads, v.size(2)})
       .to(q.scalar_type());
+}
+
+/// One new token on a GPU: the fused kernel reads a bf16 cache as it is, grouped heads included.
+bool sdpa_fits(const at::Tensor& q, const at::Tensor& v) {
+  return q.is_cuda() && q.scalar_type() == at::kBFloat16 && q.size(0) == 1 && q.size(2) % 8 == 0 &&
+         q.size(2) <= 256 && v.size(2) == q.size(2);
+}
+
+at::Tensor by_sdpa(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale) {
+  return at::scaled_dot_product_attention(q.transpose(0, 1).unsqueeze(0), k.unsqueeze(0),
+                                          v.unsqueeze(0), {}, 0.0, /*is_causal=*/false, scale,
+                                          q.size(1) != k.size(0))
+      .squeeze(0)
+      .transpose(0, 1);
 }
 
 /// Arguments are checked.
@@ -76,6 +91,7 @@ at::Tensor of_sequence(const at::Tensor& q, const at::Tensor& k, const at::Tenso
   const AttentionProblem problem{
       q, newest(k).transpose(0, 1), newest(v).transpose(0, 1), segments, options, seen - n};
   if (brgemm_attention_fits(problem)) return brgemm_attention(problem).output;
+  if (sdpa_fits(q, v)) return by_sdpa(q, newest(k), newest(v), options.scale);
   return composed(q, newest(k), newest(v), options);
 }
 
@@ -108,7 +124,9 @@ at::Tensor cached_attention(const at::Tensor& q, std::span<const std::int64_t> s
   if (caches.size() == 1) return of_sequence(q, caches[0].k, caches[0].v, options);
   at::Tensor out = at::empty({q.size(0), q.size(1), caches[0].v.size(2)}, q.options());
   const bool inference = c10::InferenceMode::is_enabled();
-  at::parallel_for(0, std::ssize(caches), 1, [&](std::int64_t begin, std::int64_t end) {
+  // Each thread would start its work on a stream of its own.
+  const std::int64_t at_once = q.is_cpu() ? 1 : std::ssize(caches);
+  at::parallel_for(0, std::ssize(caches), at_once, [&](std::int64_t begin, std::int64_t end) {
     const c10::InferenceMode as_the_caller(inference);
     for (auto s = static_cast<std::size_t>(begin); s < static_cast<std::size_t>(end); ++s) {
       const at::Tensor own = of_sequence(queries(s), caches[s].k, caches[s].v, options);

@@ -4,11 +4,14 @@
 #include <vector>
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/aminmax.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/sort.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "ops/embedding_body.h"
 #include "ops/kernel_call.h"
 
 namespace distill::ops {
@@ -58,6 +61,44 @@ void add_rows(const at::Tensor& grad, const at::Tensor& ids, const at::Tensor& o
   });
 }
 
+template <class T>
+void start_rows(const at::Tensor& grad, const at::Tensor& ids, const at::Tensor& out,
+                const DeviceQueue& queue) {
+  const auto [sorted, order] = at::sort(ids, /*stable=*/true, 0, false);
+  const cuda::EmbeddingGradArgs<T> args{read<T>(grad),
+                                        read<std::int64_t>(sorted),
+                                        read<std::int64_t>(order),
+                                        write<T>(out),
+                                        grad.size(0),
+                                        grad.size(1)};
+  const auto start = queue.kernels.embedding.template of<T>().backward;
+  check_started(start(args, queue.stream), "embedding", grad.device());
+}
+
+}  // namespace
+
+at::Tensor embedding_backward(const at::Tensor& grad, const at::Tensor& ids, std::int64_t num_rows,
+                              const MaybeQueue& queue) {
+  const at::Tensor out = at::zeros({num_rows, grad.size(1)}, grad.options());
+  if (queue) {
+    with_kernel_type(grad.scalar_type(), [&]<class T>() { start_rows<T>(grad, ids, out, *queue); });
+    return out;
+  }
+  switch (grad.scalar_type()) {
+    case at::kDouble:
+      add_rows<double, double>(grad, ids, out);
+      break;
+    case at::kFloat:
+      add_rows<float, float>(grad, ids, out);
+      break;
+    default:
+      add_rows<at::BFloat16, float>(grad, ids, out);
+  }
+  return out;
+}
+
+namespace {
+
 struct Embedding : torch::autograd::Function<Embedding> {
   static Variable forward(AutogradContext* context, const Variable& weight, const Variable& ids) {
     context->save_for_backward({ids});
@@ -68,31 +109,32 @@ struct Embedding : torch::autograd::Function<Embedding> {
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     refuse_second_derivative("embedding");
     const at::Tensor ids = context->get_saved_variables()[0].contiguous();
-    const at::Tensor grad = grads[0].contiguous();
-    const at::Tensor out =
-        at::zeros({context->saved_data["rows"].toInt(), grad.size(1)}, grad.options());
-    switch (grad.scalar_type()) {
-      case at::kDouble:
-        add_rows<double, double>(grad, ids, out);
-        break;
-      case at::kFloat:
-        add_rows<float, float>(grad, ids, out);
-        break;
-      default:
-        add_rows<at::BFloat16, float>(grad, ids, out);
-    }
-    return {out, Variable()};
+    const DeviceScope scope(ids, "embedding");
+    return {embedding_backward(grads[0].contiguous(), ids, context->saved_data["rows"].toInt(),
+                               scope.queue()),
+            Variable()};
   }
 };
+
+/// An id out of range would end all work on a GPU, not only this call.
+void check_ids_on_device(const at::Tensor& ids, std::int64_t num_rows) {
+  if (ids.is_cpu() || ids.numel() == 0) return;
+  const auto [low, high] = at::aminmax(ids);
+  const at::Tensor both = at::stack({low, high}).cpu();
+  const auto* range = both.const_data_ptr<std::int64_t>();
+  TORCH_CHECK(range[0] >= 0 && range[1] < num_rows, "embedding: `ids` holds ",
+              range[0] < 0 ? range[0] : range[1], ", expected 0 to ", num_rows - 1);
+}
 
 }  // namespace
 
 at::Tensor embedding(const at::Tensor& weight, const at::Tensor& ids) {
-  check_float_on_cpu(weight, "embedding", "weight");
+  check_float(weight, "embedding", "weight");
   TORCH_CHECK(weight.dim() == 2, "embedding: `weight` is ", weight.sizes(), ", expected [V, H]");
-  TORCH_CHECK(
-      ids.defined() && ids.dim() == 1 && ids.scalar_type() == at::kLong && ids.device().is_cpu(),
-      "embedding: `ids` must be an int64 tensor [N] on the CPU");
+  TORCH_CHECK(ids.defined() && ids.dim() == 1 && ids.scalar_type() == at::kLong &&
+                  ids.device() == weight.device(),
+              "embedding: `ids` must be an int64 tensor [N] on ", weight.device());
+  check_ids_on_device(ids, weight.size(0));
   if (needs_graph({weight})) return Embedding::apply(weight, ids);
   return at::index_select(weight, 0, ids);
 }

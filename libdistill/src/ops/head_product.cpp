@@ -77,7 +77,7 @@ at::Tensor product_by_slices(const at::Tensor& hidden, const at::Tensor& head) {
 }  // namespace
 
 at::Tensor head_product(const at::Tensor& hidden, const at::Tensor& head) {
-  check_float_on_cpu(head, "head_product", "head");
+  check_float(head, "head_product", "head");
   check_same_type(hidden, head, "head_product", "hidden");
   TORCH_CHECK(hidden.dim() == 2 && head.dim() == 2 && hidden.size(1) == head.size(1),
               "head_product: `hidden` is ", hidden.sizes(), " and `head` ", head.sizes(),
@@ -87,6 +87,7 @@ at::Tensor head_product(const at::Tensor& hidden, const at::Tensor& head) {
     return at::mm(hidden.to(wide), head.to(wide).t());
   }
   if (head.scalar_type() != at::kBFloat16) return at::mm(hidden, head.t());
+  if (head.is_cuda()) return at::mm(hidden, head.t(), at::kFloat);
   if (are_few_rows(hidden, head)) return few_rows_product(hidden, head);
   const bool even = head.size(1) % 2 == 0 && head.size(1) > 0;
   if (cpu_has_brgemm() && even) return product_by_brgemm(hidden, head.contiguous());

@@ -23,21 +23,28 @@ T* write(const at::Tensor& tensor) {
   return tensor.defined() ? static_cast<T*>(tensor.mutable_data_ptr()) : nullptr;
 }
 
-/// fp32, bf16 or fp64, in memory of the CPU.
-inline void check_float_on_cpu(const at::Tensor& tensor, const char* op, const char* name) {
+/// fp32, bf16 or fp64, of the CPU or a GPU.
+inline void check_float(const at::Tensor& tensor, const char* op, const char* name) {
   TORCH_CHECK(tensor.defined(), op, ": `", name, "` is undefined, expected a tensor");
   const at::ScalarType type = tensor.scalar_type();
   TORCH_CHECK(type == at::kFloat || type == at::kBFloat16 || type == at::kDouble, op, ": `", name,
               "` is ", type, ", expected Float, BFloat16 or Double");
-  TORCH_CHECK(tensor.device().is_cpu(), op, ": `", name, "` is on ", tensor.device(),
-              ", expected cpu");
+  TORCH_CHECK(tensor.is_cpu() || tensor.is_cuda(), op, ": `", name, "` is on ", tensor.device(),
+              ", expected cpu or cuda");
+}
+
+inline void check_same_device(const at::Tensor& tensor, const at::Tensor& like, const char* op,
+                              const char* name) {
+  TORCH_CHECK(tensor.device() == like.device(), op, ": `", name, "` is on ", tensor.device(),
+              ", expected ", like.device(), " as the first argument");
 }
 
 inline void check_same_type(const at::Tensor& tensor, const at::Tensor& like, const char* op,
                             const char* name) {
-  check_float_on_cpu(tensor, op, name);
+  check_float(tensor, op, name);
   TORCH_CHECK(tensor.scalar_type() == like.scalar_type(), op, ": `", name, "` is ",
               tensor.scalar_type(), ", expected ", like.scalar_type(), " as the first argument");
+  check_same_device(tensor, like, op, name);
 }
 
 /// What statistics of `type` are kept in.

@@ -5,17 +5,11 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "ops/kernel_call.h"
+#include "ops/rotary_body.h"
 
 namespace distill::ops {
-namespace {
-
-using torch::autograd::AutogradContext;
-using torch::autograd::Variable;
-using torch::autograd::variable_list;
-
-/// Turns by the angle (direction 1) or back (direction -1).
-at::Tensor turn(const at::Tensor& input, const at::Tensor& cos, const at::Tensor& sin,
-                int direction) {
+at::Tensor rotary_turn(const at::Tensor& input, const at::Tensor& cos, const at::Tensor& sin,
+                       int direction, const MaybeQueue& queue) {
   // Heads may lie anywhere (a slice of a fused projection), elements of a head may not.
   const at::Tensor x = input.stride(2) == 1 || input.size(2) == 0 ? input : input.contiguous();
   const std::int64_t rows = x.size(0);
@@ -31,6 +25,10 @@ at::Tensor turn(const at::Tensor& input, const at::Tensor& cos, const at::Tensor
                                   .heads = x.size(1),
                                   .half = x.size(2) / 2,
                                   .direction = static_cast<A>(direction)};
+    if (queue) {
+      const auto start = queue->kernels.rotary.template of<T>().turn;
+      return check_started(start(args, rows, queue->stream), "rotary", x.device());
+    }
     const auto kernel = cpu::typed_kernels<T>().rotary;
     at::parallel_for(0, rows, rows_per_task(x.size(1) * x.size(2)),
                      [&](std::int64_t begin, std::int64_t end) {
@@ -38,6 +36,18 @@ at::Tensor turn(const at::Tensor& input, const at::Tensor& cos, const at::Tensor
                      });
   });
   return out;
+}
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+/// Where the tensors lie.
+at::Tensor turn(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, int direction) {
+  const DeviceScope scope(x, "rotary");
+  return rotary_turn(x, cos, sin, direction, scope.queue());
 }
 
 struct Rotary : torch::autograd::Function<Rotary> {
@@ -56,7 +66,8 @@ struct Rotary : torch::autograd::Function<Rotary> {
 
 /// The table as the kernels read it; checked.
 at::Tensor table(const at::Tensor& t, const at::Tensor& x, const char* name) {
-  check_float_on_cpu(t, "rotary", name);
+  check_float(t, "rotary", name);
+  check_same_device(t, x, "rotary", name);
   TORCH_CHECK(t.scalar_type() == at::kFloat || t.scalar_type() == accumulator_type(x.scalar_type()),
               "rotary: `", name, "` is ", t.scalar_type(), ", expected Float");
   TORCH_CHECK(t.dim() == 2 && t.size(0) == x.size(0) && t.size(1) * 2 == x.size(2), "rotary: `",
@@ -69,7 +80,7 @@ at::Tensor table(const at::Tensor& t, const at::Tensor& x, const char* name) {
 }  // namespace
 
 at::Tensor rotary(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
-  check_float_on_cpu(x, "rotary", "x");
+  check_float(x, "rotary", "x");
   TORCH_CHECK(x.dim() == 3 && x.size(2) % 2 == 0, "rotary: `x` is ", x.sizes(),
               ", expected [N, heads, D] with an even D");
   const at::Tensor cos_table = table(cos, x, "cos");

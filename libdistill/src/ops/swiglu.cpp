@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "ops/kernel_call.h"
+#include "ops/swiglu_body.h"
 
 namespace distill::ops {
 namespace {
@@ -33,12 +34,18 @@ cpu::SwigluArgs<T> input_args(const at::Tensor& gate, const at::Tensor& up) {
           .grad_up = nullptr};
 }
 
-/// gate and up as from as_rows.
-at::Tensor run_forward(const at::Tensor& gate, const at::Tensor& up, at::IntArrayRef shape) {
+}  // namespace
+
+at::Tensor swiglu_forward(const at::Tensor& gate, const at::Tensor& up, at::IntArrayRef shape,
+                          const MaybeQueue& queue) {
   at::Tensor out = at::empty(shape, gate.options());
   with_kernel_type(gate.scalar_type(), [&]<class T>() {
     cpu::SwigluArgs<T> args = input_args<T>(gate, up);
     args.out = write<T>(out);
+    if (queue) {
+      const auto start = queue->kernels.swiglu.template of<T>().forward;
+      return check_started(start(args, gate.size(0), queue->stream), "swiglu", gate.device());
+    }
     const auto kernel = cpu::typed_kernels<T>().swiglu;
     at::parallel_for(0, gate.size(0), rows_per_task(gate.size(1)),
                      [&](std::int64_t begin, std::int64_t end) {
@@ -46,6 +53,38 @@ at::Tensor run_forward(const at::Tensor& gate, const at::Tensor& up, at::IntArra
                      });
   });
   return out;
+}
+
+SwigluGradients swiglu_backward(const at::Tensor& gate, const at::Tensor& up,
+                                const at::Tensor& grad, SwigluWanted wanted,
+                                const MaybeQueue& queue) {
+  SwigluGradients out;
+  if (wanted.gate) out.gate = at::empty(grad.sizes(), grad.options());
+  if (wanted.up) out.up = at::empty(grad.sizes(), grad.options());
+  with_kernel_type(gate.scalar_type(), [&]<class T>() {
+    cpu::SwigluArgs<T> args = input_args<T>(gate, up);
+    args.grad = read<T>(grad);
+    args.grad_gate = write<T>(out.gate);
+    args.grad_up = write<T>(out.up);
+    if (queue) {
+      const auto start = queue->kernels.swiglu.template of<T>().backward;
+      return check_started(start(args, gate.size(0), queue->stream), "swiglu", gate.device());
+    }
+    const auto kernel = cpu::typed_kernels<T>().swiglu_grad;
+    at::parallel_for(0, gate.size(0), rows_per_task(gate.size(1)),
+                     [&](std::int64_t begin, std::int64_t end) {
+                       kernel(args, {begin, end});
+                     });
+  });
+  return out;
+}
+
+namespace {
+
+/// gate and up as from as_rows, where they lie.
+at::Tensor run_forward(const at::Tensor& gate, const at::Tensor& up, at::IntArrayRef shape) {
+  const DeviceScope scope(gate, "swiglu");
+  return swiglu_forward(gate, up, shape, scope.queue());
 }
 
 struct Swiglu : torch::autograd::Function<Swiglu> {
@@ -59,31 +98,18 @@ struct Swiglu : torch::autograd::Function<Swiglu> {
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     refuse_second_derivative("swiglu");
     const variable_list saved = ctx->get_saved_variables();
-    const at::Tensor& gate = saved[0];
-    const at::Tensor grad = grads[0].contiguous();
-    at::Tensor grad_gate;
-    at::Tensor grad_up;
-    if (ctx->needs_input_grad(0)) grad_gate = at::empty(grad.sizes(), grad.options());
-    if (ctx->needs_input_grad(1)) grad_up = at::empty(grad.sizes(), grad.options());
-    with_kernel_type(gate.scalar_type(), [&]<class T>() {
-      cpu::SwigluArgs<T> args = input_args<T>(gate, saved[1]);
-      args.grad = read<T>(grad);
-      args.grad_gate = write<T>(grad_gate);
-      args.grad_up = write<T>(grad_up);
-      const auto kernel = cpu::typed_kernels<T>().swiglu_grad;
-      at::parallel_for(0, gate.size(0), rows_per_task(gate.size(1)),
-                       [&](std::int64_t begin, std::int64_t end) {
-                         kernel(args, {begin, end});
-                       });
-    });
-    return {grad_gate, grad_up};
+    const DeviceScope scope(saved[0], "swiglu");
+    const SwigluGradients out =
+        swiglu_backward(saved[0], saved[1], grads[0].contiguous(),
+                        {ctx->needs_input_grad(0), ctx->needs_input_grad(1)}, scope.queue());
+    return {out.gate, out.up};
   }
 };
 
 }  // namespace
 
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
-  check_float_on_cpu(gate, "swiglu", "gate");
+  check_float(gate, "swiglu", "gate");
   check_same_type(up, gate, "swiglu", "up");
   TORCH_CHECK(gate.dim() >= 1, "swiglu: `gate` is a scalar, expected [..., I]");
   TORCH_CHECK(up.sizes() == gate.sizes(), "swiglu: `up` is ", up.sizes(), ", expected ",

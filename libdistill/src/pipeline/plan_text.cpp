@@ -2,9 +2,8 @@
 #include <iomanip>
 #include <sstream>
 
-#include <unistd.h>
-
 #include <distill/core/json_writer.h>
+#include <distill/core/memory.h>
 #include <distill/core/strings.h>
 #include <distill/core/table.h>
 #include <distill/pipeline/plan.h>
@@ -42,16 +41,37 @@ struct MemoryLine {
   std::uint64_t bytes;
 };
 
-std::vector<MemoryLine> memory_lines(const MemoryEstimate& m) {
-  return {{"teacher", m.teacher},          {"student", m.student},
-          {"gradients", m.gradients},      {"optimizer", m.optimizer},
-          {"activations", m.activations},  {"loss", m.loss},
-          {"library_and_data", m.library}, {"total", m.total()}};
+/// Where it is needed: all on the CPU, or all but LibTorch and the data on the GPU.
+struct MemoryOf {
+  std::string device;
+  std::vector<MemoryLine> lines;
+};
+
+std::vector<MemoryOf> memory_of(const Plan& plan) {
+  const MemoryEstimate& m = plan.memory;
+  std::vector<MemoryLine> models = {{"teacher", m.teacher},
+                                    {"teacher_mapped", m.teacher_mapped},
+                                    {"student", m.student},
+                                    {"master_weights", m.master},
+                                    {"moments", m.moments},
+                                    {"gradients", m.gradients},
+                                    {"activations", m.activations},
+                                    {"one_layer", m.one_layer},
+                                    {"loss", m.loss},
+                                    {"evaluation", m.evaluation}};
+  const MemoryLine library{"library_and_data", m.library};
+  if (plan.models.device.is_cpu()) {
+    models.push_back(library);
+    models.push_back({"total", m.total()});
+    return {{"cpu", models}};
+  }
+  models.push_back({"total", m.total() - m.library});
+  return {{plan.models.device.str(), models}, {"cpu", {library, {"total", m.library}}}};
 }
 
-std::uint64_t machine_memory() {
-  return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
-         static_cast<std::uint64_t>(::sysconf(_SC_PAGE_SIZE));
+std::string available_text() {
+  const auto available = core::available_memory();
+  return available ? concat(human_bytes(*available), " available") : "how much there is is unknown";
 }
 
 }  // namespace
@@ -71,12 +91,17 @@ std::string plan_text(const recipe::Recipe& recipe, const Plan& plan) {
       << "steps    " << with_thousands(plan.steps) << " of " << recipe.train.batch_size
       << " rows: about " << with_thousands(plan.run_tokens) << " tokens, "
       << percent(plan.steps * recipe.train.batch_size, plan.train_rows) << " of the data\n"
-      << "\n# memory, estimated (cpu, " << human_bytes(machine_memory()) << " there)\n";
-  core::Table memory;
-  for (const auto& line : memory_lines(plan.memory)) {
-    memory.add({line.name, human_bytes(line.bytes)});
+      << "device   " << models.device.str() << "\n";
+  for (const auto& [device, lines] : memory_of(plan)) {
+    out << "\n# memory, estimated (" << device;
+    if (device == "cpu") out << ", " << available_text();
+    out << ")\n";
+    core::Table memory;
+    for (const auto& line : lines) {
+      if (line.bytes > 0) memory.add({line.name, human_bytes(line.bytes)});
+    }
+    out << memory.text();
   }
-  out << memory.text();
   return out.str();
 }
 
@@ -103,9 +128,14 @@ std::string plan_json(const recipe::Recipe& recipe, const Plan& plan) {
       .member("eval_tokens", plan.eval_tokens)
       .member("eval_targets", plan.eval_targets)
       .member("run_tokens", plan.run_tokens);
-  json.key("memory_bytes").begin_object().key("cpu").begin_object();
-  for (const auto& line : memory_lines(plan.memory)) json.member(line.name, line.bytes);
-  json.end_object().end_object().end_object();
+  json.member("device", plan.models.device.str());
+  json.key("memory_bytes").begin_object();
+  for (const auto& [device, lines] : memory_of(plan)) {
+    json.key(device).begin_object();
+    for (const auto& line : lines) json.member(line.name, line.bytes);
+    json.end_object();
+  }
+  json.end_object().end_object();
   return json.text() + "\n";
 }
 

@@ -17,6 +17,8 @@
 #include <distill/recipe/write.h>
 #include <distill/train/trainer.h>
 
+#include "pipeline/memory.h"
+
 namespace distill::pipeline {
 
 namespace fs = std::filesystem;
@@ -76,12 +78,15 @@ class Run {
  private:
   void prepare() {
     plan_ = recipe::plan_models(recipe_);
+    if (plan_.device.is_cpu()) {
+      require_memory(estimate_memory(recipe_, plan_, 0), options_.available_memory, log_);
+    }
     log_.info("reading and tokenizing the data");
     const auto check = [this] { stop_here_if_asked(); };
     data_ = recipe::load_data(recipe_, plan_, log_, check);
     steps_ = recipe::total_steps(recipe_, data_.train->num_rows());
     stop_here_if_asked();
-    models_ = recipe::load_models(recipe_, plan_, log_);
+    models_ = recipe::load_models(recipe_, plan_, log_, options_.available_memory);
     stop_here_if_asked();
     // After all that can refuse the recipe: with the manifest the folder belongs to it.
     write_or_check_manifest(folder_.manifest(), make_manifest(recipe_, plan_, data_, steps_, check),
@@ -105,6 +110,7 @@ class Run {
     if (models_.teacher_model) report_.teacher = size(*models_.teacher_model);
     std::int64_t trainable = -models_.num_loss_parameters;
     for (const auto& parameter : models_.trainable) trainable += parameter.tensor.numel();
+    log_.info("device: ", plan_.device.str());
     log_.info("student: ", models_.student->shape().num_layers, " layers, ",
               core::with_thousands(report_.student.parameters), " parameters, ",
               core::with_thousands(trainable), " of them trained");

@@ -1,11 +1,11 @@
 #include <distill/recipe/model_facts.h>
 
 #include <algorithm>
-#include <limits>
+#include <charconv>
+#include <map>
+#include <optional>
 
-#include <distill/core/checked.h>
 #include <distill/core/error.h>
-#include <distill/io/json_value.h>
 #include <distill/models/check.h>
 #include <distill/models/load.h>
 
@@ -14,8 +14,6 @@ namespace distill::recipe {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
 
 std::vector<std::int64_t> chosen_layers(const ModelFacts& facts, const KeepLayers* keep) {
   std::vector<std::int64_t> layers;
@@ -40,21 +38,36 @@ std::vector<std::int64_t> chosen_layers(const ModelFacts& facts, const KeepLayer
   return layers;
 }
 
-/// Width of the feed-forward layers, or of the experts that one token passes if these are wider
-/// together.
-std::int64_t read_intermediate_size(const fs::path& folder) {
-  const fs::path path = folder / "config.json";
-  const io::JsonValue json = io::read_json_file(path);
-  const io::JsonCursor config(json, path.string());
-  const std::int64_t dense = config.at("intermediate_size").int_in(1, kMost);
-  if (!config.has("moe_intermediate_size") || !config.has("num_experts_per_tok")) return dense;
-  const std::int64_t shared =
-      config.has("n_shared_experts") ? config.at("n_shared_experts").int_in(0, kMost) : 0;
-  const std::int64_t experts = config.at("num_experts_per_tok").int_in(1, kMost) + shared;
-  const auto together = core::checked_mul(
-      static_cast<std::uint64_t>(std::min<std::int64_t>(experts, kMost)),
-      static_cast<std::uint64_t>(config.at("moe_intermediate_size").int_in(1, kMost)));
-  return std::max(dense, static_cast<std::int64_t>(*together));
+/// The layer that a parameter belongs to.
+std::optional<std::int64_t> layer_of(std::string_view name) {
+  constexpr std::string_view kMark = "layers.";
+  const auto place = name.find(kMark);
+  if (place == std::string_view::npos) return std::nullopt;
+  const std::string_view number = name.substr(place + kMark.size());
+  std::int64_t layer = 0;
+  const auto result = std::from_chars(number.data(), number.data() + number.size(), layer);
+  return result.ec == std::errc() ? std::optional(layer) : std::nullopt;
+}
+
+/// What stays of each token for the backward pass: the output of every projection (or the sum it is
+/// added to), the two normed streams, and what enters the last projection of attention and feed
+/// forward.
+void count_layer_values(const models::ModelDescription& model, ModelFacts& facts) {
+  const auto streams = static_cast<std::uint64_t>(2 * facts.hidden_size);
+  std::map<std::int64_t, std::uint64_t> values;
+  for (const models::ParameterShape& parameter : model.parameters) {
+    const auto layer = layer_of(parameter.name);
+    if (!layer || parameter.idle || parameter.shape.size() != 2) continue;
+    auto& kept = values.try_emplace(*layer, streams).first->second;
+    kept += static_cast<std::uint64_t>(parameter.shape[0]);
+    for (const char* last : {"o_proj.weight", "down_proj.weight"}) {
+      if (parameter.name.ends_with(last)) kept += static_cast<std::uint64_t>(parameter.shape[1]);
+    }
+  }
+  for (const auto& [layer, kept] : values) {
+    facts.layer_values += kept;
+    facts.largest_layer_values = std::max(facts.largest_layer_values, kept);
+  }
 }
 
 bool matches(std::string_view name, std::string_view pattern) {
@@ -92,7 +105,7 @@ ModelFacts read_model_facts(const fs::path& folder, const KeepLayers* keep) {
     for (const std::int64_t size : parameter.shape) numel *= size;
     facts.parameters.push_back({parameter.name, numel});
   }
-  facts.intermediate_size = read_intermediate_size(folder);
+  count_layer_values(model, facts);
   return facts;
 }
 

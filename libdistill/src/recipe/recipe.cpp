@@ -75,7 +75,8 @@ void describe(core::FieldVisitor& visit, Recipe& recipe) {
         "decides the order of the data and where the parameters of a loss begin");
   visit("precision", recipe.precision,
         "what the models compute in; master weights and sums are fp32 either way");
-  visit("device", recipe.device, "where to run");
+  visit("device", recipe.device,
+        "where to run; auto: the first GPU if one can be used (docs/gpu.md)");
   visit.required("student", recipe.student, "the model to train");
   visit.required("teacher", recipe.teacher, "the model to learn from");
   visit.required("data", recipe.data, "what to train and to evaluate on");

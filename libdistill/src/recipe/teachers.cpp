@@ -12,6 +12,7 @@ std::unique_ptr<teachers::Teacher> make_local(const LocalTeacherOptions& options
   if (!model) {
     models::LoadOptions load;
     load.dtype = dtype_of(context.precision);
+    load.device = context.device;
     model = models::load_causal_lm(options.model, load);
   }
   return teachers::make_local_teacher(std::move(model), options.model);

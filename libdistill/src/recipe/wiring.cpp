@@ -4,8 +4,6 @@
 #include <cmath>
 #include <functional>
 
-#include <ATen/Context.h>
-
 #include <distill/core/error.h>
 #include <distill/core/paths.h>
 #include <distill/losses/weighted_sum.h>
@@ -31,16 +29,6 @@ ModelFacts plan_student(const Recipe& recipe) {
   }
   if (!recipe.student.model) fail<ConfigError>("student: needs `model` or `init`");
   return read_model_facts(*recipe.student.model, keep);
-}
-
-void check_device(Device device) {
-  if (device != Device::kCuda) return;
-  if (!at::hasCUDA()) {
-    fail<UnsupportedError>(
-        "device: `cuda`, but this LibTorch sees no CUDA device; use `cpu` or "
-        "`auto`, or build with a CUDA LibTorch");
-  }
-  fail<UnsupportedError>("device: `cuda` is not supported by this version; use `cpu` or `auto`");
 }
 
 void check_positions(const Recipe& recipe, const ModelFacts& model) {
@@ -79,6 +67,7 @@ losses::LossContext loss_context(const Recipe& recipe, const PlannedModels& mode
     context.teacher = layer_shape(*models.teacher);
     context.teacher_name = core::concat("the teacher ", models.teacher->folder.string());
   }
+  context.device = models.device;
   context.seed = static_cast<std::uint64_t>(recipe.seed);
   return context;
 }
@@ -150,8 +139,8 @@ void check_freeze(const Recipe& recipe, const ModelFacts& student) {
 }  // namespace
 
 PlannedModels plan_models(const Recipe& recipe) {
-  check_device(recipe.device);
   PlannedModels models;
+  models.device = choose_device(recipe.device);
   models.student = plan_student(recipe);
   models::check_causal_lm(models.student.folder, models.student.layers);
   check_positions(recipe, models.student);
@@ -197,21 +186,35 @@ std::int64_t total_steps(const Recipe& recipe, std::int64_t train_rows) {
   return whole;
 }
 
-ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::Logger& log) {
+models::LoadOptions teacher_load_options(const Recipe& recipe, const PlannedModels& models) {
+  return {.dtype = dtype_of(recipe.precision), .device = models.device};
+}
+
+models::LoadOptions student_load_options(const Recipe& recipe, const PlannedModels& models) {
+  return {.dtype = dtype_of(recipe.precision),
+          .device = models.device,
+          .writable = true,
+          .keep_layers = models.student.layers};
+}
+
+ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
+                       std::optional<std::uint64_t> available_memory) {
   ModelParts parts;
-  models::LoadOptions load;
-  load.dtype = dtype_of(recipe.precision);
+  models::LoadOptions load = teacher_load_options(recipe, models);
+  load.available_memory = available_memory;
   load.log = &log;
   if (models.teacher) parts.teacher_model = models::load_causal_lm(models.teacher->folder, load);
-  parts.teacher = recipe.teacher.build(TeacherContext{recipe.precision, log, parts.teacher_model});
+  parts.teacher = recipe.teacher.build(
+      TeacherContext{recipe.precision, log, parts.teacher_model, models.device});
   losses::LossContext context = loss_context(recipe, models);
   if (parts.teacher && !models.teacher) {
     context.teacher = parts.teacher->layer_shape();
     context.teacher_name = core::concat("the teacher `", parts.teacher->describe(), "`");
   }
   check_losses(recipe, context);
-  load.writable = true;
-  load.keep_layers = models.student.layers;
+  load = student_load_options(recipe, models);
+  load.available_memory = available_memory;
+  load.log = &log;
   parts.student = models::load_causal_lm(models.student.folder, load);
   parts.student->set_activation_checkpointing(recipe.train.activation_checkpointing);
   parts.trainable = choose_trainable(*parts.student, recipe.student.freeze);

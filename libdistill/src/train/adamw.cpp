@@ -1,7 +1,6 @@
-#include <map>
 #include <set>
 
-#include <ATen/ops/empty_like.h>
+#include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
 
@@ -20,8 +19,14 @@ struct Slot {
   at::Tensor compute;  ///< the bf16 parameter; undefined for fp32
   at::Tensor exp_avg;
   at::Tensor exp_avg_sq;
+  std::int64_t steps = 0;  ///< updates it took part in, for the bias correction
   bool decays = false;
 };
+
+// Names are part of the checkpoint format, do not change.
+std::string steps_name(const Slot& slot) {
+  return "step." + slot.name;
+}
 
 Slot make_slot(const models::NamedParameter& parameter) {
   const at::Tensor& tensor = parameter.tensor;
@@ -74,10 +79,11 @@ class AdamW final : public Optimizer {
     update.beta2 = options_.betas[1];
     update.eps = options_.eps;
     update.gradient_scale = gradient_scale;
-    update.step = steps_;
     for (std::size_t i = 0; i < slots_.size(); ++i) {
       if (!gradients[i].defined()) continue;
-      const Slot& slot = slots_[i];
+      Slot& slot = slots_[i];
+      // Its own count: an expert that is chosen late starts with the moments of a first update.
+      update.step = ++slot.steps;
       update.weight_decay = slot.decays ? options_.weight_decay : 0.0;
       ops::adamw_step_(slot.master, slot.compute, gradients[i], slot.exp_avg, slot.exp_avg_sq,
                        update);
@@ -88,6 +94,32 @@ class AdamW final : public Optimizer {
   double peak_lr() const override { return options_.lr; }
 
   std::vector<io::NamedTensor> state() const override {
+    std::vector<io::NamedTensor> tensors = weights_and_moments();
+    for (const auto& slot : slots_) {
+      tensors.emplace_back(steps_name(slot), at::scalar_tensor(slot.steps, at::kLong));
+    }
+    return tensors;
+  }
+
+  void restore(const io::SafetensorsFile& file, std::int64_t steps) override {
+    check(file, state());  // all of it before anything is changed
+    std::vector<std::int64_t> slot_steps;
+    for (const auto& slot : slots_) slot_steps.push_back(read_steps(file, slot, steps));
+    const c10::NoGradGuard no_grad;
+    for (const auto& [name, target] : weights_and_moments()) {
+      target.copy_(file.tensor(*file.find(name)));
+    }
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      Slot& slot = slots_[i];
+      slot.steps = slot_steps[i];
+      if (slot.compute.defined()) slot.compute.copy_(slot.master);
+    }
+    steps_ = steps;
+  }
+
+ private:
+  /// The tensors themselves, no copies.
+  std::vector<io::NamedTensor> weights_and_moments() const {
     std::vector<io::NamedTensor> tensors;
     for (const auto& slot : slots_) {
       tensors.emplace_back("master." + slot.name, slot.master);
@@ -97,18 +129,17 @@ class AdamW final : public Optimizer {
     return tensors;
   }
 
-  void restore(const io::SafetensorsFile& file, std::int64_t steps) override {
-    const auto targets = state();
-    check(file, targets);  // all of it before anything is changed
-    const c10::NoGradGuard no_grad;
-    for (const auto& [name, target] : targets) target.copy_(file.tensor(*file.find(name)));
-    for (const auto& slot : slots_) {
-      if (slot.compute.defined()) slot.compute.copy_(slot.master);
+  static std::int64_t read_steps(const io::SafetensorsFile& file, const Slot& slot,
+                                 std::int64_t all_steps) {
+    const std::string name = steps_name(slot);
+    const auto steps = file.tensor(*file.find(name)).item<std::int64_t>();
+    if (steps < 0 || steps > all_steps) {
+      fail<FormatError>(file.path().string(), ": tensor `", name, "` is ", steps,
+                        ", expected 0 to ", all_steps, ", the steps of all");
     }
-    steps_ = steps;
+    return steps;
   }
 
- private:
   static void check(const io::SafetensorsFile& file, const std::vector<io::NamedTensor>& targets) {
     const std::string where = file.path().string();
     std::set<std::string> known;
@@ -116,8 +147,9 @@ class AdamW final : public Optimizer {
       known.insert(name);
       const io::TensorEntry* entry = file.find(name);
       if (entry == nullptr) fail<FormatError>(where, ": tensor `", name, "` is missing");
-      if (entry->dtype != at::kFloat) {
-        fail<FormatError>(where, ": tensor `", name, "` is ", entry->dtype, ", expected Float");
+      if (entry->dtype != target.scalar_type()) {
+        fail<FormatError>(where, ": tensor `", name, "` is ", entry->dtype, ", expected ",
+                          target.scalar_type());
       }
       if (target.sizes() != at::IntArrayRef(entry->shape)) {
         fail<FormatError>(where, ": tensor `", name, "` has shape ", at::IntArrayRef(entry->shape),

@@ -69,11 +69,9 @@ std::vector<at::Tensor> GradientAccumulator::gradients() const {
 }
 
 double GradientAccumulator::norm() const {
-  double sum = 0;
-  for (const auto& gradient : gradients()) {
-    if (gradient.defined()) sum += ops::sum_of_squares(gradient);
-  }
-  return std::sqrt(sum);
+  std::vector<at::Tensor> formed = gradients();
+  std::erase_if(formed, [](const at::Tensor& gradient) { return !gradient.defined(); });
+  return std::sqrt(ops::sum_of_squares(formed));
 }
 
 void GradientAccumulator::clear() {

@@ -4,20 +4,12 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 
 #include <distill/core/error.h>
 
 namespace distill::train {
-
-namespace {
-
-void add_scalar(at::Tensor& total, const at::Tensor& value) {
-  const at::Tensor wide = value.detach().to(at::kDouble);
-  total = total.defined() ? total + wide : wide;
-}
-
-}  // namespace
 
 std::int64_t num_micro_batches(const TrainerOptions& options, const dist::Communicator& ranks) {
   return options.batch_size / options.micro_batch_size / ranks.size();
@@ -29,6 +21,7 @@ GradientStep::GradientStep(const TrainerParts& parts, const TrainerOptions& opti
       micro_batch_size_(options.micro_batch_size),
       num_micro_batches_(num_micro_batches(options, parts.ranks)),
       accumulator_(accumulator),
+      device_(parts.student.device()),
       needs_(parts.loss.needs()) {}
 
 types::Batch GradientStep::next_batch() {
@@ -37,7 +30,7 @@ types::Batch GradientStep::next_batch() {
     fail<ConfigError>("batches come with ", batch.num_sequences,
                       " rows, expected `micro_batch_size` of them: ", micro_batch_size_);
   }
-  return batch;
+  return types::moved_to(batch, device_);
 }
 
 types::LossValue GradientStep::forward(const types::Batch& batch) {
@@ -72,6 +65,11 @@ void GradientStep::warn_once(const types::TeacherSignal& teacher) {
   }
 }
 
+void GradientStep::add_scalar(at::Tensor& total, const at::Tensor& value) const {
+  const at::Tensor wide = value.detach().to(device_, at::kDouble);
+  total = total.defined() ? total + wide : wide;
+}
+
 void GradientStep::add(Totals& totals, const types::LossValue& value) {
   if (part_names_.empty()) {
     for (const auto& part : value.parts) part_names_.push_back(part.name);
@@ -88,8 +86,11 @@ void GradientStep::add(Totals& totals, const types::LossValue& value) {
 }
 
 void GradientStep::reduce(const Totals& totals, StepSums& sums) {
-  std::vector<double> values = {totals.loss.item<double>()};
-  for (const auto& part : totals.parts) values.push_back(part.item<double>());
+  std::vector<at::Tensor> sums_of_terms = {totals.loss};
+  sums_of_terms.insert(sums_of_terms.end(), totals.parts.begin(), totals.parts.end());
+  const at::Tensor on_host = at::stack(sums_of_terms).cpu();
+  const auto* first = on_host.const_data_ptr<double>();
+  std::vector<double> values(first, first + on_host.numel());
   parts_.ranks.all_reduce_sum(values);
   const auto count = static_cast<double>(sums.targets);
   sums.loss = values[0] / count;

@@ -44,12 +44,14 @@ class GradientStep {
   types::LossValue forward(const types::Batch& batch);
   void warn_once(const types::TeacherSignal& teacher);
   void add(Totals& totals, const types::LossValue& value);
+  void add_scalar(at::Tensor& total, const at::Tensor& value) const;
   void reduce(const Totals& totals, StepSums& sums);
 
   const TrainerParts& parts_;
   std::int64_t micro_batch_size_;
   std::int64_t num_micro_batches_;
   GradientAccumulator& accumulator_;
+  at::Device device_;  ///< of the student
   losses::LayerNeeds needs_;
   std::vector<std::string> part_names_;  ///< empty until a loss was formed
   bool has_warned_ = false;

@@ -20,7 +20,7 @@ struct TrainerState {
 };
 
 /// Part of the checkpoint format, do not change.
-inline constexpr std::int64_t kCheckpointFormat = 1;
+inline constexpr std::int64_t kCheckpointFormat = 2;
 
 void write_state(const std::filesystem::path& path, const TrainerState& state);
 /// Throws FormatError naming file and member, UnsupportedError for another format version.

@@ -46,6 +46,16 @@ at::Tensor expected_values(const at::Tensor& stored, const at::Tensor& scale,
   return result;
 }
 
+at::Tensor dequantise(const at::Tensor& stored, const at::Tensor& scale, const Fp8Block& block,
+                      c10::ScalarType dtype) {
+  const at::Tensor weight = at::empty(stored.sizes(), dtype);
+  for (std::int64_t strip = 0; strip < scale.size(0); ++strip) {
+    const at::Tensor rows = dequantise_strip(stored, scale, block, strip, weight);
+    EXPECT_TRUE(rows.is_alias_of(weight));
+  }
+  return weight;
+}
+
 TEST(Dequantise, MultipliesEachBlockWithItsScale) {
   for (const auto& [rows, columns] : std::vector<std::pair<std::int64_t, std::int64_t>>{
            {256, 384}, {200, 300}, {128, 1}, {1, 130}, {127, 129}}) {

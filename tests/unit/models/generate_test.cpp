@@ -179,7 +179,22 @@ TEST_F(Generate, RefusesBadRequests) {
   EXPECT_EQ(message_of<InputError>([&] { generate(*model, prompts, GenerateOptions{}); }),
             "prompt 2: id 40 of the prompt is outside the model's vocabulary, expected 0 to 39");
   EXPECT_NE(refusal({.batch_size = 0}).find("batch_size"), std::string::npos);
-  EXPECT_NE(refusal({}, Ids(300, 1)).find("300 ids"), std::string::npos);
+  EXPECT_EQ(refusal({}, Ids(300, 1)),
+            "a prompt of 300 ids does not fit the model's 256 positions; shorten it");
+}
+
+TEST_F(Generate, MessagesNameThePrompt) {
+  std::vector<Ids> prompts = {{1}, Ids(257, 1)};
+  const auto refusal = [&](const std::vector<std::string>& names) {
+    return message_of<InputError>(
+        [&] { generate(*model, prompts, {.end_at_last_position = true, .prompt_names = names}); });
+  };
+  const std::string what = "a prompt of 257 ids does not fit the model's 256 positions; shorten it";
+  EXPECT_EQ(refusal({}), "prompt 2: " + what);
+  EXPECT_EQ(refusal({"chat.jsonl:1", "chat.jsonl:4"}), "chat.jsonl:4: " + what);
+  EXPECT_EQ(refusal({"chat.jsonl:1"}), "2 prompts have 1 names, expected one for each");
+  prompts = {Ids(257, 1)};
+  EXPECT_EQ(refusal({"--prompt"}), "--prompt: " + what);
 }
 
 }  // namespace

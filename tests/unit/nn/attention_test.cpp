@@ -17,7 +17,7 @@
 #include <distill/nn/kv_cache.h>
 #include <distill/nn/mlp.h>
 
-#include "support/one_sequence.h"
+#include "support/cached_pieces.h"
 #include "support/tensor_compare.h"
 
 namespace distill::nn {
@@ -105,15 +105,7 @@ TEST_P(AttentionBlock, CachedMatchesTheFormula) {
   const RotaryTable table = rotary_table(inverse_frequencies(kDim, {}), at::arange(21, at::kLong));
   const at::Tensor expected = attention_fp64(block, x.to(at::kDouble), table);
   KvCache cache({.num_layers = 1, .kv_heads = kKvHeads, .head_dim = kDim, .options = x.options()});
-  std::vector<at::Tensor> pieces;
-  for (const std::int64_t count : {4, 1, 9, 7}) {
-    const std::int64_t begin = cache.length();
-    const RotaryTable rows{table.cos.narrow(0, begin, count), table.sin.narrow(0, begin, count)};
-    pieces.push_back(block.forward_cached(x.narrow(0, begin, count), rows,
-                                          testing::OneSequence(cache, count), 0));
-    cache.advance(count);
-  }
-  EXPECT_LT(relative_error(at::cat(pieces), expected), 2e-6);
+  EXPECT_LT(relative_error(testing::in_cached_pieces(block, x, table, cache), expected), 2e-6);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, AttentionBlock,

@@ -16,7 +16,7 @@
 #include <distill/nn/kv_cache.h>
 #include <distill/nn/latent_attention.h>
 
-#include "support/one_sequence.h"
+#include "support/cached_pieces.h"
 #include "support/tensor_compare.h"
 
 namespace distill::nn {
@@ -121,15 +121,7 @@ TEST_P(LatentAttentionBlock, CachedMatchesTheFormula) {
                  .head_dim = kRank + kRope,
                  .options = x.options(),
                  .value_dim = 0});
-  std::vector<at::Tensor> pieces;
-  for (const std::int64_t count : {4, 1, 9, 7}) {
-    const std::int64_t begin = cache.length();
-    const RotaryTable rows{table.cos.narrow(0, begin, count), table.sin.narrow(0, begin, count)};
-    pieces.push_back(block.forward_cached(x.narrow(0, begin, count), rows,
-                                          testing::OneSequence(cache, count), 0));
-    cache.advance(count);
-  }
-  EXPECT_LT(relative_error(at::cat(pieces), expected), 3e-6);
+  EXPECT_LT(relative_error(testing::in_cached_pieces(block, x, table, cache), expected), 3e-6);
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, LatentAttentionBlock,

@@ -1,11 +1,16 @@
 #include <distill/ops/linear.h>
 
+#include <vector>
+
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/linear.h>
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
+#include "ops/brgemm.h"
 #include "support/op_check.h"
 #include "support/tolerance.h"
 
@@ -73,16 +78,99 @@ TEST(Linear, TakesRowsThatAreNotAlignedToPairs) {
             4e-3);
 }
 
-TEST(Linear, KeepsGradients) {
+/// Gradients of sum(out * slope) with respect to x, weight and bias.
+std::vector<at::Tensor> gradients(const Operands& of, const at::Tensor& slope, at::ScalarType type,
+                                  bool own) {
+  std::vector<at::Tensor> inputs;
+  for (const at::Tensor& t : {of.x, of.weight, of.bias}) {
+    inputs.push_back(t.to(type).clone().requires_grad_(true));
+  }
+  const at::Tensor out =
+      own ? linear(inputs[0], inputs[1], inputs[2]) : at::linear(inputs[0], inputs[1], inputs[2]);
+  (out * slope.to(type)).sum().backward();
+  std::vector<at::Tensor> result;
+  for (const at::Tensor& t : inputs) result.push_back(t.grad());
+  return result;
+}
+
+TEST(Linear, ValuesAndGradientsLikeFloat64) {
+  for (const std::int64_t rows : {1, 3, 31, 64, 65, 300, 700}) {
+    for (const auto& [in, out] : {std::pair{2, 2}, {64, 130}, {130, 48}, {2304, 258}, {576, 192}}) {
+      const Operands of(rows, in, out, at::kBFloat16);
+      const at::Tensor slope = testing::normal({rows, out}, 5).to(at::kBFloat16);
+      const at::Tensor exact_out =
+          at::linear(of.x.to(at::kDouble), of.weight.to(at::kDouble), of.bias.to(at::kDouble));
+      EXPECT_LE(testing::relative_error(linear(of.x, of.weight, of.bias), exact_out), 4e-3);
+      const auto exact = gradients(of, slope, at::kDouble, false);
+      const auto got = gradients(of, slope, at::kBFloat16, true);
+      for (std::size_t i = 0; i < exact.size(); ++i) {
+        EXPECT_EQ(got[i].scalar_type(), at::kBFloat16);
+        EXPECT_LE(testing::relative_error(got[i], exact[i]), 4e-3)
+            << rows << " x " << in << " -> " << out << ", input " << i;
+      }
+    }
+  }
+}
+
+/// What stands beside a row changes nothing: packed rows give what separate ones give.
+TEST(Linear, EachRowIsTheSameInAnyCompany) {
+  if (!cpu_has_brgemm()) GTEST_SKIP() << "this CPU has no bf16 products";
+  const Operands of(300, 2304, 194, at::kBFloat16);
+  const at::Tensor all = linear(of.x, of.weight, of.bias);
+  for (const auto& [first, count] : {std::pair{0, 1}, {17, 5}, {60, 16}, {299, 1}, {30, 200}}) {
+    EXPECT_TRUE(at::equal(all.narrow(0, first, count),
+                          linear(of.x.narrow(0, first, count), of.weight, of.bias)))
+        << first << ", " << count;
+  }
+}
+
+TEST(Linear, SameBitsWithAnyNumberOfThreads) {
+  const Operands of(300, 576, 194, at::kBFloat16);
+  const at::Tensor slope = testing::normal({300, 194}, 5).to(at::kBFloat16);
+  const int threads = at::get_num_threads();
+  const auto with = [&](int count) {
+    at::set_num_threads(count);
+    auto result = gradients(of, slope, at::kBFloat16, true);
+    result.push_back(linear(of.x, of.weight, of.bias));
+    return result;
+  };
+  const auto one = with(1), three = with(3);
+  at::set_num_threads(threads);
+  for (std::size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(at::equal(one[i], three[i])) << i;
+}
+
+TEST(Linear, GradientsOfWhatIsNotDense) {
+  const Operands of(40, 36, 20, at::kBFloat16);
+  const at::Tensor weight = testing::normal({20, 74}, 6).to(at::kBFloat16).narrow(1, 1, 36);
+  const at::Tensor leaf = weight.requires_grad_(true), x = of.x.clone().requires_grad_(true);
+  const at::Tensor out = linear(x, leaf, at::Tensor());
+  out.sum().backward();  // its gradient is one number, expanded
+  EXPECT_LE(testing::relative_error(x.grad(), weight.to(at::kDouble).sum(0, true).expand({40, 36})),
+            4e-3);
+  EXPECT_LE(
+      testing::relative_error(leaf.grad(), of.x.to(at::kDouble).sum(0, true).expand({20, 36})),
+      4e-3);
+}
+
+TEST(Linear, RefusesASecondDerivative) {
+  if (!cpu_has_brgemm()) GTEST_SKIP() << "at::linear has one";
+  const Operands of(40, 36, 20, at::kBFloat16);
+  of.x.requires_grad_(true);
+  const at::Tensor sum = linear(of.x, of.weight, at::Tensor()).sum();
+  EXPECT_THROW(torch::autograd::grad({sum}, {of.x}, {}, std::nullopt, /*create_graph=*/true),
+               c10::Error);
+}
+
+TEST(Linear, FrozenPartsGetNoGradient) {
   for (const bool frozen : {false, true}) {
     const Operands of(2, 16, 8, at::kBFloat16);
     of.bias.requires_grad_(true);
     if (!frozen) of.weight.requires_grad_(true);
     const at::Tensor out = linear(of.x, of.weight, of.bias);
     ASSERT_TRUE(out.requires_grad());
-    EXPECT_TRUE(at::equal(out, at::linear(of.x, of.weight, of.bias)));
     out.sum().backward();
     EXPECT_TRUE(of.bias.grad().defined());
+    EXPECT_EQ(of.weight.grad().defined(), !frozen);
     const c10::NoGradGuard no_graph;
     EXPECT_FALSE(linear(of.x, of.weight, of.bias).requires_grad());
   }

@@ -12,6 +12,7 @@
 #include <distill/core/hash.h>
 #include <distill/io/json_value.h>
 #include <distill/models/load.h>
+#include <distill/ops/device.h>
 #include <distill/pipeline/manifest.h>
 #include <distill/pipeline/plan.h>
 #include <distill/recipe/wiring.h>
@@ -261,6 +262,18 @@ TEST(Run, WorksWithoutEvaluationAndTeacher) {
   EXPECT_GT(result.report.steps, 0);
 }
 
+TEST(Run, AGpuComesWhereTheCpuDoes) {
+  if (const auto reason = ops::why_no_cuda()) GTEST_SKIP() << *reason;
+  for (const std::string precision : {"fp32", "bf16"}) {
+    TinyRun on_cpu, on_gpu;
+    const auto expected = on_cpu.run({"device=cpu", "precision=" + precision}).report.after;
+    const auto got = on_gpu.run({"device=cuda", "precision=" + precision}).report.after;
+    ASSERT_TRUE(expected && got);
+    const double near = precision == "fp32" ? 1e-3 : 3e-2;
+    EXPECT_NEAR(got->perplexity / expected->perplexity, 1.0, near);
+  }
+}
+
 TEST(Run, NothingIsMadeForARecipeThatCannotRun) {
   TinyRun tiny;
   const auto refused = [&](const std::string& override, const std::string& part) {
@@ -271,7 +284,7 @@ TEST(Run, NothingIsMadeForARecipeThatCannotRun) {
   refused("teacher.model=no/such", "no/such/config.json: no such file");
   refused("student.init.keep_layers=9", "student.init.keep_layers: 9, but ");
   refused("data.sequence_length=512", "data.sequence_length: 512, but ");
-  refused("device=cuda", "device: `cuda`");
+  if (ops::why_no_cuda()) refused("device=cuda", "device: `cuda`, but ");
   refused("student.freeze=[model.embed]", "student.freeze.0: `model.embed` matches no parameter");
   refused("student.freeze=[\"*\"]", "every parameter is frozen");
 }

@@ -2,12 +2,14 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 
 #include <distill/core/error.h>
 #include <distill/train/builtins.h>
 
+#include "reference/ops_values.h"
 #include "support/temp_folder.h"
 
 namespace distill::train {
@@ -99,6 +101,37 @@ TEST(AdamW, SmallUpdatesAreNotLostInBfloat16) {
   EXPECT_EQ(parameters[0].tensor[0][0].item<float>(), 0.99609375f);
 }
 
+/// `values` as the matrix [2, 4] that decays.
+at::Tensor matrix(at::ArrayRef<double> values) {
+  return at::tensor(values).view({2, 4});
+}
+
+TEST(AdamW, ProducesTorchValuesWhereGradientsAreMissing) {
+  using namespace reference;
+  const at::Tensor start = matrix(kAdamWStart).to(at::kFloat);
+  std::vector<models::NamedParameter> parameters = {{"always", start.clone()},
+                                                    {"late", start.clone()}};
+  const auto optimizer =
+      make_adamw({.lr = 0.01, .betas = {0.9, 0.95}, .weight_decay = 0.1}, parameters);
+  const at::Tensor gradients = at::tensor(at::ArrayRef<double>(kAdamWGradients)).view({10, 2, 4});
+  for (std::int64_t step = 0; step < 10; ++step) {
+    const at::Tensor gradient = gradients[step].to(at::kFloat);
+    const bool late = kAdamWLateHasGradient[step] != 0.0;
+    optimizer->step({gradient, late ? gradient : at::Tensor()}, 1.0, 1.0);
+  }
+  const auto state = optimizer->state();
+  const std::vector<at::Tensor> expected = {matrix(kAdamWEnd),        matrix(kAdamWExpAvg),
+                                            matrix(kAdamWExpAvgSq),   matrix(kAdamWLateEnd),
+                                            matrix(kAdamWLateExpAvg), matrix(kAdamWLateExpAvgSq)};
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    SCOPED_TRACE(state[i].first);
+    expect_close(state[i].second, expected[i]);
+  }
+  EXPECT_EQ(state[6].second.item<std::int64_t>(), 10);
+  EXPECT_EQ(state[7].second.item<double>(), kAdamWLateSteps[0]);
+  EXPECT_EQ(optimizer->steps(), 10);
+}
+
 TEST(AdamW, ParametersWithoutAGradientAreLeftAlone) {
   auto parameters = make_parameters(at::kFloat);
   const at::Tensor before = parameters[0].tensor.detach().clone();
@@ -115,18 +148,23 @@ TEST(AdamW, StateIsNamedAfterTheParameters) {
   std::vector<std::string> names;
   for (const auto& [name, tensor] : optimizer->state()) {
     names.push_back(name);
-    EXPECT_EQ(tensor.scalar_type(), at::kFloat);
+    EXPECT_EQ(tensor.scalar_type(), name.starts_with("step.") ? at::kLong : at::kFloat);
   }
   EXPECT_EQ(names, (std::vector<std::string>{"master.layer.weight", "exp_avg.layer.weight",
                                              "exp_avg_sq.layer.weight", "master.norm.weight",
-                                             "exp_avg.norm.weight", "exp_avg_sq.norm.weight"}));
+                                             "exp_avg.norm.weight", "exp_avg_sq.norm.weight",
+                                             "step.layer.weight", "step.norm.weight"}));
 }
 
 TEST(AdamW, RestoredStateContinuesBitForBit) {
   const TempFolder folder;
   auto parameters = make_parameters(at::kBFloat16);
   const auto optimizer = make_adamw(kOptions, parameters);
-  for (int i = 0; i < 3; ++i) optimizer->step(make_gradients(parameters), 1.0, 1.0);
+  for (int i = 0; i < 3; ++i) {
+    auto gradients = make_gradients(parameters);
+    if (i < 2) gradients[1].reset();  // its own count must survive
+    optimizer->step(gradients, 1.0, 1.0);
+  }
   io::write_safetensors(folder / "state", optimizer->state(), {});
 
   auto other = make_parameters(at::kBFloat16);
@@ -160,7 +198,19 @@ TEST(AdamW, RestoreNamesWhatDoesNotFitAndChangesNothing) {
 
   auto tensors = optimizer->state();
   tensors.pop_back();
+  EXPECT_EQ(message(tensors), file + ": tensor `step.norm.weight` is missing");
+  tensors = optimizer->state();
+  tensors.erase(tensors.begin() + 5);
   EXPECT_EQ(message(tensors), file + ": tensor `exp_avg_sq.norm.weight` is missing");
+  for (const std::int64_t steps : {-1, 2}) {
+    tensors = optimizer->state();
+    tensors[7].second.fill_(steps - 1);  // `message` adds 1
+    EXPECT_EQ(message(tensors), core::concat(file, ": tensor `step.norm.weight` is ", steps,
+                                             ", expected 0 to 1, the steps of all"));
+  }
+  tensors = optimizer->state();
+  tensors[6].second = tensors[6].second.to(at::kFloat);
+  EXPECT_EQ(message(tensors), file + ": tensor `step.layer.weight` is Float, expected Long");
   tensors = optimizer->state();
   tensors.emplace_back("master.head", at::randn({2}));
   EXPECT_EQ(message(tensors), file +

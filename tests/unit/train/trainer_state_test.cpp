@@ -38,14 +38,14 @@ TEST(TrainerState, ComesBackAsItWas) {
 
 TEST(TrainerState, AnotherFormatVersionIsRefusedByItsNumber) {
   const TempFolder folder;
-  for (const std::string version : {"0", "2", "99"}) {
+  for (const std::string version : {"0", "1", "99"}) {
     std::string text = text_of(kState);
-    const std::string now = "\"format_version\": 1";
+    const std::string now = "\"format_version\": 2";
     text.replace(text.find(now), now.size(), "\"format_version\": " + version);
     core::write_file_atomically(folder / "state.json", text);
     EXPECT_EQ(message_of<UnsupportedError>([&] { read_state(folder / "state.json"); }),
               (folder / "state.json").string() + ": checkpoint format version " + version +
-                  ", this build reads version 1; go on with the libdistill that wrote it, or start "
+                  ", this build reads version 2; go on with the libdistill that wrote it, or start "
                   "over");
   }
 }

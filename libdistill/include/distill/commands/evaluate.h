@@ -10,6 +10,7 @@
 #include <c10/core/ScalarType.h>
 
 #include <distill/core/log.h>
+#include <distill/recipe/options.h>
 
 namespace distill::commands {
 
@@ -23,6 +24,9 @@ struct EvaluateCommandOptions {
   std::int64_t sequence_length = 512;
   std::int64_t max_rows = 0;  ///< 0: all
   c10::ScalarType dtype = c10::ScalarType::BFloat16;
+  /// Bytes that weights may take, as in models::LoadOptions.
+  std::optional<std::uint64_t> available_memory = {};
+  recipe::Device device = recipe::Device::kAuto;  ///< where the model runs
   bool json = false;
 };
 

@@ -16,6 +16,8 @@ struct ExportOptions {
   /// As the weights are stored when absent; 8-bit weights become bfloat16.
   std::optional<c10::ScalarType> dtype = {};
   std::uint64_t max_shard_bytes = 5'000'000'000;
+  /// Bytes that weights may take, as in models::LoadOptions.
+  std::optional<std::uint64_t> available_memory = {};
 };
 
 /// Writes a model folder anew: checked, in another dtype or in shards of another size, without what

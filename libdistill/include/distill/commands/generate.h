@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +11,7 @@
 
 #include <distill/core/log.h>
 #include <distill/models/generate.h>
+#include <distill/recipe/options.h>
 
 namespace distill::commands {
 
@@ -20,6 +23,9 @@ struct GenerateCommandOptions {
   models::GenerateOptions generate;  ///< max_new_tokens also ends at the model's last position
   std::vector<std::string> stop;     ///< texts at which an answer ends; they are not shown
   c10::ScalarType dtype = c10::ScalarType::BFloat16;
+  /// Bytes that weights may take, as in models::LoadOptions.
+  std::optional<std::uint64_t> available_memory = {};
+  recipe::Device device = recipe::Device::kAuto;  ///< where the model runs
   bool json = false;  ///< one object per prompt: prompt, text, ids, tokens_per_second
 };
 

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 
 #include <c10/core/ScalarType.h>
 
 #include <distill/core/log.h>
+#include <distill/recipe/options.h>
 
 namespace distill::commands {
 
@@ -14,6 +17,9 @@ struct LogitsOptions {
   std::filesystem::path
       out;  ///< safetensors: logits_0, logits_1, ... float32 [sequence, vocabulary]
   c10::ScalarType dtype = c10::ScalarType::Float;  ///< of weights and activations
+  /// Bytes that weights may take, as in models::LoadOptions.
+  std::optional<std::uint64_t> available_memory = {};
+  recipe::Device device = recipe::Device::kAuto;  ///< where the model runs
 };
 
 /// Throws InputError naming FILE:LINE for a bad id. `out` appears whole or not at all.

@@ -21,6 +21,9 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_.get(), size_}; }
   std::string_view text() const { return {reinterpret_cast<const char*>(data_.get()), size_}; }
   const std::filesystem::path& path() const { return path_; }
+  /// Lets the pages that lie wholly inside `part` leave the process's memory: what was read of a
+  /// large file would count as used otherwise. They come back when they are read again.
+  void forget(std::span<const std::byte> part) const;
   /// Shared ownership of the mapping, for tensors that alias it.
   std::shared_ptr<const std::byte> owner() const { return data_; }
 

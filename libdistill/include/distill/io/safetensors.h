@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,8 +44,12 @@ class SafetensorsFile {
   /// A tensor that aliases the mapped file (no copy) and keeps it alive. Read-only: writing to it
   /// crashes; clone first. When the bytes are not aligned for the dtype it is a copy.
   at::Tensor tensor(const TensorEntry& entry) const;
+  /// The tensor's pages may leave memory until it is read again.
+  void forget(const TensorEntry& entry) const;
 
  private:
+  std::span<const std::byte> bytes_of(const TensorEntry& entry) const;
+
   core::MappedFile file_;
   std::uint64_t data_begin_ = 0;
   std::vector<TensorEntry> entries_;

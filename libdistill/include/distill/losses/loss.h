@@ -44,6 +44,7 @@ struct LossContext {
   std::string teacher_name = "the teacher";
   std::uint64_t seed = 0;    ///< of the run; decides the first values of a loss's own parameters
   std::uint64_t stream = 0;  ///< keeps several losses of one run apart
+  at::Device device = at::kCPU;  ///< where a loss's own parameters lie: the student's
 };
 
 /// A parameter that a loss trains beside the student, fp32; it is no part of the student.

@@ -71,6 +71,8 @@ class CausalLm {
   /// beside the number of layers and the dtype.
   virtual std::vector<ConfigChange> config_changes() const { return {}; }
   virtual const ModelShape& shape() const = 0;
+  /// Where its parameters lie and its input must.
+  at::Device device() const;
 
   /// With it a layer's inner values are not kept for the backward pass but formed anew there: far
   /// less memory, a third more work, the same numbers. Off at first. Throws UnsupportedError where

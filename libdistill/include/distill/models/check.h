@@ -8,6 +8,7 @@
 
 #include <distill/io/safetensors.h>
 #include <distill/models/causal_lm.h>
+#include <distill/models/load.h>
 
 /// What can be said about a model folder without loading it.
 namespace distill::models {
@@ -20,6 +21,7 @@ void check_config(const std::filesystem::path& folder);
 struct ParameterShape {
   std::string name;  ///< as CausalLm::parameters names it
   std::vector<std::int64_t> shape;
+  bool idle = false;  ///< of an expert beyond the number that a token passes
 };
 
 /// What config.json alone says of a model.
@@ -39,6 +41,16 @@ ModelDescription describe_causal_lm(const std::filesystem::path& folder,
 /// dtype of every tensor of the layers to keep (empty: all). Throws as it does.
 void check_causal_lm(const std::filesystem::path& folder,
                      std::span<const std::int64_t> keep_layers);
+
+/// What the weights of a loaded model take.
+struct WeightBytes {
+  std::uint64_t allocated = 0;
+  std::uint64_t mapped = 0;  ///< used where the files are mapped; the system may drop such pages
+};
+
+/// Of the model that load_causal_lm would give, from config and headers. Throws as
+/// check_causal_lm does.
+WeightBytes weight_bytes(const std::filesystem::path& folder, const LoadOptions& options);
 
 /// A stored copy of a tied head must equal the embedding: reads both. Throws as load_causal_lm
 /// does.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include <distill/models/causal_lm.h>
@@ -32,6 +33,8 @@ struct GenerateOptions {
   std::int64_t vocabulary = 0;
   /// End without an error where the model has no further position.
   bool end_at_last_position = false;
+  /// What messages call each prompt, such as FILE:LINE; empty: by its number among several.
+  std::vector<std::string> prompt_names = {};
 };
 
 /// Called as generation goes on, in one thread; each may be empty.

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
 
 #include <distill/core/log.h>
@@ -16,6 +17,8 @@ namespace distill::models {
 
 struct LoadOptions {
   c10::ScalarType dtype = c10::ScalarType::Float;  ///< of the parameters in memory (fp32 or bf16)
+  /// Of the parameters. Weights go to a GPU one by one: the host holds no second copy of the model.
+  at::Device device = at::kCPU;
   bool check_finite = true;  ///< refuse NaN and Inf weights, naming the tensor
   /// Every weight in memory of its own, so that training may write to it. Otherwise weights that
   /// are in the right dtype already alias the mapped file, which is read-only: writing to them
@@ -24,6 +27,9 @@ struct LoadOptions {
   /// Build the model from these layers of the folder only, in this order (a student made by
   /// dropping layers). Empty: all.
   std::vector<std::int64_t> keep_layers = {};
+  /// Bytes that may be allocated for weights; empty: what core::available_memory says. Any number
+  /// lets a model be loaded that is then swapped out.
+  std::optional<std::uint64_t> available_memory = {};
   core::Logger* log = nullptr;  ///< gets a note of weights that the model leaves out
 };
 
@@ -31,8 +37,10 @@ struct LoadOptions {
 /// `model_type` / `architectures`. Every tensor must be there, in shape, and used (a stored copy of
 /// a tied head, old `rotary_emb.inv_freq` buffers and DeepSeek's multi-token prediction layers are
 /// taken too); shapes are checked before anything large is allocated. DeepSeek's 8-bit matrices
-/// with a scale a block become `dtype`. No parameter requires a gradient yet. Throws InputError and
-/// its children, naming file and tensor.
+/// with a scale a block become `dtype`. No parameter requires a gradient yet. All threads read and
+/// check. Throws InputError and its children, naming file and tensor (of several that hold NaN or
+/// Inf the first by file and place), and before anything is allocated when the weights that are not
+/// used where they are mapped do not fit the memory that is available.
 std::shared_ptr<CausalLm> load_causal_lm(const std::filesystem::path& folder,
                                          const LoadOptions& options);
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include <ATen/core/Tensor.h>
 
@@ -24,5 +25,7 @@ void adamw_step_(const at::Tensor& master, const at::Tensor& compute, const at::
 
 /// Sum of squares in double, the same for any number of threads. fp32 or bf16.
 double sum_of_squares(const at::Tensor& x);
+/// Of all `tensors` together, which are on one device; the host waits for a GPU once.
+double sum_of_squares(std::span<const at::Tensor> tensors);
 
 }  // namespace distill::ops

@@ -9,17 +9,25 @@
 
 namespace distill::pipeline {
 
-/// Bytes that a run needs, by purpose. An estimate: activations and scratch are modelled.
+/// Bytes that a run needs, by purpose. What weights, optimizer and gradients take is counted, the
+/// rest is modelled.
 struct MemoryEstimate {
-  std::uint64_t teacher = 0;
-  std::uint64_t student = 0;
+  std::uint64_t teacher = 0;         ///< weights that are converted on the way in
+  std::uint64_t teacher_mapped = 0;  ///< weights used where their file is mapped
+  std::uint64_t student = 0;         ///< weights in the run's precision
+  std::uint64_t master = 0;          ///< fp32 copies of bf16 weights that are trained
+  std::uint64_t moments = 0;         ///< both of AdamW, fp32
   std::uint64_t gradients = 0;
-  std::uint64_t optimizer = 0;    ///< master weights and moments
-  std::uint64_t activations = 0;  ///< of one micro-batch
-  std::uint64_t loss = 0;         ///< scratch of the fused loss and the gradient of the head
+  std::uint64_t activations = 0;  ///< that one micro-batch keeps for its backward pass
+  std::uint64_t one_layer = 0;    ///< while it runs
+  std::uint64_t loss = 0;         ///< scratch of the fused loss
+  std::uint64_t evaluation = 0;   ///< logits of the rows that are compared at a time
   std::uint64_t library = 0;      ///< LibTorch itself, tokenizer and data
+
+  /// What is allocated whatever the batches are. The system may drop mapped pages.
+  std::uint64_t certain() const { return teacher + student + master + moments + gradients; }
   std::uint64_t total() const {
-    return teacher + student + gradients + optimizer + activations + loss + library;
+    return certain() + teacher_mapped + activations + one_layer + loss + evaluation + library;
   }
 };
 

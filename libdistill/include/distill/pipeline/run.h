@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 
 #include <distill/core/error.h>
 #include <distill/core/log.h>
@@ -24,6 +25,8 @@ struct RunOptions {
   bool terminal = false;    ///< stderr is a terminal: a progress bar
   std::int64_t width = 80;  ///< its columns
   bool quiet = false;       ///< no progress at all
+  /// Bytes that may be allocated; empty: what core::available_memory says.
+  std::optional<std::uint64_t> available_memory = {};
 };
 
 struct RunResult {

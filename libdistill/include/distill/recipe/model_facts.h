@@ -19,12 +19,14 @@ struct ModelFacts {
   std::vector<std::int64_t> layers;  ///< of the folder, in the model's order
   std::int64_t folder_layers = 0;
   std::int64_t hidden_size = 0;
-  std::int64_t intermediate_size = 0;
   std::int64_t vocab_size = 0;
   std::int64_t max_positions = 0;
   std::vector<Parameter> parameters;  ///< of the kept layers, under the names they will have
   std::int64_t num_parameters = 0;
   std::int64_t num_active_parameters = 0;  ///< those that one token passes
+  /// Numbers that a backward pass needs of each token, of all layers and of the largest one.
+  std::uint64_t layer_values = 0;
+  std::uint64_t largest_layer_values = 0;
 };
 
 /// `keep`: null for all layers. Throws InputError and its children naming the file, ConfigError

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
 
 #include <distill/core/describe.h>
@@ -25,6 +26,9 @@ enum class Device { kAuto, kCpu, kCuda };
 constexpr std::array<std::string_view, 3> choice_names(Device) {
   return {"auto", "cpu", "cuda"};
 }
+/// Where to run: `auto` is the first GPU if one can be used, else the CPU. Throws UnsupportedError
+/// for `cuda` where none can, saying why and what to do.
+at::Device choose_device(Device wanted);
 
 /// Whose layers a new student is made of.
 enum class InitFrom { kTeacher, kModel };

@@ -24,7 +24,6 @@ struct TrainOptions {
   core::Component<train::Optimizer, const std::vector<models::NamedParameter>&> optimizer;
   train::ScheduleOptions schedule;
   double gradient_clip = 1.0;  ///< largest global norm; 0: off
-  /// Part of the recipe's contract; `true` is refused until the models can recompute their layers.
   bool activation_checkpointing = false;
 };
 

@@ -18,6 +18,7 @@ struct TeacherContext {
   core::Logger& log;
   /// A model the caller holds already, used instead of opening the folder. May be null.
   std::shared_ptr<models::CausalLm> loaded;
+  at::Device device = at::kCPU;  ///< where the student is
 };
 
 /// A factory may return null: there is no teacher.

@@ -10,6 +10,7 @@
 #include <distill/data/batch_source.h>
 #include <distill/losses/loss.h>
 #include <distill/models/causal_lm.h>
+#include <distill/models/load.h>
 #include <distill/recipe/model_facts.h>
 #include <distill/recipe/recipe.h>
 #include <distill/teachers/teacher.h>
@@ -26,6 +27,7 @@ namespace distill::recipe {
 struct PlannedModels {
   ModelFacts student;
   std::optional<ModelFacts> teacher;  ///< of `kind: local`
+  at::Device device = at::kCPU;       ///< where both run
 };
 /// Also refuses what cannot be run: a device that is not there, an architecture, config or table of
 /// tensors that loading would refuse, patterns in `student.freeze` that match nothing or leave
@@ -48,6 +50,10 @@ DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Log
 /// Optimizer steps of the whole run. Throws ConfigError when the warm-up is not shorter.
 std::int64_t total_steps(const Recipe& recipe, std::int64_t train_rows);
 
+/// How the weights of a run are loaded.
+models::LoadOptions teacher_load_options(const Recipe& recipe, const PlannedModels& models);
+models::LoadOptions student_load_options(const Recipe& recipe, const PlannedModels& models);
+
 struct ModelParts {
   std::shared_ptr<models::CausalLm> student;
   /// Want gradients, the others of the student do not; the loss's own, named `loss.NAME`, are last.
@@ -58,9 +64,10 @@ struct ModelParts {
   std::unique_ptr<losses::Loss> loss;
   std::unique_ptr<train::Optimizer> optimizer;
 };
-/// Reads weights and makes the loss ready. Throws ConfigError when a loss wants inner layers that
-/// the teacher does not show.
-ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::Logger& log);
+/// Reads weights and makes the loss ready. `available_memory` as in models::LoadOptions. Throws
+/// ConfigError when a loss wants inner layers that the teacher does not show.
+ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
+                       std::optional<std::uint64_t> available_memory = {});
 
 /// The options of the trainer and of the batches.
 train::TrainerOptions trainer_options(const Recipe& recipe, std::int64_t steps);

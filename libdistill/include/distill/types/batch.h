@@ -20,4 +20,7 @@ struct Batch {
   std::int64_t vocabulary = 0;     ///< ids of the tokenizer; 0: not known, all rows of a head count
 };
 
+/// The batch with its tensors on `device`; to a GPU through pinned memory, without waiting.
+Batch moved_to(const Batch& batch, at::Device device);
+
 }  // namespace distill::types

@@ -15,6 +15,7 @@
 
 #include "models/decoder/config.h"
 #include "models/decoder/layer_table.h"
+#include "models/decoder/windows.h"
 #include "models/families.h"
 #include "models/parameter_slot.h"
 
@@ -36,6 +37,28 @@ struct Plan {
 
 /// A plan for grouped-query attention; its layers are still to be described.
 Plan grouped_plan(const Sizes& sizes, const Heads& heads);
+
+/// The same for a config with `sizes` and `heads`, whose layers `add_layer(config, table, block,
+/// source)` describes. `config` must outlive the plan.
+template <class Config, class AddLayer>
+Plan grouped_plan(const Config& config, AddLayer add_layer) {
+  Plan plan = grouped_plan(config.sizes, config.heads);
+  plan.add_layer = [&config, add_layer](LayerTable& table, nn::DecoderBlock& block,
+                                        std::int64_t source) {
+    add_layer(config, table, block, source);
+  };
+  return plan;
+}
+
+/// The same for a config with `windows` too; a saved `json` tells those of the kept layers.
+template <class Config, class AddLayer>
+Plan windowed_plan(const Config& config, const io::JsonCursor& json, AddLayer add_layer) {
+  Plan plan = grouped_plan(config, add_layer);
+  plan.describe_kept = [&config, &json](std::span<const std::int64_t> kept) {
+    return window_changes(json, config.windows, kept);
+  };
+  return plan;
+}
 
 /// The pre-norm decoder that all families share: embedding, blocks, norm, head.
 class Decoder final : public CausalLm {

@@ -8,7 +8,8 @@ namespace distill::models::mistral {
 
 namespace {
 
-void add_layer(const Config& config, decoder::LayerTable& table, nn::DecoderBlock& block) {
+void add_layer(const Config& config, decoder::LayerTable& table, nn::DecoderBlock& block,
+               std::int64_t) {
   using namespace decoder;
   add_input_norm(table, config.sizes, block);
   add_grouped_attention(table, config.sizes, config.heads, {}, block).window = config.window;
@@ -21,11 +22,7 @@ void add_layer(const Config& config, decoder::LayerTable& table, nn::DecoderBloc
 
 EmptyModel build(const io::JsonCursor& json, std::span<const std::int64_t> keep_layers) {
   const Config config = read_config(json);
-  decoder::Plan plan = decoder::grouped_plan(config.sizes, config.heads);
-  plan.add_layer = [&](decoder::LayerTable& table, nn::DecoderBlock& block, std::int64_t) {
-    add_layer(config, table, block);
-  };
-  return decoder::build(plan, json, keep_layers);
+  return decoder::build(decoder::grouped_plan(config, add_layer), json, keep_layers);
 }
 
 }  // namespace distill::models::mistral

@@ -23,14 +23,7 @@ void add_layer(const Config& config, decoder::LayerTable& table, nn::DecoderBloc
 
 EmptyModel build(const io::JsonCursor& json, std::span<const std::int64_t> keep_layers) {
   const Config config = read_config(json);
-  decoder::Plan plan = decoder::grouped_plan(config.sizes, config.heads);
-  plan.add_layer = [&](decoder::LayerTable& table, nn::DecoderBlock& block, std::int64_t source) {
-    add_layer(config, table, block, source);
-  };
-  plan.describe_kept = [&](std::span<const std::int64_t> kept) {
-    return decoder::window_changes(json, config.windows, kept);
-  };
-  return decoder::build(plan, json, keep_layers);
+  return decoder::build(decoder::windowed_plan(config, json, add_layer), json, keep_layers);
 }
 
 }  // namespace distill::models::qwen2

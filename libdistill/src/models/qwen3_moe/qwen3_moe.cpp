@@ -45,10 +45,7 @@ std::vector<ConfigChange> describe_kept(const Config& config, std::span<const st
 
 EmptyModel build(const io::JsonCursor& json, std::span<const std::int64_t> keep_layers) {
   const Config config = read_config(json);
-  decoder::Plan plan = decoder::grouped_plan(config.sizes, config.heads);
-  plan.add_layer = [&](decoder::LayerTable& table, nn::DecoderBlock& block, std::int64_t source) {
-    add_layer(config, table, block, source);
-  };
+  decoder::Plan plan = decoder::grouped_plan(config, add_layer);
   plan.describe_kept = [&](std::span<const std::int64_t> kept) {
     return describe_kept(config, kept);
   };

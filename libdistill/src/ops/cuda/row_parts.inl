@@ -5,12 +5,6 @@
 #include "ops/cuda/divergence_kernels.h"
 #include "ops/cuda/scalar.h"
 
-#if defined(__CUDACC__)
-#define DISTILL_BLOCK __device__ inline
-#else
-#define DISTILL_BLOCK inline
-#endif
-
 namespace distill::ops::cuda {
 
 using cpu::kMostReductions;

@@ -1,10 +1,9 @@
 #pragma once
 
 #include <cmath>
-#include <cstdint>
-#include <cstring>
 
 #include "ops/cpu/divergence_table.h"
+#include "ops/cuda/device_code.h"
 
 /// One number with the interface of a vector, so that the divergences of
 /// ops/cpu/divergence_terms.inl serve a GPU's threads too. Compiles for the host as well, where the
@@ -96,14 +95,6 @@ DISTILL_INLINE Vec polynomial(Vec x, const float (&c)[N]) {
   Vec r = Vec::broadcast(c[N - 1]);
   for (int i = N - 2; i >= 0; --i) r = fma(r, x, Vec::broadcast(c[i]));
   return r;
-}
-
-/// Round to nearest even; a NaN stays a (quiet) NaN.
-DISTILL_INLINE Bf16 to_bf16(float x) {
-  std::uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  if (x != x) return {static_cast<std::uint16_t>((bits | 0x400000U) >> 16)};
-  return {static_cast<std::uint16_t>((bits + ((bits >> 16) & 1U) + 0x7fffU) >> 16)};
 }
 
 }  // namespace distill::ops::cpu::scalar

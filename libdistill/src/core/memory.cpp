@@ -1,0 +1,100 @@
+#include <distill/core/memory.h>
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <string>
+#include <string_view>
+
+#include <distill/core/checked.h>
+
+namespace distill::core {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using Bytes = std::optional<std::uint64_t>;
+
+/// The decimal number that `text` begins with, after blanks.
+Bytes leading_number(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
+  std::uint64_t value = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
+  return result.ec == std::errc() ? Bytes(value) : std::nullopt;
+}
+
+/// What stands after `key` at the beginning of a line.
+Bytes number_after(const fs::path& file, std::string_view key) {
+  std::ifstream lines(file);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(key)) return leading_number(std::string_view(line).substr(key.size()));
+  }
+  return std::nullopt;
+}
+
+/// The names of a control group's files: part of the kernel's interface.
+struct GroupFiles {
+  const char* mount;
+  const char* limit;
+  const char* usage;
+  const char* inactive_cache;  ///< in memory.stat
+  const char* active_cache;
+};
+constexpr GroupFiles kVersion1 = {"sys/fs/cgroup/memory", "memory.limit_in_bytes",
+                                  "memory.usage_in_bytes", "total_inactive_file ",
+                                  "total_active_file "};
+constexpr GroupFiles kVersion2 = {"sys/fs/cgroup", "memory.max", "memory.current", "inactive_file ",
+                                  "active_file "};
+
+/// What a group may still take. Its usage counts cached files, which the kernel drops when needed.
+Bytes left_in_group(const fs::path& folder, const GroupFiles& files) {
+  const Bytes limit = number_after(folder / files.limit, "");  // `max`: none
+  const Bytes usage = number_after(folder / files.usage, "");
+  if (!limit || !usage) return std::nullopt;
+  const fs::path stat = folder / "memory.stat";
+  const auto cache = checked_add(number_after(stat, files.inactive_cache).value_or(0),
+                                 number_after(stat, files.active_cache).value_or(0));
+  const std::uint64_t used = *usage - std::min(*usage, cache.value_or(0));
+  return *limit - std::min(*limit, used);
+}
+
+/// The smallest of a group and all above it. A container may see its own group as the top.
+Bytes left_in_groups(const fs::path& root, const GroupFiles& files, std::string_view group) {
+  const fs::path mount = root / files.mount;
+  Bytes least;
+  for (fs::path path = fs::path(group).relative_path();; path = path.parent_path()) {
+    const Bytes left = left_in_group(mount / path, files);
+    if (left && (!least || *left < *least)) least = left;
+    if (path.empty()) return least;
+  }
+}
+
+/// Lines are `0::GROUP` (version 2) or `N:CONTROLLERS:GROUP`.
+Bytes left_by_groups(const fs::path& root) {
+  std::ifstream lines(root / "proc/self/cgroup");
+  Bytes least;
+  for (std::string line; std::getline(lines, line);) {
+    const std::string_view text = line;
+    const auto first = text.find(':'), second = text.find(':', first + 1);
+    if (first == std::string_view::npos || second == std::string_view::npos) continue;
+    const auto controllers = text.substr(first + 1, second - first - 1);
+    if (!controllers.empty() && controllers != "memory") continue;
+    const GroupFiles& files = controllers.empty() ? kVersion2 : kVersion1;
+    const Bytes left = left_in_groups(root, files, text.substr(second + 1));
+    if (left && (!least || *left < *least)) least = left;
+  }
+  return least;
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> available_memory(const fs::path& root) {
+  const Bytes kib = number_after(root / "proc/meminfo", "MemAvailable:");
+  const Bytes machine = kib ? checked_mul(*kib, 1024) : std::nullopt;
+  const Bytes groups = left_by_groups(root);
+  if (!machine || !groups) return machine ? machine : groups;
+  return std::min(*machine, *groups);
+}
+
+}  // namespace distill::core

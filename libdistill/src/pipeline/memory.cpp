@@ -1,0 +1,148 @@
+#include "pipeline/memory.h"
+
+#include <algorithm>
+#include <initializer_list>
+#include <limits>
+
+#include <distill/core/checked.h>
+#include <distill/core/error.h>
+#include <distill/core/memory.h>
+#include <distill/core/strings.h>
+#include <distill/models/check.h>
+
+namespace distill::pipeline {
+
+namespace {
+
+constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+/// Bytes of scratch that a fused loss may use (ops::LinearDivergenceInput::workspace_bytes).
+constexpr std::uint64_t kLossWorkspace = 256 * kMiB;
+/// LibTorch's code as far as it is touched, thread stacks and a tokenizer: measured.
+constexpr std::uint64_t kLibrary = 150 * kMiB;
+/// Logits that an evaluation forms at a time (eval::evaluate), and how many tensors of that size it
+/// holds at once.
+constexpr std::uint64_t kEvaluatedLogits = 32 * kMiB;
+constexpr std::uint64_t kTensorsOfComparison = 12;
+constexpr std::uint64_t kTensorsOfPerplexity = 3;
+
+std::uint64_t saturated_product(std::initializer_list<std::uint64_t> factors) {
+  std::optional<std::uint64_t> product = 1;
+  for (const std::uint64_t factor : factors) {
+    if (product) product = core::checked_mul(*product, factor);
+  }
+  // Leaves room for the sum of all purposes.
+  constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max() / 16;
+  return std::min(product.value_or(kMost), kMost);
+}
+
+struct Sizes {
+  std::uint64_t width;      ///< bytes of a number in the run's precision
+  std::uint64_t tokens;     ///< of one micro-batch
+  std::uint64_t trainable;  ///< parameters
+  bool single_pass;         ///< one micro-batch a step
+};
+
+void add_weights(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
+                 MemoryEstimate& memory) {
+  if (models.teacher) {
+    models::LoadOptions options = recipe::teacher_load_options(recipe, models);
+    options.device = at::kCPU;
+    const auto bytes = models::weight_bytes(models.teacher->folder, options);
+    const bool on_cpu = models.device.is_cpu();  // a GPU maps nothing
+    memory.teacher = bytes.allocated + (on_cpu ? 0 : bytes.mapped);
+    memory.teacher_mapped = on_cpu ? bytes.mapped : 0;
+  }
+  models::LoadOptions options = recipe::student_load_options(recipe, models);
+  options.device = at::kCPU;
+  memory.student = models::weight_bytes(models.student.folder, options).allocated;
+}
+
+void add_optimizer(const Sizes& sizes, MemoryEstimate& memory) {
+  const bool narrow = sizes.width < 4;
+  memory.master = narrow ? 4 * sizes.trainable : 0;
+  memory.moments = 8 * sizes.trainable;
+  // Narrow gradients of several micro-batches are added up in fp32; those of one are beside them.
+  const bool sums = narrow && !sizes.single_pass;
+  memory.gradients = (sums ? 4 + sizes.width : sizes.width) * sizes.trainable;
+}
+
+/// What backward needs of one micro-batch, and what one layer needs while it runs.
+void add_activations(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
+                     const Sizes& sizes, MemoryEstimate& memory) {
+  const recipe::ModelFacts& student = models.student;
+  const auto layers = static_cast<std::uint64_t>(student.layers.size());
+  // With checkpointing each layer keeps the two streams that enter it, and one keeps all.
+  const std::uint64_t streams = 2 * layers * static_cast<std::uint64_t>(student.hidden_size);
+  const std::uint64_t kept = recipe.train.activation_checkpointing
+                                 ? streams + student.largest_layer_values
+                                 : student.layer_values;
+  memory.activations = saturated_product({sizes.tokens, kept, sizes.width});
+  const std::uint64_t of_teacher = models.teacher ? models.teacher->largest_layer_values : 0;
+  memory.one_layer = saturated_product(
+      {sizes.tokens, std::max(student.largest_layer_values, of_teacher), sizes.width});
+}
+
+void add_logits(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
+                const Sizes& sizes, MemoryEstimate& memory) {
+  const auto vocabulary = static_cast<std::uint64_t>(models.student.vocab_size);
+  const std::uint64_t heads = models.teacher ? 2 : 1;
+  // Fewer tokens than fill the workspace need less of it.
+  memory.loss = std::min(kLossWorkspace, saturated_product({sizes.tokens, vocabulary, 4, heads}));
+  const bool evaluates =
+      recipe.evaluate.at_start || recipe.evaluate.at_end || recipe.evaluate.every > 0;
+  if (recipe.data.eval.empty() || !evaluates) return;
+  const std::uint64_t tensors = models.teacher ? kTensorsOfComparison : kTensorsOfPerplexity;
+  memory.evaluation = tensors * std::max(kEvaluatedLogits, 4 * vocabulary);
+}
+
+}  // namespace
+
+std::int64_t count_trainable(const recipe::Recipe& recipe, const recipe::ModelFacts& student) {
+  std::vector<std::string> names;
+  for (const auto& parameter : student.parameters) names.push_back(parameter.name);
+  const auto frozen = recipe::match_frozen(names, recipe.student.freeze);
+  std::int64_t trainable = 0;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (!frozen[i]) trainable += student.parameters[i].numel;
+  }
+  return trainable;
+}
+
+MemoryEstimate estimate_memory(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
+                               std::int64_t data_tokens) {
+  Sizes sizes;
+  sizes.width = c10::elementSize(recipe::dtype_of(recipe.precision));
+  sizes.tokens = saturated_product({static_cast<std::uint64_t>(recipe.train.micro_batch_size),
+                                    static_cast<std::uint64_t>(recipe.data.sequence_length)});
+  sizes.trainable = static_cast<std::uint64_t>(count_trainable(recipe, models.student));
+  sizes.single_pass = recipe.train.batch_size <= recipe.train.micro_batch_size;
+  MemoryEstimate memory;
+  add_weights(recipe, models, memory);
+  add_optimizer(sizes, memory);
+  add_activations(recipe, models, sizes, memory);
+  add_logits(recipe, models, sizes, memory);
+  memory.library = kLibrary + static_cast<std::uint64_t>(data_tokens) * 8;
+  return memory;
+}
+
+void require_memory(const MemoryEstimate& memory, std::optional<std::uint64_t> available,
+                    core::Logger& log) {
+  using core::human_bytes;
+  if (!available) available = core::available_memory();
+  if (!available) return;
+  if (memory.certain() > *available) {
+    fail<InputError>("training needs at least ", human_bytes(memory.certain()),
+                     " of memory (weights ", human_bytes(memory.teacher + memory.student),
+                     ", optimizer ", human_bytes(memory.master + memory.moments), ", gradients ",
+                     human_bytes(memory.gradients), "), ", human_bytes(*available),
+                     " are available; use a smaller student, freeze more of it (`student.freeze`) "
+                     "or a machine with more memory, or --ignore-memory to try all the same");
+  }
+  if (memory.total() - memory.teacher_mapped <= *available) return;
+  log.warning("about ", human_bytes(memory.total() - memory.teacher_mapped),
+              " of memory will be needed, ", human_bytes(*available),
+              " are available; with a smaller `train.micro_batch_size` or "
+              "`train.activation_checkpointing` it is less");
+}
+
+}  // namespace distill::pipeline
