@@ -142,7 +142,7 @@ void set_engine(const SentencePieceModel& model, std::string_view bytes, const S
   }
   parts.model.byte_level = false;
   for (const Piece& piece : model.pieces) parts.model.tokens.push_back(piece.text);
-  parts.library = std::make_shared<SentencePieceLibrary>(bytes, source);
+  parts.library = std::make_shared<SentencePieceLibrary>(bytes, model, source);
   parts.library_hash = core::hash_text(bytes);
 }
 

@@ -181,7 +181,8 @@ TEST(SentencePiece, OwnBpeGivesTheIdsAndRangesOfTheLibrary) {
     const auto folder = *shared / "tokenizers" / name;
     const auto tokenizer = load_tokenizer(folder);
     const std::string bytes = core::read_file(folder / "tokenizer.model", 1 << 20);
-    const detail::SentencePieceLibrary library(bytes, name);
+    const detail::SentencePieceLibrary library(bytes, detail::read_sentencepiece_model(bytes, name),
+                                               name);
     const std::string parts[] = {"a",
                                  "the",
                                  " ",
