@@ -59,6 +59,8 @@ void add_tokenize(CLI::App& cli, Action& action) {
   auto options = std::make_shared<commands::TokenizeOptions>();
   app->add_option("--model", options->model, "Folder with the tokenizer")->required();
   app->add_flag("!--no-special", options->add_special, "Add no BOS or EOS");
+  app->add_flag("--parse-special", options->parse_special,
+                "Recognise special tokens in texts for a tokenizer.model too");
   app->add_flag("--jsonl", options->jsonl, "Texts are JSON objects with `text`");
   app->add_flag("--decode", options->decode, "Ids to text");
   app->add_flag("--json", options->json, "Write JSON objects");
@@ -95,7 +97,8 @@ void add_generate(CLI::App& cli, Action& action) {
   source->add_option("--prompt", options->prompt, "Text to continue");
   source->add_option("--chat", options->chat, "JSONL with `messages`");
   source->require_option(1);
-  app->add_option("--chat-template", options->chat_template, "auto, chatml or none");
+  app->add_option("--chat-template", options->chat_template,
+                  "auto, chatml, llama3, deepseek, mistral, qwen3 or none");
   app->add_option("--max-new-tokens", options->generate.max_new_tokens, "Most tokens to write")
       ->check(CLI::PositiveNumber);
   app->add_option("--temperature", options->generate.sampling.temperature,
@@ -134,7 +137,8 @@ void add_eval(CLI::App& cli, Action& action) {
   app->add_option("--data", options->data, "JSONL files")->required();
   app->add_option("--task", options->task, "perplexity or agreement")
       ->check(CLI::IsMember({"perplexity", "agreement"}));
-  app->add_option("--chat-template", options->chat_template, "auto, chatml or none");
+  app->add_option("--chat-template", options->chat_template,
+                  "auto, chatml, llama3, deepseek, mistral, qwen3 or none");
   app->add_option("--sequence-length", options->sequence_length, "Tokens of one row")
       ->check(CLI::Range(2, 1 << 20));
   app->add_option("--max-rows", options->max_rows, "0: all")->check(CLI::NonNegativeNumber);
@@ -221,12 +225,18 @@ void add_inspect(CLI::App& cli, Action& action) {
   app->add_option("path", options->path, "Folder or file")->required();
   app->add_flag("--check", options->check, "Read all of it and list every problem");
   app->add_option("--model", options->model, "Base model or tokenizer, where one is needed");
+  app->add_option("--sample", options->sample,
+                  "Show the tokens of this row of a data file and which are learned (with --model)")
+      ->check(CLI::PositiveNumber);
   app->add_flag("--json", options->json, "Write one JSON object");
   app->callback([&action, options] {
     action = [options](core::Logger&) {
       const auto inspection = commands::inspect(*options);
       for (const auto& problem : inspection.problems) std::cerr << "error: " << problem << '\n';
-      return commands::print_inspection(inspection, options->json, std::cout);
+      using Form = commands::InspectionForm;
+      const Form written = ::isatty(STDOUT_FILENO) != 0 ? Form::kColoured : Form::kPlain;
+      return commands::print_inspection(inspection, options->json ? Form::kJson : written,
+                                        std::cout);
     };
   });
 }

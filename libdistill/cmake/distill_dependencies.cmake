@@ -29,3 +29,4 @@ find_package(CLI11 REQUIRED)
 find_library(DISTILL_UTF8PROC utf8proc REQUIRED)  # no CMake package in Debian; linked by name
 find_library(DISTILL_XXHASH xxhash REQUIRED)
 find_library(DISTILL_ZSTD zstd REQUIRED)
+find_library(DISTILL_SENTENCEPIECE sentencepiece REQUIRED)

@@ -1,8 +1,10 @@
 #include <cstdint>
 #include <memory>
 
+#include <distill/core/error.h>
 #include <distill/core/strings.h>
 #include <distill/data/data_path.h>
+#include <distill/data/sample.h>
 #include <distill/data/survey.h>
 #include <distill/text/chat_template.h>
 #include <distill/text/tokenizer.h>
@@ -41,6 +43,22 @@ void tell(const data::Survey& survey, bool tokenized, Inspection& inspection) {
   inspection.facts.emplace_back("target tokens", with_thousands(survey.targets));
 }
 
+/// Each run of tokens decoded by the stream, so that no character is cut in two.
+std::vector<SamplePart> parts_of(const std::vector<data::SampleToken>& tokens,
+                                 const text::Tokenizer& tokenizer) {
+  std::vector<SamplePart> parts;
+  const auto stream = tokenizer.stream(/*skip_special=*/false);
+  for (const data::SampleToken& token : tokens) {
+    if (parts.empty() || parts.back().learned != token.learned) {
+      parts.push_back({"", token.learned, 0});
+    }
+    parts.back().text += stream->push(token.id);
+    ++parts.back().tokens;
+  }
+  if (!parts.empty()) parts.back().text += stream->finish();
+  return parts;
+}
+
 }  // namespace
 
 Inspection inspect_data_file(const InspectOptions& options) {
@@ -48,6 +66,10 @@ Inspection inspect_data_file(const InspectOptions& options) {
   inspection.kind = "JSONL data";
   collect_problem(inspection, [&] {
     const bool tokenizes = !options.model.empty();
+    if (options.sample > 0 && !tokenizes) {
+      fail<InputError>(options.path.string(),
+                       ": a sample needs a tokenizer; give its folder with --model");
+    }
     const auto tokenizer = tokenizes ? text::load_tokenizer(options.model) : nullptr;
     const auto chat = tokenizes ? text::load_chat_template(options.model, "auto") : nullptr;
     std::unique_ptr<data::RowReading> reading;
@@ -66,6 +88,10 @@ Inspection inspect_data_file(const InspectOptions& options) {
       inspection.facts.emplace_back("stopped", core::concat("after ", kMostProblems, " problems"));
     }
     tell(survey, tokenizes, inspection);
+    if (options.sample > 0 && reading && inspection.problems.empty()) {
+      inspection.sample =
+          parts_of(data::read_sample(files.front(), *reading, options.sample), *tokenizer);
+    }
   });
   return inspection;
 }

@@ -1,10 +1,10 @@
 #include <distill/data/options.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include <distill/core/strings.h>
+#include <distill/text/chat_template.h>
 
 namespace distill::data {
 
@@ -43,7 +43,8 @@ void describe(core::FieldVisitor& visit, DataOptions& options) {
         "a row that cannot be read or holds nothing to learn: end with an error, or skip, count "
         "and name it");
   visit("chat_template", options.chat_template,
-        "form of `messages` rows: auto (recognised from the tokenizer), chatml or none");
+        "form of `messages` rows: auto (recognised from the model's folder), chatml, llama3, "
+        "deepseek, mistral, qwen3 or none");
   visit("max_eval_rows", options.max_eval_rows, "evaluate on the first rows only; 0: on all");
   visit("cache", options.cache,
         "where tokens are kept for later runs: auto (docs/formats/token_cache.md), off (in memory "
@@ -58,7 +59,6 @@ void validate(const DataFile& file, core::Problems& problems) {
 }
 
 void validate(const DataOptions& options, core::Problems& problems) {
-  static constexpr std::array<std::string_view, 3> kTemplates = {"auto", "chatml", "none"};
   if (options.train.empty()) problems.add("train", "must name at least one file");
   check_ratio("train", options.train, problems);
   check_ratio("eval", options.eval, problems);
@@ -66,8 +66,9 @@ void validate(const DataOptions& options, core::Problems& problems) {
     problems.add("sequence_length", core::concat("must be from 2 to ", kMaxSequenceLength,
                                                  ", it is ", options.sequence_length));
   }
-  if (std::ranges::find(kTemplates, options.chat_template) == kTemplates.end()) {
-    problems.add("chat_template", core::concat("must be auto, chatml or none, it is `",
+  const auto& kinds = text::chat_template_kinds();
+  if (std::ranges::find(kinds, options.chat_template) == kinds.end()) {
+    problems.add("chat_template", core::concat("must be one of ", core::join(kinds), ", it is `",
                                                core::printable(options.chat_template), "`"));
   }
   if (!(options.min_packing_use >= 0 && options.min_packing_use < 1)) {
