@@ -43,6 +43,8 @@ PRIVATE_THIRD_PARTY = {  # which layer may include it in its sources
     "nlohmann/": {"io", "text"},
     "utf8proc": {"text"},
     "xxhash": {"core"},
+    "zlib": {"io"},
+    "zstd": {"io"},
     "CLI/": {"cli"},
     "sentencepiece": {"text"},
 }

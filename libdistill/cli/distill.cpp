@@ -10,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <distill/commands/augment.h>
 #include <distill/commands/evaluate.h>
 #include <distill/commands/export_model.h>
 #include <distill/commands/generate.h>
@@ -58,6 +59,8 @@ void add_tokenize(CLI::App& cli, Action& action) {
   auto options = std::make_shared<commands::TokenizeOptions>();
   app->add_option("--model", options->model, "Folder with the tokenizer")->required();
   app->add_flag("!--no-special", options->add_special, "Add no BOS or EOS");
+  app->add_flag("--parse-special", options->parse_special,
+                "Recognise special tokens in texts for a tokenizer.model too");
   app->add_flag("--jsonl", options->jsonl, "Texts are JSON objects with `text`");
   app->add_flag("--decode", options->decode, "Ids to text");
   app->add_flag("--json", options->json, "Write JSON objects");
@@ -94,7 +97,8 @@ void add_generate(CLI::App& cli, Action& action) {
   source->add_option("--prompt", options->prompt, "Text to continue");
   source->add_option("--chat", options->chat, "JSONL with `messages`");
   source->require_option(1);
-  app->add_option("--chat-template", options->chat_template, "auto, chatml or none");
+  app->add_option("--chat-template", options->chat_template,
+                  "auto, chatml, llama3, deepseek, mistral, qwen3 or none");
   app->add_option("--max-new-tokens", options->generate.max_new_tokens, "Most tokens to write")
       ->check(CLI::PositiveNumber);
   app->add_option("--temperature", options->generate.sampling.temperature,
@@ -133,7 +137,8 @@ void add_eval(CLI::App& cli, Action& action) {
   app->add_option("--data", options->data, "JSONL files")->required();
   app->add_option("--task", options->task, "perplexity or agreement")
       ->check(CLI::IsMember({"perplexity", "agreement"}));
-  app->add_option("--chat-template", options->chat_template, "auto, chatml or none");
+  app->add_option("--chat-template", options->chat_template,
+                  "auto, chatml, llama3, deepseek, mistral, qwen3 or none");
   app->add_option("--sequence-length", options->sequence_length, "Tokens of one row")
       ->check(CLI::Range(2, 1 << 20));
   app->add_option("--max-rows", options->max_rows, "0: all")->check(CLI::NonNegativeNumber);
@@ -144,6 +149,47 @@ void add_eval(CLI::App& cli, Action& action) {
   app->callback([&action, options] {
     action = [options](core::Logger& log) {
       commands::evaluate_model(*options, std::cout, log);
+      return 0;
+    };
+  });
+}
+
+void add_augment(CLI::App& cli, Action& action) {
+  auto* app = cli.add_subcommand("augment", "Say texts in other words, by way of another language");
+  auto options = std::make_shared<commands::AugmentOptions>();
+  auto local = std::make_shared<commands::LocalGeneratorOptions>();
+  local->generate.sampling.temperature = 0.7;
+  local->generate.sampling.top_p = 0.9;
+  auto json = std::make_shared<bool>(false);
+  app->add_option("--model", local->model, "Model folder")->required();
+  app->add_option("--data", options->data, "JSONL file")->required();
+  app->add_option("--out", options->out, "JSONL file to write; must not exist")->required();
+  app->add_option("--field", options->fields, "Member to rewrite; may be repeated");
+  app->add_option("--language", options->language, "Language of the texts");
+  app->add_option("--via", options->via, "Language they are translated into and back from");
+  app->add_option("--prompt", options->prompt, "What the model is told: {text}, {from}, {to}");
+  app->add_option("--back-prompt", options->back_prompt, "The same for the way back");
+  app->add_option("--copies", options->copies, "Tries for each row")->check(CLI::PositiveNumber);
+  app->add_option("--min-length", options->min_length, "Least length of a new text, relative");
+  app->add_option("--max-length", options->max_length, "Greatest length, relative");
+  app->add_option("--seed", options->seed, "Same seed, same texts");
+  app->add_option("--temperature", local->generate.sampling.temperature, "0: the likeliest words")
+      ->check(CLI::NonNegativeNumber);
+  app->add_option("--top-p", local->generate.sampling.top_p, "Sample from the likeliest ids")
+      ->check(CLI::Range(0.0, 1.0));
+  app->add_option("--max-new-tokens", local->generate.max_new_tokens, "Most tokens of a text")
+      ->check(CLI::PositiveNumber);
+  app->add_option("--batch-size", local->generate.batch_size, "Texts translated at once")
+      ->check(CLI::PositiveNumber);
+  app->add_option("--chat-template", local->chat_template, "auto, chatml or none");
+  app->add_flag("--json", *json, "Write one JSON object");
+  add_dtype(*app, local->dtype);
+  app->callback([&action, options, local, json] {
+    action = [options, local, json](core::Logger& log) {
+      options->progress.terminal = ::isatty(STDERR_FILENO) != 0;
+      options->progress.output = [](std::string_view text) { std::cerr << text << std::flush; };
+      const auto generator = commands::make_local_generator(*local);
+      commands::print_result(commands::augment(*options, *generator, log), *json, std::cout);
       return 0;
     };
   });
@@ -179,12 +225,18 @@ void add_inspect(CLI::App& cli, Action& action) {
   app->add_option("path", options->path, "Folder or file")->required();
   app->add_flag("--check", options->check, "Read all of it and list every problem");
   app->add_option("--model", options->model, "Base model or tokenizer, where one is needed");
+  app->add_option("--sample", options->sample,
+                  "Show the tokens of this row of a data file and which are learned (with --model)")
+      ->check(CLI::PositiveNumber);
   app->add_flag("--json", options->json, "Write one JSON object");
   app->callback([&action, options] {
     action = [options](core::Logger&) {
       const auto inspection = commands::inspect(*options);
       for (const auto& problem : inspection.problems) std::cerr << "error: " << problem << '\n';
-      return commands::print_inspection(inspection, options->json, std::cout);
+      using Form = commands::InspectionForm;
+      const Form written = ::isatty(STDOUT_FILENO) != 0 ? Form::kColoured : Form::kPlain;
+      return commands::print_inspection(inspection, options->json ? Form::kJson : written,
+                                        std::cout);
     };
   });
 }
@@ -199,7 +251,8 @@ int main(int argc, char** argv) {
   bool verbose = false;
   app.add_flag("--verbose", verbose, "More messages, and back-traces with errors");
   Action action;
-  for (auto* add : {add_tokenize, add_logits, add_generate, add_eval, add_export, add_inspect})
+  for (auto* add :
+       {add_tokenize, add_logits, add_generate, add_eval, add_augment, add_export, add_inspect})
     add(app, action);
   try {
     app.parse(argc, argv);

@@ -41,6 +41,14 @@ void look_at_terminal(distill::pipeline::RunOptions& run) {
   }
 }
 
+/// The user's own cache, as the XDG base directories name it; empty when there is no home.
+std::string cache_folder() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && *cache == '/') return std::string(cache) + "/distill/tokens";
+  const char* home = std::getenv("HOME");
+  return home != nullptr && *home == '/' ? std::string(home) + "/.cache/distill/tokens" : "";
+}
+
 /// `distill` as this program was called: beside it, or found on the search path as well.
 std::string name_of_distill(const std::string& own_name) {
   const auto slash = own_name.rfind('/');
@@ -88,6 +96,7 @@ int main(int argc, char** argv) {
   command.run.stop = &stop_flag;
   command.distill = name_of_distill(argv[0]);
   look_at_terminal(command.run);
+  command.run.cache_folder = cache_folder();
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
   const auto level = verbose ? distill::core::LogLevel::kDebug : distill::core::LogLevel::kInfo;

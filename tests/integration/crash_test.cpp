@@ -77,6 +77,36 @@ TEST(Crash, FullDiskIsOneLineAndTheRunGoesOnBitForBit) {
   }
 }
 
+TEST(Crash, KilledWhileTokensAreCachedTheRunGoesOnBitForBit) {
+  const std::string expected = straight_hash();
+  const TinyRun counted;
+  const auto cache = [](const TinyRun& run) {
+    return "data.cache=" + (run.folder() / "tokens").string();
+  };
+  const auto faults = [](const TinyRun& run, long at) {
+    auto environment = shim(run, at);
+    environment["FAULT_UNDER"] = (run.folder() / "tokens").string();
+    return environment;
+  };
+  auto counting = faults(counted, 0);
+  counting["FAULT_COUNT"] = (counted.folder() / "count").string();
+  ASSERT_EQ(counted.train({kSteps, cache(counted)}, {.environment = counting}).exit_code, 0);
+  long calls = 0;
+  std::ifstream(counted.folder() / "count") >> calls;
+  ASSERT_GT(calls, 10);
+  for (long at = 1; at <= calls; at += stride(calls, 15)) {
+    const TinyRun run;
+    const auto killed = run.train({kSteps, cache(run)}, {.environment = faults(run, at)});
+    ASSERT_EQ(killed.signal, SIGKILL) << "call " << at << ": " << killed.err;
+    ASSERT_EQ(run.train({kSteps, cache(run)}).exit_code, 0) << "call " << at;
+    ASSERT_EQ(run.final_weights_hash(), expected) << "call " << at;
+    for (const auto& entry : fs::directory_iterator(run.folder() / "tokens")) {
+      const auto extension = entry.path().extension();  // an empty lock does no harm
+      EXPECT_TRUE(extension == ".tokens" || extension == ".lock") << entry.path();
+    }
+  }
+}
+
 TEST(Crash, KilledAtRandomMomentsTheRunGoesOnBitForBit) {
   const TinyRun straight;
   ASSERT_EQ(straight.train().exit_code, 0);

@@ -26,6 +26,34 @@ TEST(Distill, InspectSaysWhatThingsAre) {
   EXPECT_EQ(distill({"inspect", "/nowhere"}).exit_code, 2);
 }
 
+TEST(Distill, InspectShowsWhatOfASampleIsLearned) {
+  const TempFolder folder;
+  const std::string chat = (folder / "chat.jsonl").string();
+  std::ofstream(chat) << R"({"text": "before"})" << '\n'
+                      << R"({"messages": [{"role": "user", "content": "Hi\u001b[2J"}, )"
+                      << R"({"role": "assistant", "content": "One\nTwo"}]})" << '\n';
+  const auto shown = distill({"inspect", chat, "--model", tiny(), "--sample", "2"});
+  ASSERT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_EQ(shown.out.find('\033'), std::string::npos) << shown.out;
+  EXPECT_NE(shown.out.find("    <|im_start|>user\\n\n    Hi\\x1b[2J<|im_end|>"), std::string::npos)
+      << shown.out;
+  EXPECT_NE(shown.out.find("  > One\\n\n  > Two<|im_end|>\n"), std::string::npos) << shown.out;
+  const auto json = distill({"inspect", chat, "--model", tiny(), "--sample", "2", "--json"});
+  ASSERT_EQ(json.exit_code, 0) << json.err;
+  const auto value = io::parse_json(json.out, "out");
+  std::string learned;
+  const io::JsonCursor sample = io::JsonCursor(value, "out").at("sample");
+  for (std::size_t i = 0; i < sample.size(); ++i) {
+    const io::JsonCursor part = sample.at(i);
+    if (part.at("learned").as_bool()) learned += part.at("text").as_string();
+  }
+  EXPECT_EQ(learned, "One\nTwo<|im_end|>");
+  const auto past = distill({"inspect", chat, "--model", tiny(), "--sample", "3"});
+  EXPECT_EQ(past.exit_code, 2);
+  EXPECT_NE(past.err.find("has 2 rows, row 3 was asked for"), std::string::npos) << past.err;
+  EXPECT_EQ(distill({"inspect", chat, "--sample", "1"}).exit_code, 2);
+}
+
 TEST(Distill, InspectCountsParametersOfAConfigAlone) {
   const TempFolder folder;
   const auto source = fs::path(DISTILL_SOURCE_DIR) / "tests/reference/families/qwen3_moe";

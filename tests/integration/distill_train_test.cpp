@@ -58,7 +58,7 @@ TEST(DistillTrain, MetricsHoldOneObjectAStep) {
     if (row.has("event")) continue;
     EXPECT_EQ(row.at("step").as_int(), ++steps);
     for (const auto* name : {"tokens", "loss", "forward_kl", "cross_entropy", "lr", "grad_norm",
-                             "tokens_per_second", "seconds"}) {
+                             "tokens_per_second", "seconds", "data_seconds"}) {
       EXPECT_TRUE(row.has(name)) << name << ": " << line;
     }
   }
@@ -70,7 +70,19 @@ TEST(DistillTrain, DryRunTrainsAndWritesNothing) {
   const auto result = run.train({"--dry-run"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_NE(result.out.find("forward_kl"), std::string::npos) << result.out;
+  for (const char* part : {"ok       tokenizers: the same", "tokens of a document   min",
+                           "packing uses ", "ok       vocabulary: the teacher has"}) {
+    EXPECT_NE(result.out.find(part), std::string::npos) << part << " is not in\n" << result.out;
+  }
   EXPECT_FALSE(fs::exists(run.output()));
+}
+
+TEST(DistillTrain, TokensAreCachedForTheNextCall) {
+  const TinyRun run;
+  EXPECT_EQ(run.train({"--dry-run"}).err.find("(cached)"), std::string::npos);
+  EXPECT_NE(run.train({"--dry-run"}).err.find("(cached)"), std::string::npos);
+  EXPECT_TRUE(fs::exists(run.folder() / "cache/distill/tokens"));
+  EXPECT_EQ(run.train({"--dry-run", "data.cache=off"}).err.find("(cached)"), std::string::npos);
 }
 
 TEST(DistillTrain, StoppedBySignalGoesOnBitForBit) {
@@ -107,9 +119,11 @@ TEST(DistillTrain, ChangedRecipeIsRefusedAndRestartKeepsTheOldRun) {
   EXPECT_NE(refused.err.find("train.optimizer.lr"), std::string::npos) << refused.err;
   const auto restarted = run.train({"train.steps=3", "train.optimizer.lr=0.5", "--restart"});
   EXPECT_EQ(restarted.exit_code, 0) << restarted.err;
-  std::size_t folders = 0;
-  for (const auto& entry : fs::directory_iterator(run.folder())) folders += entry.is_directory();
-  EXPECT_EQ(folders, 2u);
+  std::size_t runs = 0;
+  for (const auto& entry : fs::directory_iterator(run.folder())) {
+    runs += entry.path().filename().string().starts_with("run");
+  }
+  EXPECT_EQ(runs, 2u);
 }
 
 TEST(DistillTrain, FinishedRunIsNotRepeated) {

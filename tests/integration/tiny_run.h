@@ -60,8 +60,10 @@ class TinyRun {
   std::filesystem::path output() const { return folder_ / "run"; }
   const std::filesystem::path& folder() const { return folder_.path(); }
 
+  /// Its token cache is in the folder too, unless the environment names another.
   ProgramResult train(const std::vector<std::string>& more = {},
-                      const ProgramOptions& options = {}) const {
+                      ProgramOptions options = {}) const {
+    options.environment.emplace("XDG_CACHE_HOME", (folder_ / "cache").string());
     std::vector<std::string> arguments = {DISTILL_TRAIN_BINARY, recipe().string()};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_program(arguments, options);

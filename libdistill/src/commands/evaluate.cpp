@@ -23,6 +23,7 @@ std::shared_ptr<const data::Dataset> load_data(const EvaluateCommandOptions& opt
                                                core::Logger& log) {
   data::DataOptions data_options;
   data_options.sequence_length = options.sequence_length;
+  data_options.min_packing_use = 0;  // documents stay whole, as in a run's evaluation
   std::vector<data::DataFile> files;
   for (const auto& path : options.data) files.push_back({path, 1.0});
   const auto chat = text::load_chat_template(options.model, options.chat_template);

@@ -8,7 +8,6 @@
 #include <distill/core/error.h>
 #include <distill/core/json_writer.h>
 #include <distill/data/document_row.h>
-#include <distill/io/jsonl.h>
 #include <distill/models/check.h>
 #include <distill/models/load.h>
 #include <distill/models/stop_ids.h>
@@ -36,15 +35,9 @@ std::vector<Prompt> read_prompts(const GenerateCommandOptions& options,
     fail<InputError>(options.model.string(),
                      ": has no chat template; give --prompt, or --chat-template");
   std::vector<Prompt> prompts;
-  io::JsonlReader reader(options.chat);
-  while (const auto row = reader.next()) {
-    const auto document = data::parse_document_row(*row);
-    const auto* messages = document.messages();
-    if (messages == nullptr) {
-      fail<FormatError>(row->source, ": holds `text`, expected `messages`; give texts by --prompt");
-    }
-    prompts.push_back({row->source, messages->back().content,
-                       text::encode_chat(*chat, tokenizer, *messages, true).ids});
+  for (const auto& row : data::read_conversations(options.chat)) {
+    prompts.push_back({row.source, row.messages()->back().content,
+                       text::encode_chat(*chat, tokenizer, *row.messages(), true).ids});
   }
   if (prompts.empty()) fail<InputError>(options.chat.string(), ": no conversation in it");
   return prompts;

@@ -2,6 +2,7 @@
 
 #include <distill/core/error.h>
 #include <distill/core/paths.h>
+#include <distill/data/data_path.h>
 
 #include "commands/inspect_kinds.h"
 
@@ -15,13 +16,17 @@ Inspection inspect(const InspectOptions& options) {
   if (core::is_folder(path)) {
     if (core::path_exists(path / "config.json")) return inspect_model_folder(options);
     if (core::path_exists(path / "recipe.yaml")) return inspect_run_folder(options);
+    for (const auto& file : core::list_folder(path)) {
+      if (data::is_data_name(file)) return inspect_data_file(options);
+    }
     fail<InputError>(path.string(),
-                     ": holds neither config.json (a model) nor recipe.yaml (a run)");
+                     ": holds neither config.json (a model) nor recipe.yaml (a run), and no data");
   }
   if (path.extension() == ".safetensors") return inspect_safetensors_file(options);
-  if (path.extension() == ".jsonl") return inspect_data_file(options);
+  if (data::is_data_name(path)) return inspect_data_file(options);
   fail<InputError>(path.string(),
-                   ": expected a model folder, a run folder, a .safetensors or a .jsonl file");
+                   ": expected a model folder, a run folder, a .safetensors file, or data: a "
+                   ".jsonl, .jsonl.gz or .jsonl.zst file, or a folder of them");
 }
 
 }  // namespace distill::commands

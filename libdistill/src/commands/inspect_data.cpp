@@ -1,9 +1,11 @@
 #include <cstdint>
+#include <memory>
 
+#include <distill/core/error.h>
 #include <distill/core/strings.h>
-#include <distill/data/batch_source.h>
-#include <distill/data/document_row.h>
-#include <distill/io/jsonl.h>
+#include <distill/data/data_path.h>
+#include <distill/data/sample.h>
+#include <distill/data/survey.h>
 #include <distill/text/chat_template.h>
 #include <distill/text/tokenizer.h>
 
@@ -15,52 +17,46 @@ namespace {
 
 constexpr std::size_t kMostProblems = 100;
 
-struct RowCounts {
-  std::int64_t rows = 0;
-  std::int64_t text = 0;
-  std::int64_t chat = 0;
-  std::uint64_t bytes = 0;
-};
-
-void count_row(const data::DocumentRow& row, RowCounts& counts) {
-  if (const auto* text = row.text()) {
-    ++counts.text;
-    counts.bytes += text->size();
-    return;
+void add(data::Survey& all, const data::Survey& one) {
+  all.rows += one.rows;
+  all.bad += one.bad;
+  for (std::size_t i = 0; i < all.rows_by_form.size(); ++i) {
+    all.rows_by_form[i] += one.rows_by_form[i];
   }
-  ++counts.chat;
-  for (const auto& message : *row.messages()) counts.bytes += message.content.size();
+  all.text_bytes += one.text_bytes;
+  all.tokens += one.tokens;
+  all.targets += one.targets;
 }
 
-/// Every row in turn; a bad one is a problem and reading goes on at the next line.
-RowCounts read_rows(const InspectOptions& options, Inspection& inspection) {
-  RowCounts counts;
-  io::JsonlReader reader(options.path);
-  for (bool more = true; more && inspection.problems.size() < kMostProblems;) {
-    collect_problem(inspection, [&] {
-      const auto row = reader.next();
-      more = row.has_value();
-      if (!row) return;
-      ++counts.rows;
-      count_row(data::parse_document_row(*row), counts);
-    });
+void tell(const data::Survey& survey, bool tokenized, Inspection& inspection) {
+  using core::with_thousands;
+  inspection.facts.emplace_back("rows", with_thousands(survey.rows));
+  constexpr auto kForms = data::choice_names(data::RowForm{});
+  for (std::size_t i = 0; i < kForms.size(); ++i) {
+    if (survey.rows_by_form[i] == 0) continue;
+    inspection.facts.emplace_back(core::concat(kForms[i], " rows"),
+                                  with_thousands(survey.rows_by_form[i]));
   }
-  if (inspection.problems.size() == kMostProblems) {
-    inspection.facts.emplace_back("stopped", core::concat("after ", kMostProblems, " problems"));
-  }
-  return counts;
+  inspection.facts.emplace_back("text", core::human_bytes(survey.text_bytes));
+  if (!tokenized) return;
+  inspection.facts.emplace_back("tokens", with_thousands(survey.tokens));
+  inspection.facts.emplace_back("target tokens", with_thousands(survey.targets));
 }
 
-void count_tokens(const InspectOptions& options, Inspection& inspection) {
-  const auto tokenizer = text::load_tokenizer(options.model);
-  const auto chat = text::load_chat_template(options.model, "auto");
-  const auto log = core::make_null_logger();
-  data::DataOptions data_options;
-  data_options.packing = false;
-  const auto dataset = data::Dataset::load({{options.path.string(), 1.0}}, data_options, *tokenizer,
-                                           chat.get(), *log);
-  inspection.facts.emplace_back("tokens", core::with_thousands(dataset->num_tokens()));
-  inspection.facts.emplace_back("target tokens", core::with_thousands(dataset->num_targets()));
+/// Each run of tokens decoded by the stream, so that no character is cut in two.
+std::vector<SamplePart> parts_of(const std::vector<data::SampleToken>& tokens,
+                                 const text::Tokenizer& tokenizer) {
+  std::vector<SamplePart> parts;
+  const auto stream = tokenizer.stream(/*skip_special=*/false);
+  for (const data::SampleToken& token : tokens) {
+    if (parts.empty() || parts.back().learned != token.learned) {
+      parts.push_back({"", token.learned, 0});
+    }
+    parts.back().text += stream->push(token.id);
+    ++parts.back().tokens;
+  }
+  if (!parts.empty()) parts.back().text += stream->finish();
+  return parts;
 }
 
 }  // namespace
@@ -69,17 +65,34 @@ Inspection inspect_data_file(const InspectOptions& options) {
   Inspection inspection;
   inspection.kind = "JSONL data";
   collect_problem(inspection, [&] {
-    const RowCounts counts = read_rows(options, inspection);
-    inspection.facts.emplace_back("rows", core::with_thousands(counts.rows));
-    if (counts.text > 0)
-      inspection.facts.emplace_back("text rows", core::with_thousands(counts.text));
-    if (counts.chat > 0)
-      inspection.facts.emplace_back("chat rows", core::with_thousands(counts.chat));
-    inspection.facts.emplace_back("text", core::human_bytes(counts.bytes));
+    const bool tokenizes = !options.model.empty();
+    if (options.sample > 0 && !tokenizes) {
+      fail<InputError>(options.path.string(),
+                       ": a sample needs a tokenizer; give its folder with --model");
+    }
+    const auto tokenizer = tokenizes ? text::load_tokenizer(options.model) : nullptr;
+    const auto chat = tokenizes ? text::load_chat_template(options.model, "auto") : nullptr;
+    std::unique_ptr<data::RowReading> reading;
+    if (tokenizes) reading.reset(new data::RowReading{*tokenizer, chat.get()});
+    const auto files = data::expand_data_path(options.path.string());
+    data::Survey survey;
+    if (files.size() > 1) inspection.facts.emplace_back("files", std::to_string(files.size()));
+    for (const auto& file : files) {
+      add(survey, data::survey_file(file, reading.get(), [&](const std::string& why) {
+            inspection.problems.push_back(why);
+            return inspection.problems.size() < kMostProblems;
+          }));
+      if (inspection.problems.size() == kMostProblems) break;
+    }
+    if (inspection.problems.size() == kMostProblems) {
+      inspection.facts.emplace_back("stopped", core::concat("after ", kMostProblems, " problems"));
+    }
+    tell(survey, tokenizes, inspection);
+    if (options.sample > 0 && reading && inspection.problems.empty()) {
+      inspection.sample =
+          parts_of(data::read_sample(files.front(), *reading, options.sample), *tokenizer);
+    }
   });
-  if (!options.model.empty() && inspection.problems.empty()) {
-    collect_problem(inspection, [&] { count_tokens(options, inspection); });
-  }
   return inspection;
 }
 

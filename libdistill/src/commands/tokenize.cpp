@@ -55,7 +55,8 @@ void tokenize(const TokenizeOptions& options, std::istream& in, std::ostream& ou
         write_text(text, options.jsonl || options.json, out);
       } else {
         const auto text = text_of(line, options.jsonl, source);
-        write_ids(tokenizer->encode(text, options.add_special), options.json, out);
+        const bool parse = tokenizer->parses_special() || options.parse_special;
+        write_ids(tokenizer->encode(text, options.add_special, parse), options.json, out);
       }
     } catch (const InputError& error) {
       const std::string_view what = error.what();

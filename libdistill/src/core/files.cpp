@@ -43,8 +43,8 @@ class Descriptor {
   int value_;
 };
 
-void require_regular(const fs::path& path, const Descriptor& file, struct stat& status) {
-  if (file.get() < 0) {
+void require_regular(const fs::path& path, int descriptor, struct stat& status) {
+  if (descriptor < 0) {
     const int code = errno;
     if (code == ENOENT || code == ENOTDIR) fail<InputError>(shown(path), ": no such file");
     if (code == EACCES) fail<InputError>(shown(path), ": no permission to read it");
@@ -53,7 +53,7 @@ void require_regular(const fs::path& path, const Descriptor& file, struct stat& 
     }
     fail_io(path, "open it", code);
   }
-  if (::fstat(file.get(), &status) != 0) fail_io(path, "look at it", errno);
+  if (::fstat(descriptor, &status) != 0) fail_io(path, "look at it", errno);
   if (!S_ISREG(status.st_mode)) {
     fail<InputError>(shown(path), ": not a regular file",
                      S_ISDIR(status.st_mode) ? " (a folder)" : "");
@@ -81,7 +81,7 @@ void write_all(int descriptor, const fs::path& path, std::span<const std::byte> 
 MappedFile MappedFile::open(const fs::path& path) {
   const Descriptor file(open_for_reading(path));
   struct stat status {};
-  require_regular(path, file, status);
+  require_regular(path, file.get(), status);
   MappedFile mapped;
   mapped.path_ = path;
   mapped.size_ = static_cast<std::size_t>(status.st_size);
@@ -93,6 +93,37 @@ MappedFile MappedFile::open(const fs::path& path) {
       static_cast<const std::byte*>(address),
       [size](const std::byte* p) { ::munmap(const_cast<std::byte*>(p), size); });
   return mapped;
+}
+
+InputFile::InputFile(fs::path path) : path_(std::move(path)) {
+  descriptor_ = open_for_reading(path_);
+  struct stat status {};
+  try {
+    require_regular(path_, descriptor_, status);
+  } catch (...) {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    throw;
+  }
+  size_ = static_cast<std::uint64_t>(status.st_size);
+}
+
+InputFile::~InputFile() {
+  ::close(descriptor_);
+}
+
+std::size_t InputFile::read(std::span<std::byte> out) {
+  while (true) {
+    const ssize_t count = ::read(descriptor_, out.data(), out.size());
+    if (count >= 0) return static_cast<std::size_t>(count);
+    if (errno != EINTR) fail_io(path_, "read it", errno);
+  }
+}
+
+InputFile::Version InputFile::version() const {
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0) fail_io(path_, "look at it", errno);
+  return {static_cast<std::uint64_t>(status.st_size), status.st_mtim.tv_sec,
+          status.st_mtim.tv_nsec};
 }
 
 void MappedFile::forget(std::span<const std::byte> part) const {

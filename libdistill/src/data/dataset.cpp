@@ -1,60 +1,44 @@
 #include <distill/data/dataset.h>
 
 #include <algorithm>
-#include <array>
-#include <cstddef>
-#include <cstdio>
 #include <span>
 #include <utility>
 
 #include <distill/core/error.h>
 #include <distill/core/hash.h>
 #include <distill/core/strings.h>
+#include <distill/core/table.h>
 
 #include "data/cutting.h"
-#include "data/document_reader.h"
+#include "data/filling.h"
+#include "data/load_files.h"
 #include "data/packing.h"
 #include "data/repetition.h"
-#include "data/token_store.h"
 
 namespace distill::data {
 
 struct Dataset::Data {
-  std::shared_ptr<const TokenStore> tokens;
+  TokenFiles files;
   PackedRows rows;
   std::int64_t num_tokens = 0;
   std::int64_t num_targets = 0;
   std::int64_t vocabulary = 0;
   std::string fingerprint;
+  DataReport report;
 };
 
 namespace {
 
-template <class T>
-void add_values(core::Hasher& hasher, std::span<const T> values) {
-  hasher.add(std::as_bytes(values));
-}
+/// The order in which rows are visited has changed with it: part of the checkpoint format.
+constexpr const char* kFingerprintVersion = "rows 2";
 
-void add_piece(core::Hasher& hasher, const TokenStore& tokens, const Span& piece) {
-  const auto begin = static_cast<std::size_t>(piece.begin);
-  const auto length = static_cast<std::size_t>(piece.length);
-  add_values(hasher, std::span(&piece.length, 1));
-  add_values(hasher, std::span(tokens.ids).subspan(begin, length));
-  std::vector<std::uint8_t> targets(length);
-  for (std::size_t i = 0; i < length; ++i) targets[i] = tokens.is_target[begin + i] ? 1 : 0;
-  add_values(hasher, std::span<const std::uint8_t>(targets));
-}
-
-/// Every row as: number of pieces, then each piece's length, ids (int32) and targets (a byte each).
-std::string hash_rows(const TokenStore& tokens, const PackedRows& rows) {
+/// What the rows consist of: the files' tokens by their checksums, and which of them each row has.
+std::string hash_rows(const TokenFiles& files, const PackedRows& rows) {
   core::Hasher hasher;
-  for (std::size_t r = 0; r + 1 < rows.row_begin.size(); ++r) {
-    const std::int64_t count = rows.row_begin[r + 1] - rows.row_begin[r];
-    add_values(hasher, std::span(&count, 1));
-    for (std::int64_t p = rows.row_begin[r]; p < rows.row_begin[r + 1]; ++p) {
-      add_piece(hasher, tokens, rows.pieces[static_cast<std::size_t>(p)]);
-    }
-  }
+  hasher.add(kFingerprintVersion);
+  for (const auto& file : files) hasher.add(file->checksum);
+  hasher.add(std::as_bytes(std::span(rows.row_begin)));
+  hasher.add(std::as_bytes(std::span(rows.pieces)));
   return hasher.hex();
 }
 
@@ -71,26 +55,103 @@ void check_options(const std::vector<DataFile>& files, const DataOptions& option
   fail<ConfigError>("data: `", first.field, "` ", first.message);
 }
 
-std::string percent(double part, double whole) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.1f %%", whole > 0 ? 100 * part / whole : 0.0);
-  return text.data();
+void measure_lengths(const TokenFiles& files, DataReport& report) {
+  std::vector<std::uint32_t> lengths;
+  lengths.reserve(static_cast<std::size_t>(report.documents));
+  for (const auto& file : files) {
+    for (std::size_t i = 0; i < file->documents.size(); ++i) {
+      lengths.push_back(static_cast<std::uint32_t>(file->length_of(i)));
+    }
+  }
+  if (lengths.empty()) return;
+  const auto at = [&](std::size_t rank) {
+    std::ranges::nth_element(lengths, lengths.begin() + static_cast<std::ptrdiff_t>(rank));
+    return static_cast<std::int64_t>(lengths[rank]);
+  };
+  report.shortest = at(0);
+  report.median = at((lengths.size() - 1) / 2);
+  report.percentile_95 = at((lengths.size() * 95 + 99) / 100 - 1);
+  report.longest = at(lengths.size() - 1);
 }
 
-std::vector<WeightedDocuments> read_files(const std::vector<DataFile>& files,
-                                          const RowReading& reading, TokenStore& tokens,
-                                          core::Logger& log) {
-  std::vector<WeightedDocuments> read;
-  for (const DataFile& file : files) {
-    const std::size_t before = tokens.ids.size();
-    read.push_back({read_documents(file.path, reading, tokens), file.weight});
-    log.info(file.path, ": ",
-             core::with_thousands(static_cast<std::int64_t>(read.back().documents.size())),
-             " documents, ",
-             core::with_thousands(static_cast<std::int64_t>(tokens.ids.size() - before)),
-             " tokens");
+/// All documents of an epoch; counts them by file.
+std::vector<DocumentId> mix(const TokenFiles& files, DataReport& report) {
+  std::vector<WeightedDocuments> weighted;
+  for (const FileReport& file : report.files) weighted.push_back({file.documents, file.weight});
+  std::vector<DocumentId> epoch = repeat_by_weight(weighted);
+  for (const DocumentId& id : epoch) {
+    const auto index = static_cast<std::size_t>(id.file);
+    ++report.files[index].seen_documents;
+    report.files[index].seen_tokens += files[index]->length_of(id.number);
   }
-  return read;
+  return epoch;
+}
+
+[[noreturn]] void fail_empty(const std::vector<DataFile>& files, const DataReport& report) {
+  const std::string bad =
+      report.skipped > 0
+          ? core::concat("; ", report.skipped,
+                         " rows were skipped, the first: ", report.first_skipped.front())
+          : std::string();
+  fail<InputError>(files.front().path, files.size() > 1 ? " and the other files" : "",
+                   ": nothing to learn from, expected a document of at least two tokens", bad);
+}
+
+struct Rows {
+  PackedRows packed;
+  std::int64_t targets = 0;
+};
+
+/// Cut, packed and filled, with what that came to in `report`.
+Rows make_rows(const TokenFiles& files, const std::vector<DocumentId>& epoch,
+               const DataOptions& options, DataReport& report) {
+  const std::int64_t length = options.sequence_length;
+  const Pieces pieces =
+      cut(files, epoch, {.length = length, .long_documents = options.long_documents});
+  report.long_documents = pieces.long_documents;
+  report.tokens_cut_off = pieces.tokens_cut_off;
+  report.tokens_unlearned = pieces.tokens_unlearned;
+  if (!options.packing) return {one_piece_per_row(pieces.spans), pieces.targets};
+  FilledRows filled =
+      fill_rows(files, pack_best_fit(pieces.spans, length), length, options.min_packing_use);
+  report.cut_to_fill = filled.pieces_cut;
+  report.tokens_unlearned += filled.tokens_unlearned;
+  return {std::move(filled.rows), pieces.targets - filled.targets_lost};
+}
+
+std::int64_t count_tokens(const PackedRows& rows) {
+  std::int64_t tokens = 0;
+  for (const Span& piece : rows.pieces) tokens += piece.length;
+  return tokens;
+}
+
+std::int64_t count_row_targets(const TokenFiles& files, const PackedRows& rows) {
+  std::int64_t targets = 0;
+  for (const Span& piece : rows.pieces) targets += count_targets(words_of(files, piece));
+  return targets;
+}
+
+void log_rows(const DataReport& report, std::int64_t num_rows, std::int64_t num_targets,
+              std::int64_t length, core::Logger& log) {
+  using core::with_thousands;
+  std::int64_t seen = 0;
+  for (const FileReport& file : report.files) seen += file.seen_documents;
+  if (report.tokens_cut_off > 0) {
+    log.warning("cut off ", with_thousands(report.tokens_cut_off), " tokens of ",
+                with_thousands(report.long_documents), " long documents (`data.long_documents`)");
+  }
+  if (report.tokens_unlearned > 0) {
+    log.info("left out ", with_thousands(report.tokens_unlearned),
+             " tokens in pieces with nothing to learn");
+  }
+  if (report.cut_to_fill > 0) {
+    log.info("cut up ", with_thousands(report.cut_to_fill),
+             " documents to fill rows (`data.min_packing_use`)");
+  }
+  log.info(with_thousands(num_rows), " rows of up to ", with_thousands(length),
+           " tokens: ", with_thousands(seen), " documents, ", with_thousands(report.tokens),
+           " tokens (", core::fixed(100 * report.use(), 1), " % of the positions), ",
+           with_thousands(num_targets), " to learn");
 }
 
 }  // namespace
@@ -108,59 +169,46 @@ std::shared_ptr<const Dataset> Dataset::load(const std::vector<DataFile>& files,
                                              const DataOptions& options, const RowReading& reading,
                                              core::Logger& log) {
   check_options(files, options);
-  auto tokens = std::make_shared<TokenStore>();
-  const auto documents = repeat_by_weight(read_files(files, reading, *tokens, log));
-  const Pieces pieces = cut(*tokens, documents, options.sequence_length);
-  if (pieces.spans.empty()) {
-    fail<InputError>(files.front().path, files.size() > 1 ? " and the other files" : "",
-                     ": nothing to learn from, expected a document of at least two tokens");
-  }
   auto data = std::make_shared<Data>();
-  data->rows = options.packing ? pack_best_fit(pieces.spans, options.sequence_length)
-                               : one_piece_per_row(pieces.spans);
-  for (const Span& piece : data->rows.pieces) {
-    data->num_tokens += piece.length;
-    data->num_targets += count_targets(*tokens, piece);
-  }
-  data->fingerprint = hash_rows(*tokens, data->rows);
-  data->tokens = std::move(tokens);
+  LoadedFiles loaded = load_files(files, options, reading, log);
+  data->files = std::move(loaded.tokens);
+  data->report = std::move(loaded.report);
   data->vocabulary = reading.tokenizer.vocab_size();
-  std::shared_ptr<const Dataset> dataset(new Dataset(std::move(data)));
-
-  if (pieces.tokens_left_out > 0) {
-    log.info("left out ", core::with_thousands(pieces.tokens_left_out),
-             " tokens in pieces with nothing to learn");
-  }
-  const std::int64_t num_rows = dataset->num_rows();
-  log.info(core::with_thousands(num_rows), " rows of up to ",
-           core::with_thousands(options.sequence_length),
-           " tokens: ", core::with_thousands(static_cast<std::int64_t>(documents.size())),
-           " documents, ", core::with_thousands(dataset->num_tokens()), " tokens (",
-           percent(static_cast<double>(dataset->num_tokens()),
-                   static_cast<double>(num_rows) * static_cast<double>(options.sequence_length)),
-           " of the positions), ", core::with_thousands(dataset->num_targets()), " to learn");
-  return dataset;
+  DataReport& report = data->report;
+  measure_lengths(data->files, report);
+  Rows rows = make_rows(data->files, mix(data->files, report), options, report);
+  data->rows = std::move(rows.packed);
+  data->num_targets = rows.targets;
+  if (data->rows.pieces.empty()) fail_empty(files, report);
+  data->num_tokens = count_tokens(data->rows);
+  data->fingerprint = hash_rows(data->files, data->rows);
+  const std::int64_t num_rows = std::ssize(data->rows.row_begin) - 1;
+  report.tokens = data->num_tokens;
+  report.positions = num_rows * options.sequence_length;
+  report.memory_bytes += data->rows.pieces.size() * sizeof(Span) +
+                         data->rows.row_begin.size() * sizeof(std::int64_t) * 2;  // and the order
+  log_rows(report, num_rows, data->num_targets, options.sequence_length, log);
+  return std::shared_ptr<const Dataset>(new Dataset(std::move(data)));
 }
 
 std::shared_ptr<const Dataset> Dataset::first_rows(std::int64_t count) const {
   const std::int64_t kept = std::clamp<std::int64_t>(count, 0, num_rows());
   auto data = std::make_shared<Data>();
-  data->tokens = data_->tokens;
+  data->files = data_->files;
   data->vocabulary = data_->vocabulary;
+  data->report = data_->report;
   const auto& begins = data_->rows.row_begin;
   data->rows.row_begin.assign(begins.begin(), begins.begin() + kept + 1);
   const auto& all = data_->rows.pieces;
   data->rows.pieces.assign(all.begin(), all.begin() + data->rows.row_begin.back());
-  for (const Span& piece : data->rows.pieces) {
-    data->num_tokens += piece.length;
-    data->num_targets += count_targets(*data->tokens, piece);
-  }
-  data->fingerprint = hash_rows(*data->tokens, data->rows);
+  data->num_tokens = count_tokens(data->rows);
+  data->num_targets = count_row_targets(data->files, data->rows);
+  data->fingerprint = hash_rows(data->files, data->rows);
   return std::shared_ptr<const Dataset>(new Dataset(std::move(data)));
 }
 
 std::int64_t Dataset::num_rows() const {
-  return static_cast<std::int64_t>(data_->rows.row_begin.size()) - 1;
+  return std::ssize(data_->rows.row_begin) - 1;
 }
 std::int64_t Dataset::num_tokens() const {
   return data_->num_tokens;
@@ -174,25 +222,25 @@ std::int64_t Dataset::vocabulary() const {
 const std::string& Dataset::fingerprint() const {
   return data_->fingerprint;
 }
+const DataReport& Dataset::report() const {
+  return data_->report;
+}
 
 Row Dataset::row(std::int64_t index) const {
   if (index < 0 || index >= num_rows()) {
     fail<InputError>("row ", index, " was asked for, there are ", num_rows());
   }
-  const TokenStore& tokens = *data_->tokens;
   const auto& begins = data_->rows.row_begin;
   const auto first = static_cast<std::size_t>(begins[static_cast<std::size_t>(index)]);
   const auto last = static_cast<std::size_t>(begins[static_cast<std::size_t>(index) + 1]);
   Row row;
   row.segments.push_back(0);
   for (std::size_t p = first; p < last; ++p) {
-    const Span& piece = data_->rows.pieces[p];
-    const auto begin = piece.begin;
-    const auto end = piece.begin + piece.length;
-    row.ids.insert(row.ids.end(), tokens.ids.begin() + begin, tokens.ids.begin() + end);
-    row.is_target.insert(row.is_target.end(), tokens.is_target.begin() + begin,
-                         tokens.is_target.begin() + end);
-    row.segments.push_back(static_cast<std::int64_t>(row.ids.size()));
+    for (const Word word : words_of(data_->files, data_->rows.pieces[p])) {
+      row.ids.push_back(id_of(word));
+      row.is_target.push_back((word & kTargetBit) != 0);
+    }
+    row.segments.push_back(std::ssize(row.ids));
   }
   return row;
 }

@@ -1,5 +1,7 @@
 #include <distill/data/document_row.h>
 
+#include <algorithm>
+
 #include <distill/core/error.h>
 #include <distill/core/strings.h>
 #include <distill/io/json_value.h>
@@ -7,6 +9,10 @@
 namespace distill::data {
 
 namespace {
+
+using Messages = std::vector<text::ChatMessage>;
+
+constexpr auto kForms = choice_names(RowForm{});
 
 /// The members of a row for a message: names only, a few of them, null ones marked.
 std::string member_names(const io::JsonObject& object) {
@@ -23,40 +29,155 @@ std::string member_names(const io::JsonObject& object) {
   return names.empty() ? "no members" : core::join(names);
 }
 
-std::string read_text(const io::JsonCursor& text) {
-  if (text.as_string().empty()) text.fail("is empty, expected at least one character");
+/// Some words, not blanks alone.
+const std::string& words(const io::JsonCursor& text, const char* expected) {
+  if (text.as_string().find_first_not_of(" \t\r\n") == std::string::npos) {
+    text.fail(
+        core::concat(text.as_string().empty() ? "is empty" : "is blank", ", expected ", expected));
+  }
   return text.as_string();
 }
 
-std::vector<text::ChatMessage> read_messages(const io::JsonCursor& messages) {
-  const std::size_t count = messages.as_array().size();
-  if (count == 0) messages.fail("is empty, expected at least one message");
-  std::vector<text::ChatMessage> result;
-  result.reserve(count);
+/// Members that change what is meant: a row that has one would be read wrongly without a word.
+void refuse(const io::JsonCursor& row, std::string_view name, const char* instead) {
+  if (!row.has(name)) return;
+  const io::JsonCursor member = row.at(name);
+  const bool empty = (member.value().is_array() && member.size() == 0) ||
+                     (member.value().is_string() && member.as_string().empty());
+  if (!empty) member.fail(core::concat("is not read; ", instead));
+}
+
+void add_message(const io::JsonCursor& content, const std::string& role, Messages& messages) {
+  messages.push_back(
+      {role, role == "assistant" ? words(content, "the assistant's words") : content.as_string()});
+}
+
+Messages read_messages(const io::JsonCursor& row) {
+  const io::JsonCursor list = row.at("messages");
+  const std::size_t count = list.as_array().size();
+  if (count == 0) list.fail("is empty, expected at least one message");
+  refuse(row, "tools", "leave it out, or write it into the system message");
+  Messages messages;
+  messages.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
-    const io::JsonCursor message = messages.at(i);
+    const io::JsonCursor message = list.at(i);
     const io::JsonCursor role = message.at("role");
-    result.push_back({role.as_string(), message.at("content").as_string()});
-    if (result.back().role.empty()) role.fail("is empty, expected system, user or assistant");
+    if (role.as_string().empty()) role.fail("is empty, expected system, user or assistant");
+    refuse(message, "tool_calls", "write the call into `content`");
+    add_message(message.at("content"), role.as_string(), messages);
   }
-  return result;
+  return messages;
+}
+
+/// What ShareGPT and its heirs call the speakers.
+std::string role_of(const io::JsonCursor& from) {
+  struct Speaker {
+    std::string_view name, role;
+  };
+  constexpr std::array<Speaker, 7> kSpeakers = {{{"human", "user"},
+                                                 {"user", "user"},
+                                                 {"gpt", "assistant"},
+                                                 {"assistant", "assistant"},
+                                                 {"chatgpt", "assistant"},
+                                                 {"model", "assistant"},
+                                                 {"system", "system"}}};
+  for (const Speaker& speaker : kSpeakers) {
+    if (speaker.name == from.as_string()) return std::string(speaker.role);
+  }
+  from.fail(core::concat("is `", core::printable(from.as_string(), 20),
+                         "`, expected human, gpt or system"));
+}
+
+void add_system(const io::JsonCursor& row, Messages& messages) {
+  if (!row.has("system") || row.at("system").as_string().empty()) return;
+  messages.push_back({"system", row.at("system").as_string()});
+}
+
+Messages read_conversation(const io::JsonCursor& row) {
+  const io::JsonCursor list = row.at("conversations");
+  const std::size_t count = list.as_array().size();
+  if (count == 0) list.fail("is empty, expected at least one message");
+  refuse(row, "tools", "leave it out, or write it into the system message");
+  Messages messages;
+  add_system(row, messages);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string role = role_of(list.at(i).at("from"));
+    add_message(list.at(i).at("value"), role, messages);
+  }
+  return messages;
+}
+
+Messages read_instruction(const io::JsonCursor& row) {
+  refuse(row, "history", "write the row as `messages`");
+  Messages messages;
+  add_system(row, messages);
+  std::string request = words(row.at("instruction"), "what is to be done");
+  if (row.has("input") && !row.at("input").as_string().empty()) {
+    request += "\n\n" + row.at("input").as_string();
+  }
+  messages.push_back({"user", std::move(request)});
+  add_message(row.at("output"), "assistant", messages);
+  return messages;
+}
+
+RowForm recognise(const io::JsonCursor& row) {
+  std::vector<std::size_t> found;
+  for (std::size_t i = 0; i < kForms.size(); ++i) {
+    if (row.has(kForms[i])) found.push_back(i);
+  }
+  if (found.empty()) {
+    fail<FormatError>(row.source(),
+                      ": expected a member `text`, `messages`, `conversations`, `prompt` or "
+                      "`instruction`, found ",
+                      member_names(row.as_object()));
+  }
+  if (found.size() > 1) {
+    fail<FormatError>(row.source(), ": holds both `", kForms[found[0]], "` and `", kForms[found[1]],
+                      "`, expected one of them");
+  }
+  return static_cast<RowForm>(found.front());
 }
 
 }  // namespace
 
-DocumentRow parse_document_row(const io::JsonlReader::Row& row) {
+DocumentRow parse_document_row(const io::JsonlRow& row) {
   const io::JsonCursor cursor(row.value, row.source);
-  const bool has_text = cursor.has("text");
-  const bool has_messages = cursor.has("messages");
-  if (has_text && has_messages) {
-    fail<FormatError>(row.source, ": holds both `text` and `messages`, expected one of them");
+  DocumentRow document{{}, row.source, recognise(cursor)};
+  switch (document.form) {
+    case RowForm::kText:
+      if (cursor.at("text").as_string().empty()) {
+        cursor.at("text").fail("is empty, expected at least one character");
+      }
+      document.content = cursor.at("text").as_string();
+      break;
+    case RowForm::kMessages:
+      document.content = read_messages(cursor);
+      break;
+    case RowForm::kConversations:
+      document.content = read_conversation(cursor);
+      break;
+    case RowForm::kPrompt:
+      document.content = Completion{cursor.at("prompt").as_string(),
+                                    words(cursor.at("completion"), "what follows the prompt")};
+      break;
+    case RowForm::kInstruction:
+      document.content = read_instruction(cursor);
+      break;
   }
-  if (!has_text && !has_messages) {
-    fail<FormatError>(row.source, ": expected a member `text` or `messages`, found ",
-                      member_names(cursor.as_object()));
+  return document;
+}
+
+std::vector<DocumentRow> read_conversations(const std::filesystem::path& path) {
+  std::vector<DocumentRow> conversations;
+  io::JsonlReader reader(path);
+  while (const auto row = reader.next()) {
+    conversations.push_back(parse_document_row(*row));
+    if (conversations.back().messages() != nullptr) continue;
+    fail<FormatError>(row->source, ": holds `",
+                      kForms[static_cast<std::size_t>(conversations.back().form)],
+                      "`, expected a conversation");
   }
-  if (has_text) return {read_text(cursor.at("text")), row.source};
-  return {read_messages(cursor.at("messages")), row.source};
+  return conversations;
 }
 
 }  // namespace distill::data

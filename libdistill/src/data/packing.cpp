@@ -1,42 +1,73 @@
 #include "data/packing.h"
 
+#include <algorithm>
+#include <deque>
 #include <numeric>
 #include <set>
-#include <tuple>
-#include <utility>
 
 namespace distill::data {
 
 namespace {
 
-/// The row of every piece, and how many rows there are.
-std::pair<std::vector<std::int64_t>, std::int64_t> assign_rows(const std::vector<Span>& pieces,
-                                                               std::int64_t length) {
-  constexpr std::int64_t kShortestPiece = 2;
-  std::set<std::pair<std::int64_t, std::int64_t>> open;  // (space left, row)
-  std::vector<std::int64_t> row_of;
-  row_of.reserve(pieces.size());
-  std::int64_t num_rows = 0;
-  for (const Span& piece : pieces) {
-    std::int64_t space = length;
-    std::int64_t row = num_rows;
-    if (const auto best = open.lower_bound({piece.length, 0}); best != open.end()) {
-      std::tie(space, row) = *best;
-      open.erase(best);
-    } else {
-      ++num_rows;
-    }
-    row_of.push_back(row);
-    space -= piece.length;
-    if (space >= kShortestPiece) open.emplace(space, row);
+constexpr std::int64_t kShortestPiece = 2;
+
+/// The numbers of the pieces, long ones first, equals in their order.
+std::vector<std::int64_t> by_falling_length(const std::vector<Span>& pieces, std::int64_t length) {
+  std::vector<std::int64_t> place(static_cast<std::size_t>(length) + 2, 0);
+  for (const Span& piece : pieces) ++place[static_cast<std::size_t>(length - piece.length) + 1];
+  std::partial_sum(place.begin(), place.end(), place.begin());
+  std::vector<std::int64_t> order(pieces.size());
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    const auto rank = static_cast<std::size_t>(length - pieces[i].length);
+    order[static_cast<std::size_t>(place[rank]++)] = static_cast<std::int64_t>(i);
   }
-  return {std::move(row_of), num_rows};
+  return order;
 }
 
-}  // namespace
+/// Rows that have space left, by how much.
+class OpenRows {
+ public:
+  explicit OpenRows(std::int64_t length) : rows_(static_cast<std::size_t>(length) + 1) {}
 
-PackedRows pack_best_fit(const std::vector<Span>& pieces, std::int64_t length) {
-  const auto [row_of, num_rows] = assign_rows(pieces, length);
+  void add(std::int64_t row, std::int64_t space) {
+    if (space < kShortestPiece) return;
+    auto& same = rows_[static_cast<std::size_t>(space)];
+    if (same.empty()) spaces_.insert(space);
+    same.push_back(row);
+  }
+
+  /// Takes out the row with the least space of at least `wanted`; (-1, 0) when there is none.
+  std::pair<std::int64_t, std::int64_t> take(std::int64_t wanted) {
+    const auto best = spaces_.lower_bound(wanted);
+    if (best == spaces_.end()) return {-1, 0};
+    const std::int64_t space = *best;
+    auto& same = rows_[static_cast<std::size_t>(space)];
+    const std::int64_t row = same.front();
+    same.pop_front();
+    if (same.empty()) spaces_.erase(best);
+    return {row, space};
+  }
+
+ private:
+  std::vector<std::deque<std::int64_t>> rows_;
+  std::set<std::int64_t> spaces_;  // those with rows
+};
+
+/// Numbers rows anew by their first pieces; returns how many there are.
+std::int64_t number_by_first_piece(std::vector<std::int64_t>& row_of) {
+  std::vector<std::int64_t> number(row_of.size(), -1);
+  std::int64_t count = 0;
+  for (std::int64_t& row : row_of) {
+    auto& own = number[static_cast<std::size_t>(row)];
+    if (own < 0) own = count++;
+    row = own;
+  }
+  return count;
+}
+
+/// Pieces in order, grouped by their row.
+PackedRows group(const std::vector<Span>& pieces, const std::vector<std::int64_t>& row_of,
+                 std::int64_t num_rows) {
   PackedRows packed;
   packed.row_begin.assign(static_cast<std::size_t>(num_rows) + 1, 0);
   for (const std::int64_t row : row_of) ++packed.row_begin[static_cast<std::size_t>(row) + 1];
@@ -48,6 +79,25 @@ PackedRows pack_best_fit(const std::vector<Span>& pieces, std::int64_t length) {
     packed.pieces[static_cast<std::size_t>(slot)] = pieces[i];
   }
   return packed;
+}
+
+}  // namespace
+
+PackedRows pack_best_fit(const std::vector<Span>& pieces, std::int64_t length) {
+  OpenRows open(length);
+  std::vector<std::int64_t> row_of(pieces.size());
+  std::int64_t num_rows = 0;
+  for (const std::int64_t i : by_falling_length(pieces, length)) {
+    const std::int64_t size = pieces[static_cast<std::size_t>(i)].length;
+    auto [row, space] = open.take(size);
+    if (row < 0) {
+      row = num_rows++;
+      space = length;
+    }
+    row_of[static_cast<std::size_t>(i)] = row;
+    open.add(row, space - size);
+  }
+  return group(pieces, row_of, number_by_first_piece(row_of));
 }
 
 PackedRows one_piece_per_row(const std::vector<Span>& pieces) {

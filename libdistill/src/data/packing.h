@@ -1,9 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
-#include "data/token_store.h"
+#include "data/token_file.h"
 
 namespace distill::data {
 
@@ -13,9 +14,9 @@ struct PackedRows {
   std::vector<std::int64_t> row_begin = {0};
 };
 
-/// Best fit, one pass: each piece goes to the row with the least space that still holds it (the
-/// oldest of equals), or opens a new row. Rows keep the order in which they were opened, pieces
-/// within a row the order in which they came.
+/// Best fit, longest pieces first: each goes to the row with the least space that still holds it
+/// (the oldest of equals), or opens a new row. Rows stand in the order of their first pieces,
+/// pieces within a row in the order in which they were given.
 PackedRows pack_best_fit(const std::vector<Span>& pieces, std::int64_t length);
 
 /// One piece a row.

@@ -203,6 +203,12 @@ void SafetensorsFile::forget(const TensorEntry& entry) const {
   file_.forget(bytes_of(entry));
 }
 
+bool SafetensorsFile::is_aligned(const TensorEntry& entry) const {
+  if (entry.begin == entry.end) return true;
+  const auto address = reinterpret_cast<std::uintptr_t>(bytes_of(entry).data());
+  return address % std::max<std::size_t>(4, c10::elementSize(entry.dtype)) == 0;
+}
+
 at::Tensor SafetensorsFile::tensor(const TensorEntry& entry) const {
   if (entry.begin == entry.end) return at::empty(entry.shape, entry.dtype);
   const auto bytes = bytes_of(entry);

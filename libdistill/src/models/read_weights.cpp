@@ -117,7 +117,8 @@ void run(const std::vector<Job>& jobs, bool check_finite) {
 
 bool stays_mapped(const MatchedWeight& match, const LoadOptions& options) {
   return (!options.writable || !options.device.is_cpu()) && !match.scale &&
-         match.source.entry->dtype == wanted_dtype(match, options);
+         match.source.entry->dtype == wanted_dtype(match, options) &&
+         match.source.file->is_aligned(*match.source.entry);
 }
 
 std::uint64_t bytes_to_allocate(const std::vector<MatchedWeight>& matches,

@@ -22,7 +22,7 @@ using torch::autograd::variable_list;
 struct BrgemmLinear : torch::autograd::Function<BrgemmLinear> {
   static Variable forward(AutogradContext* ctx, const Variable& x, const Variable& weight,
                           const std::optional<Variable>& bias) {
-    ctx->save_for_backward({ctx->needs_input_grad(1) ? x : Variable(), weight});
+    ctx->save_for_backward({weight.requires_grad() ? x : Variable(), weight});
     ctx->saved_data["has_bias"] = bias.has_value();
     return linear_forward(x, weight, bias.value_or(Variable()));
   }

@@ -35,8 +35,7 @@ void write_model(core::JsonWriter& json, const char* name, const recipe::ModelFa
   json.end_object().end_object();
 }
 
-void write_data(core::JsonWriter& json, const char* name, const data::Dataset& dataset,
-                const std::vector<data::DataFile>& files, const std::function<void()>& check) {
+void write_data(core::JsonWriter& json, const char* name, const data::Dataset& dataset) {
   json.key(name)
       .begin_object()
       .member("rows", dataset.num_rows())
@@ -44,8 +43,8 @@ void write_data(core::JsonWriter& json, const char* name, const data::Dataset& d
       .member("fingerprint", dataset.fingerprint());
   json.key("files").begin_object();
   std::set<std::string> seen;
-  for (const auto& file : files) {
-    if (seen.insert(file.path).second) json.member(file.path, core::hash_file(file.path, check));
+  for (const auto& file : dataset.report().files) {
+    if (seen.insert(file.path).second) json.member(file.path, file.content_hash);
   }
   json.end_object().end_object();
 }
@@ -95,8 +94,8 @@ std::string make_manifest(const recipe::Recipe& recipe, const recipe::PlannedMod
       .member("fingerprint", data.tokenizer->fingerprint())
       .end_object();
   json.key("data").begin_object();
-  write_data(json, "train", *data.train, recipe.data.train, between_parts);
-  if (data.eval) write_data(json, "eval", *data.eval, recipe.data.eval, between_parts);
+  write_data(json, "train", *data.train);
+  if (data.eval) write_data(json, "eval", *data.eval);
   json.end_object().end_object();
   return json.text() + "\n";
 }

@@ -112,7 +112,7 @@ Trainable count_trainable(const recipe::Recipe& recipe, const recipe::ModelFacts
 }
 
 MemoryEstimate estimate_memory(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
-                               std::int64_t data_tokens) {
+                               std::uint64_t data_bytes) {
   Sizes sizes;
   sizes.width = c10::elementSize(recipe::dtype_of(recipe.precision));
   sizes.tokens = saturated_product({static_cast<std::uint64_t>(recipe.train.micro_batch_size),
@@ -126,7 +126,7 @@ MemoryEstimate estimate_memory(const recipe::Recipe& recipe, const recipe::Plann
   add_optimizer(sizes, memory);
   add_activations(recipe, models, sizes, memory);
   add_logits(recipe, models, sizes, memory);
-  memory.library = kLibrary + static_cast<std::uint64_t>(data_tokens) * 8;
+  memory.library = kLibrary + data_bytes;
   return memory;
 }
 

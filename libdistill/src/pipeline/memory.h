@@ -10,9 +10,9 @@
 
 namespace distill::pipeline {
 
-/// From configs and headers of the models. `data_tokens`: of all rows held in memory.
+/// From configs and headers of the models. `data_bytes`: what is held of the data.
 MemoryEstimate estimate_memory(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
-                               std::int64_t data_tokens);
+                               std::uint64_t data_bytes);
 
 struct Trainable {
   std::int64_t parameters = 0;

@@ -91,7 +91,11 @@ std::string plan_text(const recipe::Recipe& recipe, const Plan& plan) {
       << "steps    " << with_thousands(plan.steps) << " of " << recipe.train.batch_size
       << " rows: about " << with_thousands(plan.run_tokens) << " tokens, "
       << percent(plan.steps * recipe.train.batch_size, plan.train_rows) << " of the data\n"
-      << "device   " << models.device.str() << "\n";
+      << "device   " << models.device.str() << "\n"
+      << "\n# before training\n"
+      << recipe::preflight_text(plan.preflight, "") << "\n# training data\n"
+      << data::report_text(plan.train_data, "");
+  if (plan.eval_data) out << "\n# held-out data\n" << data::report_text(*plan.eval_data, "");
   for (const auto& [device, lines] : memory_of(plan)) {
     out << "\n# memory, estimated (" << device << ", " << available_text(at::Device(device))
         << ")\n";
@@ -128,6 +132,9 @@ std::string plan_json(const recipe::Recipe& recipe, const Plan& plan) {
       .member("eval_targets", plan.eval_targets)
       .member("run_tokens", plan.run_tokens);
   json.member("device", plan.models.device.str());
+  recipe::write_json(json.key("checks"), plan.preflight);
+  data::write_json(json.key("train_data"), plan.train_data);
+  if (plan.eval_data) data::write_json(json.key("eval_data"), *plan.eval_data);
   json.key("memory_bytes").begin_object();
   for (const auto& [device, lines] : memory_of(plan)) {
     json.key(device).begin_object();

@@ -64,6 +64,42 @@ ModelSize model_size(const io::JsonCursor& object) {
   return {count(object, "parameters"), static_cast<std::uint64_t>(count(object, "bytes"))};
 }
 
+data::FileReport file_report(const io::JsonCursor& object) {
+  data::FileReport file;
+  file.path = object.at("path").as_string();
+  file.weight = number(object, "weight");
+  file.documents = count(object, "documents");
+  file.tokens = count(object, "tokens");
+  file.skipped = count(object, "skipped");
+  file.seen_documents = count(object, "seen_documents");
+  file.seen_tokens = count(object, "seen_tokens");
+  return file;
+}
+
+data::DataReport data_report(const io::JsonCursor& object) {
+  data::DataReport report;
+  report.documents = count(object, "documents");
+  report.skipped = count(object, "skipped");
+  const io::JsonCursor named = object.at("first_skipped");
+  for (std::size_t i = 0; i < named.size(); ++i) {
+    report.first_skipped.push_back(named.at(i).as_string());
+  }
+  const io::JsonCursor lengths = object.at("lengths");
+  report.shortest = count(lengths, "min");
+  report.median = count(lengths, "median");
+  report.percentile_95 = count(lengths, "percentile_95");
+  report.longest = count(lengths, "max");
+  report.long_documents = count(object, "long_documents");
+  report.tokens_cut_off = count(object, "tokens_cut_off");
+  report.tokens_unlearned = count(object, "tokens_unlearned");
+  report.cut_to_fill = count(object, "cut_to_fill");
+  report.tokens = count(object, "tokens");
+  report.positions = count(object, "positions");
+  const io::JsonCursor files = object.at("files");
+  for (std::size_t i = 0; i < files.size(); ++i) report.files.push_back(file_report(files.at(i)));
+  return report;
+}
+
 }  // namespace
 
 std::string to_json(const Report& report) {
@@ -80,6 +116,7 @@ std::string to_json(const Report& report) {
       .member("peak_memory_bytes", report.peak_memory_bytes);
   write(json, "student", report.student);
   if (report.teacher) write(json, "teacher", *report.teacher);
+  if (report.train_data) data::write_json(json.key("train_data"), *report.train_data);
   json.end_object();
   return json.text() + "\n";
 }
@@ -100,6 +137,7 @@ Report read_report(const std::filesystem::path& path) {
   report.peak_memory_bytes = static_cast<std::uint64_t>(count(root, "peak_memory_bytes"));
   report.student = model_size(root.at("student"));
   if (root.has("teacher")) report.teacher = model_size(root.at("teacher"));
+  if (root.has("train_data")) report.train_data = data_report(root.at("train_data"));
   return report;
 }
 

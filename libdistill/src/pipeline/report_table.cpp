@@ -93,6 +93,18 @@ std::string report_table(const Report& report) {
     out += core::concat(report.skipped_steps, " of ", report.steps,
                         " steps were skipped: loss or gradient was not finite\n");
   }
+  if (report.train_data && report.train_data->skipped > 0) {
+    out += core::concat(core::with_thousands(report.train_data->skipped),
+                        " rows of the training data were skipped, the first: ",
+                        report.train_data->first_skipped.empty()
+                            ? std::string("not named")
+                            : report.train_data->first_skipped.front(),
+                        "\n");
+  }
+  if (report.train_data && report.train_data->tokens_cut_off > 0) {
+    out += core::concat(core::with_thousands(report.train_data->tokens_cut_off),
+                        " tokens of long documents were cut off\n");
+  }
   return out;
 }
 

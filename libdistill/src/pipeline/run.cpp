@@ -20,6 +20,7 @@
 
 #include "pipeline/memory.h"
 #include "pipeline/repeatable.h"
+#include "pipeline/tokenizing_progress.h"
 
 namespace distill::pipeline {
 
@@ -85,7 +86,10 @@ class Run {
     if (!plan_.device.is_cpu()) repeatable_.emplace();
     log_.info("reading and tokenizing the data");
     const auto check = [this] { stop_here_if_asked(); };
-    data_ = recipe::load_data(recipe_, plan_, log_, check);
+    {
+      TokenizingProgress progress(options_, log_);
+      data_ = recipe::load_data(recipe_, plan_, log_, progress.hooks(check));
+    }
     steps_ = recipe::total_steps(recipe_, data_.train->num_rows());
     stop_here_if_asked();
     models_ = recipe::load_models(recipe_, plan_, log_, options_.available_memory);
@@ -107,6 +111,7 @@ class Run {
       return ModelSize{parameters, static_cast<std::uint64_t>(parameters) * width};
     };
     report_.name = recipe_.name;
+    report_.train_data = data_.train->report();
     if (data_.eval) report_.eval_tokens = data_.eval->num_tokens();
     report_.student = size(*models_.student);
     if (models_.teacher_model) report_.teacher = size(*models_.teacher_model);

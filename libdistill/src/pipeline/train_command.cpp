@@ -10,6 +10,8 @@
 #include <distill/recipe/read.h>
 #include <distill/recipe/write.h>
 
+#include "pipeline/tokenizing_progress.h"
+
 namespace distill::pipeline {
 
 namespace fs = std::filesystem;
@@ -49,7 +51,9 @@ std::string run_train_command(const TrainCommand& command, core::Logger& log) {
       recipe::read_recipe_file(command.recipe, command.overrides, registries);
   require_recipe_outside(command.recipe, recipe.output);
   if (command.dry_run) {
-    const Plan plan = make_plan(recipe, log, [&command] { stop_if_asked(command.run.stop); });
+    TokenizingProgress progress(command.run, log);
+    const Plan plan =
+        make_plan(recipe, log, progress.hooks([&command] { stop_if_asked(command.run.stop); }));
     return command.json ? plan_json(recipe, plan) : plan_text(recipe, plan);
   }
   const RunResult result = run_recipe(recipe, command.run, log);

@@ -38,21 +38,27 @@ void check_positions(const Recipe& recipe, const ModelFacts& model) {
                     " positions (`max_position_embeddings`); use shorter rows");
 }
 
-void check_tokenizers(const text::Tokenizer& student, const PlannedModels& models) {
-  if (!models.teacher || core::is_same_path(models.teacher->folder, models.student.folder)) return;
-  const auto teacher = text::load_tokenizer(models.teacher->folder);
-  if (teacher->fingerprint() == student.fingerprint()) return;
-  fail<ConfigError>(models.student.folder.string(),
-                    ": its tokenizer gives other ids than that of the "
-                    "teacher ",
-                    models.teacher->folder.string(),
-                    ", so their logits cannot be compared; use a pair with one tokenizer");
+/// What teacher and student agree on. The teacher's side is read from its folder.
+Preflight look_at_text(const Recipe& recipe, const PlannedModels& models,
+                       const text::Tokenizer& tokenizer, const text::ChatTemplate* chat) {
+  const TextSide student{models.student.folder, models.student.vocab_size, tokenizer, chat};
+  if (!models.teacher) return check_text(student, nullptr, false);
+  const bool chosen = recipe.data.chat_template != "auto";
+  if (core::is_same_path(models.teacher->folder, models.student.folder)) {
+    const TextSide same{models.teacher->folder, models.teacher->vocab_size, tokenizer, chat};
+    return check_text(student, &same, chosen);
+  }
+  const auto own = text::load_tokenizer(models.teacher->folder);
+  const auto own_chat = text::load_chat_template(models.teacher->folder, "auto");
+  const TextSide teacher{models.teacher->folder, models.teacher->vocab_size, *own, own_chat.get()};
+  return check_text(student, &teacher, chosen);
 }
 
-void check_vocabulary(const text::Tokenizer& tokenizer, const ModelFacts& model) {
-  if (tokenizer.vocab_size() <= model.vocab_size) return;
-  fail<FormatError>(model.folder.string(), ": the tokenizer has ", tokenizer.vocab_size(),
-                    " ids, the model only ", model.vocab_size, " (`vocab_size` in config.json)");
+void log_warnings(const Preflight& preflight, bool has_conversations, core::Logger& log) {
+  for (const Check& check : preflight.checks) {
+    if (check.for_conversations && !has_conversations) continue;
+    if (check.result == Check::Result::kWarning) log.warning(check.subject, ": ", check.what);
+  }
 }
 
 types::LayerShape layer_shape(const ModelFacts& model) {
@@ -155,18 +161,27 @@ PlannedModels plan_models(const Recipe& recipe) {
 }
 
 DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
-                    const std::function<void()>& between_rows) {
+                    const DataHooks& hooks) {
   DataParts parts;
   parts.tokenizer = text::load_tokenizer(models.student.folder);
-  check_tokenizers(*parts.tokenizer, models);
-  check_vocabulary(*parts.tokenizer, models.student);
   parts.chat = text::load_chat_template(models.student.folder, recipe.data.chat_template);
-  const data::RowReading reading{*parts.tokenizer, parts.chat.get(), between_rows};
-  const auto load = [&](const std::vector<data::DataFile>& files) {
-    return data::Dataset::load(files, recipe.data, reading, log);
-  };
-  parts.train = load(recipe.data.train);
-  if (!recipe.data.eval.empty()) parts.eval = load(recipe.data.eval);
+  parts.preflight = look_at_text(recipe, models, *parts.tokenizer, parts.chat.get());
+  require_no_errors(parts.preflight, false);
+  const data::RowReading reading{.tokenizer = *parts.tokenizer,
+                                 .chat = parts.chat.get(),
+                                 .between_rows = hooks.between_rows,
+                                 .progress = hooks.progress,
+                                 .cache_folder = hooks.cache_folder};
+  parts.train = data::Dataset::load(recipe.data.train, recipe.data, reading, log);
+  if (!recipe.data.eval.empty()) {
+    data::DataOptions whole = recipe.data;  // what is measured is not cut up to save rows
+    whole.min_packing_use = 0;
+    parts.eval = data::Dataset::load(recipe.data.eval, whole, reading, log);
+  }
+  const bool has_conversations = parts.train->report().has_conversations ||
+                                 (parts.eval && parts.eval->report().has_conversations);
+  require_no_errors(parts.preflight, has_conversations);
+  log_warnings(parts.preflight, has_conversations, log);
   if (parts.eval && recipe.data.max_eval_rows > 0) {
     parts.eval = parts.eval->first_rows(recipe.data.max_eval_rows);
   }
@@ -245,6 +260,10 @@ data::BatchStream::Options batch_options(const Recipe& recipe, std::int64_t rank
   options.rows_per_batch = recipe.train.micro_batch_size;
   options.rank = rank;
   options.num_ranks = ranks;
+  // The micro-batches of a whole step are taken at once: those of the next are ready then.
+  constexpr std::int64_t kMostAhead = 64;
+  const std::int64_t a_step = recipe.train.batch_size / recipe.train.micro_batch_size / ranks;
+  options.prefetch = std::clamp<std::int64_t>(2 * a_step, 2, kMostAhead);
   return options;
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "text/normalizer.h"
 #include "text/unicode.h"
 
 namespace distill::text::detail {
@@ -48,38 +47,28 @@ std::optional<TokenTrie::Match> TokenTrie::longest(std::string_view text, std::s
   return best;
 }
 
-AddedTokens::AddedTokens(std::vector<AddedToken> tokens, bool nfc) : tokens_(std::move(tokens)) {
+AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer& normalizer)
+    : tokens_(std::move(tokens)) {
   for (std::size_t i = 0; i < tokens_.size(); ++i) {
     const AddedToken& token = tokens_[i];
     if (!token.normalized) {
       raw_.add(token.content, i);
-    } else if (nfc) {
-      normalized_.add(NfcText(token.content).text(), i);
-    } else {
-      normalized_.add(token.content, i);
+    } else if (const std::string content = normalizer.apply(token.content); !content.empty()) {
+      normalized_.add(content, i);
     }
   }
 }
 
 namespace {
 
-std::size_t space_begin(std::string_view text, std::size_t low, std::size_t end) {
-  while (end > low) {
-    std::size_t start = end - 1;
-    while (start > low && (static_cast<unsigned char>(text[start]) & 0xC0) == 0x80) --start;
-    if (classify(text, start).kind != CharClass::kSpace) break;
-    end = start;
+/// No word character touches [begin, end).
+bool stands_alone(std::string_view text, std::size_t begin, std::size_t end) {
+  if (begin > 0) {
+    std::size_t before = begin - 1;
+    while ((static_cast<unsigned char>(text[before]) & 0xC0) == 0x80) --before;
+    if (is_word_char(code_point_at(text, before).value)) return false;
   }
-  return end;
-}
-
-std::size_t space_end(std::string_view text, std::size_t at) {
-  while (at < text.size()) {
-    const ClassifiedChar next = classify(text, at);
-    if (next.kind != CharClass::kSpace) break;
-    at += next.size;
-  }
-  return at;
+  return end == text.size() || !is_word_char(code_point_at(text, end).value);
 }
 
 }  // namespace
@@ -99,9 +88,10 @@ std::vector<Segment> AddedTokens::split(std::string_view text, Pass pass,
     at = match->end;
     const AddedToken& token = tokens_[match->value];
     if (token.special && !parse_special) continue;
+    if (token.single_word && !stands_alone(text, begin, at)) continue;
     const std::size_t start =
-        token.lstrip ? space_begin(text, std::min(done, begin), begin) : begin;
-    const std::size_t stop = token.rstrip ? space_end(text, at) : at;
+        token.lstrip ? white_space_begin(text, std::min(done, begin), begin) : begin;
+    const std::size_t stop = token.rstrip ? white_space_end(text, at) : at;
     if (done < start) segments.push_back({done, start, -1});
     segments.push_back({start, stop, token.id});
     done = stop;

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "text/normalizer.h"
+
 namespace distill::text::detail {
 
 /// A token that is found in the text before it is split.
@@ -15,9 +17,10 @@ struct AddedToken {
   std::string content;
   std::int32_t id = 0;
   bool special = false;
-  bool normalized = false;  ///< looked for after normalisation
-  bool lstrip = false;      ///< takes the white space before it
-  bool rstrip = false;      ///< and after it
+  bool normalized = false;   ///< looked for after normalisation
+  bool lstrip = false;       ///< takes the white space before it
+  bool rstrip = false;       ///< and after it
+  bool single_word = false;  ///< only where no word character touches it
 };
 
 /// Strings by their bytes, for the longest one that begins at a place.
@@ -54,8 +57,8 @@ struct Segment {
 /// Cuts added tokens out of a text: from the left, the longest first.
 class AddedTokens {
  public:
-  /// With `nfc` the tokens marked as normalized are looked for in normal form C.
-  AddedTokens(std::vector<AddedToken> tokens, bool nfc);
+  /// The tokens marked as normalized are looked for as `normalizer` spells them.
+  AddedTokens(std::vector<AddedToken> tokens, const Normalizer& normalizer);
 
   enum class Pass { kRaw, kNormalized };
   /// `parse_special` false leaves special tokens in the text. Segments come in order.

@@ -1,21 +1,45 @@
 #include "text/bpe_model.h"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "text/byte_alphabet.h"
+#include "text/unicode.h"
 
 namespace distill::text::detail {
+namespace {
+
+/// What SentencePiece writes for a space.
+constexpr std::string_view kSpace = "\xE2\x96\x81";
+
+bool is_one_char(std::string_view text) {
+  return !text.empty() && code_point_at(text, 0).size == text.size();
+}
+
+/// kSpace after another character.
+bool has_inner_space(std::string_view token) {
+  for (std::size_t at = token.find(kSpace); at != std::string_view::npos;
+       at = token.find(kSpace, at + kSpace.size())) {
+    if (at > 0 && !token.substr(0, at).ends_with(kSpace)) return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 BpeModel::BpeModel(BpeParts parts)
     : parts_(std::move(parts)),
-      merges_(std::exchange(parts_.merges, {}), parts_.tokens.size()),
+      merges_(std::exchange(parts_.merges, {}), parts_.tokens.size() + parts_.helpers.size() + 1),
+      unknown_symbol_(static_cast<std::int32_t>(parts_.tokens.size() + parts_.helpers.size())),
       bytes_(parts_.tokens.size()),
       whole_(std::make_unique<std::atomic<Whole>[]>(parts_.tokens.size())) {
   by_bytes_.reserve(parts_.tokens.size());
   for (std::size_t id = 0; id < parts_.tokens.size(); ++id) {
     const std::string& token = parts_.tokens[id];
     if (token.empty()) continue;
-    if (auto bytes = bytes_of_byte_level(token)) {
+    auto bytes = parts_.byte_level ? bytes_of_byte_level(token) : std::optional(token);
+    if (bytes) {
       bytes_[id] = std::move(*bytes);
       by_bytes_.emplace(bytes_[id], static_cast<std::int32_t>(id));
     } else {
@@ -26,6 +50,24 @@ BpeModel::BpeModel(BpeParts parts)
     const char c = static_cast<char>(byte);
     byte_ids_[byte] = find_bytes({&c, 1});
   }
+  if (parts_.byte_level) return;
+  std::int32_t id = 0;
+  for (const auto* list : {&parts_.tokens, &parts_.helpers}) {
+    for (const std::string& token : *list) {
+      if (is_one_char(token)) char_ids_.set(code_point_at(token, 0).value, id);
+      ++id;
+    }
+  }
+  cuts_at_spaces_ = can_cut_at_spaces();
+}
+
+bool BpeModel::can_cut_at_spaces() const {
+  if (parts_.ignore_merges || find_bytes(kSpace) < 0) return false;
+  // What is left out lets its neighbours merge.
+  if (parts_.unknown_id < 0 && parts_.byte_ids.empty()) return false;
+  return std::ranges::none_of(merges_.rules(), [&](const MergeRule& rule) {
+    return has_inner_space(parts_.tokens[static_cast<std::size_t>(rule.result)]);
+  });
 }
 
 std::int32_t BpeModel::find_bytes(std::string_view bytes) const {
@@ -34,38 +76,67 @@ std::int32_t BpeModel::find_bytes(std::string_view bytes) const {
 }
 
 std::int32_t BpeModel::id_of(std::string_view token) const {
+  if (!parts_.byte_level) return find_bytes(token);
   if (const auto bytes = bytes_of_byte_level(token)) return find_bytes(*bytes);
   const auto found = others_.find(token);
   return found == others_.end() ? -1 : found->second;
 }
 
 void BpeModel::encode(std::string_view piece, std::vector<Symbol>& out) const {
-  const std::int32_t id = find_bytes(piece);
-  if (id >= 0 && (parts_.ignore_merges || is_whole(id, piece))) {
-    out.push_back({id, 0, piece.size()});
-  } else {
-    encode_by_merges(piece, out);
+  if (!cuts_at_spaces_) return encode_word(piece, out);
+  // Nothing merges across the beginning of a run of spaces: each word can stand for itself.
+  for (std::size_t begin = 0; begin < piece.size();) {
+    std::size_t end = begin;
+    while (piece.substr(end).starts_with(kSpace)) end += kSpace.size();
+    end = std::min(piece.find(kSpace, end), piece.size());
+    const std::size_t first = out.size();
+    encode_word(piece.substr(begin, end - begin), out);
+    for (std::size_t i = first; i < out.size(); ++i) {
+      out[i].begin += begin;
+      out[i].end += begin;
+    }
+    begin = end;
   }
 }
 
-bool BpeModel::is_whole(std::int32_t id, std::string_view piece) const {
+void BpeModel::encode_word(std::string_view word, std::vector<Symbol>& out) const {
+  const std::int32_t id = find_bytes(word);
+  if (id >= 0 && (parts_.ignore_merges || is_whole(id, word))) {
+    out.push_back({id, 0, word.size()});
+  } else {
+    encode_by_merges(word, out);
+  }
+}
+
+bool BpeModel::is_whole(std::int32_t id, std::string_view word) const {
   // Two threads may both find out: they store the same answer.
   std::atomic<Whole>& known = whole_[static_cast<std::size_t>(id)];
   Whole whole = known.load(std::memory_order_relaxed);
   if (whole == Whole::kUnknown) {
     std::vector<Symbol> symbols;
-    encode_by_merges(piece, symbols);
+    encode_by_merges(word, symbols);
     whole = symbols.size() == 1 && symbols[0].id == id ? Whole::kYes : Whole::kNo;
     known.store(whole, std::memory_order_relaxed);
   }
   return whole == Whole::kYes;
 }
 
-void BpeModel::encode_by_merges(std::string_view piece, std::vector<Symbol>& out) const {
+void BpeModel::encode_by_merges(std::string_view word, std::vector<Symbol>& out) const {
   const std::size_t from = out.size();
+  if (parts_.byte_level) {
+    add_bytes(word, out);
+    apply_merges(merges_, out, from);
+  } else {
+    add_chars(word, out);
+    apply_merges(merges_, out, from);
+    spell_unknown(word, out, from);
+  }
+}
+
+void BpeModel::add_bytes(std::string_view word, std::vector<Symbol>& out) const {
   bool after_unknown = false;
-  for (std::size_t i = 0; i < piece.size(); ++i) {
-    const std::int32_t id = byte_ids_[static_cast<unsigned char>(piece[i])];
+  for (std::size_t i = 0; i < word.size(); ++i) {
+    const std::int32_t id = byte_ids_[static_cast<unsigned char>(word[i])];
     if (id >= 0) {
       out.push_back({id, i, i + 1});
     } else if (parts_.unknown_id >= 0) {
@@ -77,7 +148,51 @@ void BpeModel::encode_by_merges(std::string_view piece, std::vector<Symbol>& out
     }
     after_unknown = id < 0;
   }
-  apply_merges(merges_, out, from);
+}
+
+void BpeModel::add_chars(std::string_view word, std::vector<Symbol>& out) const {
+  const bool left_out = parts_.unknown_id < 0 && parts_.byte_ids.empty();
+  for (std::size_t at = 0; at < word.size();) {
+    const CodePoint point = code_point_at(word, at);
+    const std::int32_t id = char_ids_.find(point.value);
+    if (id >= 0 || !left_out) {
+      out.push_back({id >= 0 ? id : unknown_symbol_, at, at + point.size});
+    }
+    at += point.size;
+  }
+}
+
+/// Characters that are no token and merged with nothing become bytes or the unknown token.
+void BpeModel::spell_unknown(std::string_view word, std::vector<Symbol>& symbols,
+                             std::size_t from) const {
+  const auto num_tokens = static_cast<std::int32_t>(parts_.tokens.size());
+  const auto is_unknown = [&](const Symbol& symbol) { return symbol.id >= num_tokens; };
+  const auto begin = symbols.begin() + static_cast<std::ptrdiff_t>(from);
+  const auto first = std::find_if(begin, symbols.end(), is_unknown);
+  if (first == symbols.end()) return;
+  const std::vector<Symbol> rest(first, symbols.end());
+  symbols.erase(first, symbols.end());
+  bool after_unknown = false;
+  for (const Symbol& symbol : rest) {
+    if (!is_unknown(symbol)) {
+      symbols.push_back(symbol);
+    } else if (!parts_.byte_ids.empty()) {
+      spell_bytes(word, symbol, symbols);
+    } else if (after_unknown && parts_.fuse_unknown) {
+      symbols.back().end = symbol.end;
+    } else if (parts_.unknown_id >= 0) {
+      symbols.push_back({parts_.unknown_id, symbol.begin, symbol.end});
+    }
+    after_unknown = is_unknown(symbol);
+  }
+}
+
+void BpeModel::spell_bytes(std::string_view word, const Symbol& symbol,
+                           std::vector<Symbol>& out) const {
+  for (std::size_t at = symbol.begin; at < symbol.end; ++at) {
+    const auto byte = static_cast<unsigned char>(word[at]);
+    out.push_back({parts_.byte_ids[byte], at, at + 1});
+  }
 }
 
 }  // namespace distill::text::detail

@@ -9,21 +9,27 @@
 #include <unordered_map>
 #include <vector>
 
+#include "text/char_ids.h"
 #include "text/merge_table.h"
 
 namespace distill::text::detail {
 
 /// What a BPE model is made of.
 struct BpeParts {
-  std::vector<std::string>
-      tokens;  ///< by id, in the byte-level alphabet; empty where there is none
+  std::vector<std::string> tokens;  ///< by id; empty where there is none
+  /// Characters that are no tokens but parts of tokens; in merges they are ids after the tokens.
+  std::vector<std::string> helpers;
   std::vector<MergeRule> merges;
-  std::int32_t unknown_id = -1;  ///< for bytes that are no token; -1: they are left out
+  std::int32_t unknown_id = -1;  ///< for what is no token; -1: it is left out
   bool fuse_unknown = false;     ///< a run of them gives one id
   bool ignore_merges = false;    ///< a piece that is a token is taken whole
+  bool byte_level = true;        ///< tokens are in the byte-level alphabet, pieces are bytes
+  /// Ids of the tokens `<0x00>` to `<0xFF>` for characters that are no token, or empty.
+  std::vector<std::int32_t> byte_ids;
 };
 
-/// Byte-pair encoding over bytes. Immutable for its users; safe in several threads.
+/// Byte-pair encoding over bytes or over characters. Immutable for its users; safe in several
+/// threads.
 class BpeModel {
  public:
   explicit BpeModel(BpeParts parts);
@@ -45,12 +51,21 @@ class BpeModel {
 
   std::int32_t find_bytes(std::string_view bytes) const;
   bool is_whole(std::int32_t id, std::string_view piece) const;
-  void encode_by_merges(std::string_view piece, std::vector<Symbol>& out) const;
+  bool can_cut_at_spaces() const;
+  void encode_word(std::string_view word, std::vector<Symbol>& out) const;
+  void encode_by_merges(std::string_view word, std::vector<Symbol>& out) const;
+  void add_bytes(std::string_view word, std::vector<Symbol>& out) const;
+  void add_chars(std::string_view word, std::vector<Symbol>& out) const;
+  void spell_unknown(std::string_view word, std::vector<Symbol>& symbols, std::size_t from) const;
+  void spell_bytes(std::string_view word, const Symbol& symbol, std::vector<Symbol>& out) const;
 
   BpeParts parts_;
   MergeTable merges_;
   std::array<std::int32_t, 256> byte_ids_{};
-  std::vector<std::string> bytes_;  ///< by id, for tokens of the byte-level alphabet
+  CharIds char_ids_;                ///< of tokens and helpers that are one character
+  std::int32_t unknown_symbol_;     ///< an id that is in no merge
+  bool cuts_at_spaces_ = false;     ///< no token goes on with U+2581 after another character
+  std::vector<std::string> bytes_;  ///< by id: what pieces are compared with
   std::unordered_map<std::string_view, std::int32_t> by_bytes_;  ///< views into bytes_
   std::unordered_map<std::string_view, std::int32_t> others_;    ///< views into parts_.tokens
   /// Whether a token's own bytes merge to just that token; found out on first use.

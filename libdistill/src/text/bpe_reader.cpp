@@ -3,6 +3,7 @@
 #include <distill/core/error.h>
 #include <distill/core/strings.h>
 
+#include "text/detokenizer.h"
 #include "text/json_members.h"
 
 namespace distill::text::detail {
@@ -24,9 +25,6 @@ void check_settings(const io::JsonCursor& model) {
   require_empty(model, "end_of_word_suffix");
   if (model.double_or("dropout", 0) != 0) {
     refuse(model.at("dropout"), "is not supported; expected null");
-  }
-  if (model.bool_or("byte_fallback", false)) {
-    refuse(model.at("byte_fallback"), "is not supported; expected false");
   }
 }
 
@@ -98,11 +96,43 @@ std::vector<MergeRule> read_merges(const io::JsonCursor& merges, const io::JsonO
   return rules;
 }
 
+/// The ids of the tokens for bytes, all or none.
+std::vector<std::int32_t> read_byte_ids(const io::JsonCursor& model) {
+  std::vector<std::int32_t> ids;
+  for (int byte = 0; byte < 256; ++byte) {
+    const io::JsonValue* id = model.at("vocab").as_object().find(byte_token(byte));
+    if (id) ids.push_back(static_cast<std::int32_t>(std::get<std::int64_t>(id->storage())));
+  }
+  if (!ids.empty() && ids.size() != 256) {
+    refuse(model.at("byte_fallback"),
+           concat("is true with ", ids.size(), " of the 256 tokens `<0x00>` to `<0xFF>`, which is ",
+                  "not supported; expected all of them or none"));
+  }
+  return ids;
+}
+
+/// Tokens for what is no token are put in after the merges here, before them in the package: the
+/// same unless a merge knows them.
+void check_no_merge_of_unknown(const io::JsonCursor& model, const BpeParts& parts) {
+  std::vector<bool> is_unknown(parts.tokens.size());
+  if (parts.unknown_id >= 0) is_unknown[static_cast<std::size_t>(parts.unknown_id)] = true;
+  for (const std::int32_t id : parts.byte_ids) is_unknown[static_cast<std::size_t>(id)] = true;
+  for (const MergeRule& rule : parts.merges) {
+    for (const std::int32_t id : {rule.left, rule.right}) {
+      if (!is_unknown[static_cast<std::size_t>(id)]) continue;
+      refuse(model.at("merges"),
+             concat("joins `", printable(parts.tokens[static_cast<std::size_t>(id)]),
+                    "`, which stands for unknown characters or bytes; that is not supported"));
+    }
+  }
+}
+
 }  // namespace
 
-BpeParts read_bpe(const io::JsonCursor& model) {
+BpeParts read_bpe(const io::JsonCursor& model, bool byte_level) {
   check_settings(model);
   BpeParts parts;
+  parts.byte_level = byte_level;
   const io::JsonCursor vocab = model.at("vocab");
   parts.tokens = read_vocabulary(vocab);
   parts.merges = read_merges(model.at("merges"), vocab.as_object());
@@ -117,6 +147,14 @@ BpeParts read_bpe(const io::JsonCursor& model) {
     }
     parts.unknown_id = static_cast<std::int32_t>(std::get<std::int64_t>(id->storage()));
   }
+  const bool byte_fallback = model.bool_or("byte_fallback", false);
+  if (byte_level) {
+    // Every piece is spelled in the alphabet: a character that is no token is a byte already.
+    if (byte_fallback) refuse(model.at("byte_fallback"), "is true in a byte-level tokenizer");
+    return parts;
+  }
+  if (byte_fallback) parts.byte_ids = read_byte_ids(model);
+  check_no_merge_of_unknown(model, parts);
   return parts;
 }
 

@@ -1,5 +1,6 @@
 #include <distill/text/chat_template.h>
 
+#include <algorithm>
 #include <optional>
 
 #include <distill/core/error.h>
@@ -8,6 +9,7 @@
 #include <distill/core/strings.h>
 #include <distill/io/json_value.h>
 
+#include "text/chat_forms.h"
 #include "text/chatml.h"
 
 namespace distill::text {
@@ -30,8 +32,9 @@ class UnknownTemplate : public ChatTemplate {
   std::vector<ChatSpan> render(const std::vector<ChatMessage>& /*messages*/,
                                bool /*add_generation_prompt*/) const override {
     fail<UnsupportedError>(where_,
-                           ": this chat template is not known; known: chatml (with or without a "
-                           "default system message); set `chat_template: chatml` or `none`");
+                           ": this chat template is not known; known: chatml, llama3, deepseek, "
+                           "mistral, qwen3 in their published forms; set `chat_template` to the "
+                           "one the model was trained with, or to none for rows of text");
   }
 
  private:
@@ -63,22 +66,64 @@ std::optional<TemplateText> read_template(const fs::path& folder) {
   return template_of_config(io::JsonCursor(config, path.string()));
 }
 
+/// `name` of tokenizer_config.json, a text or an object with `content`; empty when there is none.
+std::string token_of(const io::JsonCursor& config, std::string_view name) {
+  if (!config.has(name)) return "";
+  const io::JsonCursor token = config.at(name);
+  return token.value().is_object() ? token.at("content").as_string() : token.as_string();
+}
+
+detail::ChatTokens read_tokens(const fs::path& folder) {
+  const fs::path path = folder / "tokenizer_config.json";
+  if (!core::path_exists(path)) return {};
+  const io::JsonValue value = io::read_json_file(path);
+  const io::JsonCursor config(value, path.string());
+  return {token_of(config, "bos_token"), token_of(config, "eos_token")};
+}
+
+std::shared_ptr<const ChatTemplate> recognise(std::string_view source,
+                                              const detail::ChatTokens& tokens) {
+  if (auto chatml = detail::recognise_chatml(source)) {
+    return std::make_shared<detail::ChatMl>(std::move(*chatml));
+  }
+  return detail::recognise_chat(source, tokens);
+}
+
+/// The usual form of a format that was asked for by name.
+std::shared_ptr<const ChatTemplate> make_named(const std::string& kind,
+                                               const detail::ChatTokens& tokens) {
+  if (kind == "chatml") return std::make_shared<detail::ChatMl>(std::nullopt);
+  if (kind == "llama3") return std::make_shared<detail::Llama3Chat>(tokens, true);
+  if (kind == "deepseek") {
+    return std::make_shared<detail::DeepSeekChat>(tokens, detail::DeepSeekChat::Options{});
+  }
+  if (kind == "mistral") {
+    return std::make_shared<detail::MistralChat>(tokens, detail::MistralChat::Options{});
+  }
+  return std::make_shared<detail::Qwen3Chat>();
+}
+
 }  // namespace
+
+const std::vector<std::string>& chat_template_kinds() {
+  static const std::vector<std::string> kinds = {"auto",    "chatml", "llama3", "deepseek",
+                                                 "mistral", "qwen3",  "none"};
+  return kinds;
+}
 
 std::shared_ptr<const ChatTemplate> load_chat_template(const fs::path& folder,
                                                        const std::string& kind) {
   if (kind == "none") return nullptr;
-  if (kind != "auto" && kind != "chatml") {
+  if (std::ranges::find(chat_template_kinds(), kind) == chat_template_kinds().end()) {
     fail<ConfigError>("chat template `", core::printable(kind),
-                      "` is not known; known: auto, chatml, none");
+                      "` is not known; known: ", core::join(chat_template_kinds()));
   }
   const auto source = read_template(folder);
-  if (source) {
-    if (auto chatml = detail::recognise_chatml(source->text)) {
-      return std::make_shared<detail::ChatMl>(std::move(*chatml));
-    }
-  }
-  if (kind == "chatml") return std::make_shared<detail::ChatMl>(std::nullopt);
+  const detail::ChatTokens tokens = read_tokens(folder);
+  // The folder's own form of a format that was named, where there is one.
+  auto found = source ? recognise(source->text, tokens) : nullptr;
+  if (found && (kind == "auto" || found->name() == kind)) return found;
+  if (kind != "auto") return make_named(kind, tokens);
   if (!source) return nullptr;
   return std::make_shared<UnknownTemplate>(source->where);
 }
@@ -97,7 +142,9 @@ EncodedChat encode_chat(const ChatTemplate& chat, const Tokenizer& tokenizer,
   auto target = targets.begin();
   for (const ByteRange& range : tokens.ranges) {
     while (target != targets.end() && target->end <= range.begin) ++target;
-    result.is_target.push_back(target != targets.end() && target->begin < range.end);
+    // The space that a tokenizer puts before a text comes from no byte: it belongs to what follows.
+    const std::size_t end = std::max(range.end, range.begin + 1);
+    result.is_target.push_back(target != targets.end() && target->begin < end);
   }
   result.ids = std::move(tokens.ids);
   return result;

@@ -2,18 +2,24 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <functional>
+#include <limits>
 #include <span>
 #include <tuple>
+#include <utility>
 
 #include <distill/core/error.h>
 
 namespace distill::text::detail {
 
-MergeTable::MergeTable(std::vector<MergeRule> rules, std::size_t num_ids) : first_(num_ids + 1, 0) {
+MergeTable::MergeTable(std::vector<MergeRule> rules, std::size_t num_ids) {
   const auto pair_of = [](const MergeRule& rule) { return std::tuple(rule.left, rule.right); };
   std::ranges::stable_sort(rules, {}, pair_of);
   for (const MergeRule& rule : rules) {
+    if (std::cmp_greater_equal(rule.left, num_ids) || std::cmp_greater_equal(rule.right, num_ids)) {
+      fail<InputError>("a merge of the ids ", rule.left, " and ", rule.right, " of ", num_ids);
+    }
     if (!rules_.empty() && pair_of(rules_.back()) == pair_of(rule)) {
       rules_.back() = rule;
     } else {
@@ -21,49 +27,63 @@ MergeTable::MergeTable(std::vector<MergeRule> rules, std::size_t num_ids) : firs
     }
   }
   rules_.shrink_to_fit();
-  for (const MergeRule& rule : rules_) ++first_.at(static_cast<std::size_t>(rule.left) + 1);
-  for (std::size_t i = 1; i < first_.size(); ++i) first_[i] += first_[i - 1];
+  if (rules_.empty()) return;
+  slots_.resize(std::bit_ceil(2 * rules_.size()));
+  mask_ = slots_.size() - 1;
+  for (std::size_t i = 0; i < rules_.size(); ++i) {
+    std::size_t at = slot_of(rules_[i].left, rules_[i].right);
+    while (slots_[at] != 0) at = (at + 1) & mask_;
+    slots_[at] = static_cast<std::uint32_t>(i + 1);
+  }
 }
 
-const MergeRule* MergeTable::find(std::int32_t left, std::int32_t right) const {
-  const auto index = static_cast<std::size_t>(left);
-  const MergeRule* begin = rules_.data() + first_[index];
-  const MergeRule* end = rules_.data() + first_[index + 1];
-  const MergeRule* found = std::ranges::lower_bound(begin, end, right, {}, &MergeRule::right);
-  return found != end && found->right == right ? found : nullptr;
+std::size_t MergeTable::longest_search() const {
+  std::size_t longest = 0;
+  std::size_t run = 0;
+  for (std::size_t i = 0; i < 2 * slots_.size(); ++i) {  // twice: a run may go around the end
+    run = slots_[i & mask_] == 0 ? 0 : run + 1;
+    longest = std::max(longest, run);
+    if (longest > slots_.size()) break;
+  }
+  return longest + 1;
 }
 
 namespace {
 
 /// Words up to this length search all pairs at every step: quicker than a heap.
-constexpr std::size_t kShortWord = 24;
+constexpr std::size_t kShortWord = 64;
 
 /// Places in a word are 32-bit numbers.
 constexpr std::size_t kLongestWord = std::size_t{1} << 31;
 
 void merge_short(const MergeTable& table, std::vector<Symbol>& symbols, std::size_t from) {
-  std::array<const MergeRule*, kShortWord> rules{};  // of the pair that begins at each symbol
-  const auto look_up = [&](std::size_t i) {
-    const bool pair = from + i + 1 < symbols.size();
-    rules[i] = pair ? table.find(symbols[from + i].id, symbols[from + i + 1].id) : nullptr;
-  };
+  constexpr std::int32_t kNoRule = std::numeric_limits<std::int32_t>::max();
+  std::array<std::int32_t, kShortWord> ranks;    // of the pair that begins at each symbol
+  std::array<std::int32_t, kShortWord> results;  // of its rule
+  Symbol* const word = symbols.data() + from;
   std::size_t size = symbols.size() - from;
+  const auto look_up = [&](std::size_t i) {
+    const MergeRule* rule = i + 1 < size ? table.find(word[i].id, word[i + 1].id) : nullptr;
+    ranks[i] = rule ? rule->rank : kNoRule;
+    results[i] = rule ? rule->result : 0;
+  };
   for (std::size_t i = 0; i < size; ++i) look_up(i);
   while (true) {
-    std::size_t best = size;
-    for (std::size_t i = 0; i < size; ++i) {
-      if (rules[i] && (best == size || rules[i]->rank < rules[best]->rank)) best = i;
+    std::size_t best = 0;
+    for (std::size_t i = 1; i < size; ++i) {
+      if (ranks[i] < ranks[best]) best = i;
     }
-    if (best == size) return;
-    Symbol& merged = symbols[from + best];
-    merged.id = rules[best]->result;
-    merged.end = symbols[from + best + 1].end;
-    symbols.erase(symbols.begin() + static_cast<std::ptrdiff_t>(from + best + 1));
-    std::move(rules.begin() + best + 2, rules.begin() + size, rules.begin() + best + 1);
+    if (size == 0 || ranks[best] == kNoRule) break;
+    word[best].id = results[best];
+    word[best].end = word[best + 1].end;
+    std::move(word + best + 2, word + size, word + best + 1);
+    std::move(ranks.begin() + best + 2, ranks.begin() + size, ranks.begin() + best + 1);
+    std::move(results.begin() + best + 2, results.begin() + size, results.begin() + best + 1);
     --size;
     look_up(best);
     if (best > 0) look_up(best - 1);
   }
+  symbols.resize(from + size);
 }
 
 /// The symbols of a long word as a linked list, with a heap of the merges that are possible.

@@ -14,21 +14,42 @@ struct MergeRule {
   std::int32_t result = 0;
 };
 
-/// Finds merges by their pair. Sorted arrays, not a hash table: no input makes it slow.
+/// Finds merges by their pair: a hash table that is at most half full and never changes, so the
+/// longest search is known when it is built.
 class MergeTable {
  public:
   MergeTable() = default;
   /// Of several rules for one pair the last counts. Ids are in [0, num_ids).
   MergeTable(std::vector<MergeRule> rules, std::size_t num_ids);
 
-  /// The rule for a pair, or null.
-  const MergeRule* find(std::int32_t left, std::int32_t right) const;
+  /// The rule for a pair, or null. Ids may be any.
+  const MergeRule* find(std::int32_t left, std::int32_t right) const {
+    if (slots_.empty()) return nullptr;
+    for (std::size_t at = slot_of(left, right);; at = (at + 1) & mask_) {
+      const std::uint32_t index = slots_[at];
+      if (index == 0) return nullptr;
+      const MergeRule& rule = rules_[index - 1];
+      if (rule.left == left && rule.right == right) return &rule;
+    }
+  }
   /// Sorted by pair.
   const std::vector<MergeRule>& rules() const { return rules_; }
+  /// The most slots that a search looks at.
+  std::size_t longest_search() const;
 
  private:
+  std::size_t slot_of(std::int32_t left, std::int32_t right) const {
+    const std::uint64_t pair =
+        (std::uint64_t{static_cast<std::uint32_t>(left)} << 32) | static_cast<std::uint32_t>(right);
+    // The finalizer of SplitMix64 (see core/random.h).
+    std::uint64_t mixed = (pair ^ (pair >> 30)) * 0xBF58476D1CE4E5B9U;
+    mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EBU;
+    return static_cast<std::size_t>(mixed ^ (mixed >> 31)) & mask_;
+  }
+
   std::vector<MergeRule> rules_;
-  std::vector<std::uint32_t> first_;  ///< of each left id, and one more
+  std::vector<std::uint32_t> slots_;  ///< index of a rule and 1; 0: empty
+  std::size_t mask_ = 0;
 };
 
 /// A token and the bytes of the piece it stands for.

@@ -1,37 +1,57 @@
 #pragma once
 
-#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <distill/io/json_value.h>
+
+#include "text/edited_text.h"
+
 namespace distill::text::detail {
 
-/// Text in Unicode normal form C, and where it came from.
-class NfcText {
+/// The steps that change a text before it is split.
+class Normalizer {
  public:
-  /// The same characters as the `tokenizers` package gives, which knows Unicode 9. The text is
-  /// UTF-8. O(n log n).
-  explicit NfcText(std::string_view original);
+  enum class Kind : std::uint8_t {
+    kNfc,
+    kNfd,
+    kNfkc,
+    kNfkd,
+    kLowercase,
+    kStrip,    ///< white space at the ends
+    kPrepend,  ///< to a text that is not empty
+    kReplace
+  };
+  struct Step {
+    Kind kind = Kind::kNfc;
+    std::string from;    ///< of kReplace
+    std::string to;      ///< of kReplace and kPrepend
+    bool left = false;   ///< of kStrip
+    bool right = false;  ///< of kStrip
+  };
 
-  std::string_view text() const { return text_; }
-  /// The bytes of the original that [begin, end) of the result came from: exact where nothing was
-  /// changed, otherwise up to the next place where the two texts surely agree.
-  std::size_t original_begin(std::size_t at) const;
-  std::size_t original_end(std::size_t at) const;
+  Normalizer() = default;
+  explicit Normalizer(std::vector<Step> steps) : steps_(std::move(steps)) {}
+  /// `node` is the member `normalizer` of a tokenizer.json. Throws UnsupportedError for kinds and
+  /// settings that are not known.
+  explicit Normalizer(const io::JsonCursor& node);
+
+  void apply(EditedText& text) const;
+  std::string apply(std::string_view text) const;
+  /// A step may take text away.
+  bool may_remove() const;
+  /// What it does, in words that differ when the texts may differ.
+  std::string description() const;
 
  private:
-  /// A part of the text; parts are normalised one by one.
-  struct Part {
-    std::size_t begin = 0;     ///< in text_
-    std::size_t original = 0;  ///< where it begins in the original
-    bool unchanged = true;
-  };
-  void add(std::string_view part, std::size_t original);
-  const Part& part_at(std::size_t at) const;
+  void read_step(const io::JsonCursor& node);
 
-  std::string text_;
-  std::vector<Part> parts_;  ///< sorted, and one more for the end
+  std::vector<Step> steps_;
 };
+
+/// Every occurrence of `from`, from the left, becomes `to`.
+void replace_all(EditedText& text, std::string_view from, std::string_view to);
 
 }  // namespace distill::text::detail

@@ -33,7 +33,7 @@ std::optional<std::int64_t> role_by_text(const io::JsonCursor& file, std::string
   const std::string& text =
       token.value().is_object() ? token.at("content").as_string() : token.as_string();
   const std::int64_t id = tokens.id_of(text);
-  if (id < 0) token.fail(concat("is `", printable(text), "`, which tokenizer.json does not have"));
+  if (id < 0) token.fail(concat("is `", printable(text), "`, which the tokenizer does not have"));
   if (!tokens.is_added(id)) {
     refuse(token, concat("is `", printable(text),
                          "`, which is no added token of tokenizer.json; add it there"));
@@ -65,7 +65,7 @@ void check_added_tokens_decoder(const io::JsonCursor& config, const TokenLookup&
     }
     const std::string& content = table.at(number).at("content").as_string();
     if (tokens.id_of(content) != id) {
-      table.at(number).fail(concat("is `", printable(content), "`, whose id in tokenizer.json is ",
+      table.at(number).fail(concat("is `", printable(content), "`, whose id in the tokenizer is ",
                                    tokens.id_of(content),
                                    "; the two files do not belong together"));
     }
@@ -74,7 +74,8 @@ void check_added_tokens_decoder(const io::JsonCursor& config, const TokenLookup&
 
 }  // namespace
 
-SpecialRoles read_special_roles(const fs::path& folder, const TokenLookup& tokens) {
+SpecialRoles read_special_roles(const fs::path& folder, const TokenLookup& tokens,
+                                const SpecialRoles& defaults) {
   struct Role {
     std::int64_t SpecialRoles::*id;
     std::string name;
@@ -83,7 +84,7 @@ SpecialRoles read_special_roles(const fs::path& folder, const TokenLookup& token
   Role roles[] = {{&SpecialRoles::bos, "bos_token"},
                   {&SpecialRoles::eos, "eos_token"},
                   {&SpecialRoles::pad, "pad_token"}};
-  SpecialRoles result;
+  SpecialRoles result = defaults;
   const auto read = [&](const std::string& name, bool by_text) {
     const auto value = read_if_there(folder / name);
     if (!value) return;

@@ -24,6 +24,8 @@ struct TokenLookup {
 /// Reads the roles from tokenizer_config.json; for one it does not mention from
 /// special_tokens_map.json, then from generation_config.json and config.json. A null there means
 /// none. Throws FormatError when a name or id does not fit the tokenizer.
-SpecialRoles read_special_roles(const std::filesystem::path& folder, const TokenLookup& tokens);
+/// `defaults`: for roles that no file mentions.
+SpecialRoles read_special_roles(const std::filesystem::path& folder, const TokenLookup& tokens,
+                                const SpecialRoles& defaults = {});
 
 }  // namespace distill::text::detail

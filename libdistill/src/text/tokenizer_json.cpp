@@ -26,30 +26,6 @@ constexpr std::size_t kMostAddedBytes = std::size_t{1} << 20;
 constexpr io::JsonLimits kTokenizerLimits{.max_bytes = std::uint64_t{256} << 20,
                                           .max_values = 8'000'000};
 
-bool read_nfc(const io::JsonCursor& node) {
-  if (node.value().is_null()) return false;
-  const std::string& type = type_of(node);
-  if (type == "NFC") {
-    refuse_unknown_members(node, {"type"});
-    return true;
-  }
-  if (type != "Sequence") refuse_type(node, "normalizer", "null, NFC, Sequence of these");
-  refuse_unknown_members(node, {"type", "normalizers"});
-  bool nfc = false;
-  const io::JsonCursor steps = node.at("normalizers");
-  for (std::size_t i = 0; i < steps.as_array().size(); ++i) nfc = read_nfc(steps.at(i)) || nfc;
-  return nfc;
-}
-
-void check_decoder(const io::JsonCursor& node) {
-  if (node.value().is_null()) {
-    fail<UnsupportedError>(node.source(), ": no decoder is not supported; supported: ByteLevel");
-  }
-  if (type_of(node) != "ByteLevel") refuse_type(node, "decoder", "ByteLevel");
-  // Its settings are for splitting; decoding reads none of them.
-  refuse_unknown_members(node, {"type", "add_prefix_space", "trim_offsets", "use_regex"});
-}
-
 AddedToken read_added_token(const io::JsonCursor& node) {
   refuse_unknown_members(
       node, {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
@@ -60,8 +36,7 @@ AddedToken read_added_token(const io::JsonCursor& node) {
   token.normalized = node.at("normalized").as_bool();
   token.lstrip = node.at("lstrip").as_bool();
   token.rstrip = node.at("rstrip").as_bool();
-  if (node.at("single_word").as_bool())
-    refuse(node.at("single_word"), "is true, which is not supported");
+  token.single_word = node.at("single_word").as_bool();
   if (token.content.empty() || token.content.size() > kLongestAddedToken) {
     node.at("content").fail(
         concat("is ", token.content.size(), " bytes long, expected 1 to ", kLongestAddedToken));
@@ -114,7 +89,7 @@ io::JsonCursor member(const io::JsonCursor& file, std::string_view name,
 
 }  // namespace
 
-std::unique_ptr<ByteLevelTokenizer> read_tokenizer_json(const std::filesystem::path& path) {
+std::unique_ptr<PipelineTokenizer> read_tokenizer_json(const std::filesystem::path& path) {
   const io::JsonValue value = io::read_json_file(path, kTokenizerLimits);
   const io::JsonCursor file(value, path.string());
   // Truncation and padding are settings of a call, and transformers resets them.
@@ -124,25 +99,29 @@ std::unique_ptr<ByteLevelTokenizer> read_tokenizer_json(const std::filesystem::p
     refuse(file.at("version"), "is not 1.0, the only version that is supported");
   }
   const io::JsonValue null_value;
-  const io::JsonCursor model = file.at("model");
-  BpeParts bpe = read_bpe(model);
-  const bool nfc = read_nfc(member(file, "normalizer", null_value));
-  check_decoder(member(file, "decoder", null_value));
-  const io::JsonObject& vocab = model.at("vocab").as_object();
-  std::vector<AddedToken> added;
-  if (file.has("added_tokens")) {
-    added = read_added_tokens(file.at("added_tokens"), vocab, bpe.tokens);
+  TokenizerParts parts;
+  parts.pre_tokenizer = PreTokenizer(member(file, "pre_tokenizer", null_value));
+  parts.normalizer = Normalizer(member(file, "normalizer", null_value));
+  if (parts.pre_tokenizer.looks_at_start() && parts.normalizer.may_remove()) {
+    refuse(file.at("pre_tokenizer"),
+           "puts a space before the first word alone, which is not "
+           "supported after a normalizer that removes text");
   }
-  PreTokenizer pre_tokenizer(member(file, "pre_tokenizer", null_value));
+  const io::JsonCursor model = file.at("model");
+  parts.model = read_bpe(model, parts.pre_tokenizer.is_byte_level());
+  parts.decoder = read_decoder(member(file, "decoder", null_value));
+  const io::JsonObject& vocab = model.at("vocab").as_object();
+  if (file.has("added_tokens")) {
+    parts.added = read_added_tokens(file.at("added_tokens"), vocab, parts.model.tokens);
+  }
   const auto id_of = [&](std::string_view text) -> std::int64_t {
-    const auto token = std::ranges::find(added, text, &AddedToken::content);
-    if (token != added.end()) return token->id;
+    const auto token = std::ranges::find(parts.added, text, &AddedToken::content);
+    if (token != parts.added.end()) return token->id;
     const io::JsonValue* id = vocab.find(text);
     return id ? std::get<std::int64_t>(id->storage()) : -1;
   };
-  SpecialFrame frame = read_post_processor(member(file, "post_processor", null_value), id_of);
-  return std::make_unique<ByteLevelTokenizer>(ByteLevelParts{
-      std::move(bpe), std::move(pre_tokenizer), std::move(added), std::move(frame), nfc});
+  parts.frame = read_post_processor(member(file, "post_processor", null_value), id_of);
+  return std::make_unique<PipelineTokenizer>(std::move(parts));
 }
 
 }  // namespace distill::text::detail

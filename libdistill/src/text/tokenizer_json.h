@@ -3,12 +3,12 @@
 #include <filesystem>
 #include <memory>
 
-#include "text/byte_level_tokenizer.h"
+#include "text/pipeline_tokenizer.h"
 
 namespace distill::text::detail {
 
 /// Reads a tokenizer.json. Throws UnsupportedError for what is not implemented, FormatError for
 /// what is malformed.
-std::unique_ptr<ByteLevelTokenizer> read_tokenizer_json(const std::filesystem::path& path);
+std::unique_ptr<PipelineTokenizer> read_tokenizer_json(const std::filesystem::path& path);
 
 }  // namespace distill::text::detail

@@ -163,4 +163,42 @@ bool is_numeric(char32_t code_point) {
          (code_point >= 0x16FF4 && code_point <= 0x16FF6);
 }
 
+std::size_t white_space_end(std::string_view text, std::size_t at) {
+  while (at < text.size()) {
+    const ClassifiedChar next = classify(text, at);
+    if (next.kind != CharClass::kSpace) break;
+    at += next.size;
+  }
+  return at;
+}
+
+std::size_t white_space_begin(std::string_view text, std::size_t low, std::size_t end) {
+  while (end > low) {
+    std::size_t start = end - 1;
+    while (start > low && (static_cast<unsigned char>(text[start]) & 0xC0) == 0x80) --start;
+    if (classify(text, start).kind != CharClass::kSpace) break;
+    end = start;
+  }
+  return end;
+}
+
+bool is_word_char(char32_t code_point) {
+  switch (char_class(code_point)) {
+    case CharClass::kLetter:
+    case CharClass::kMark:
+      return true;
+    case CharClass::kNumber:  // the numbers that utf8proc does not know are all decimal
+      return utf8proc_category(static_cast<utf8proc_int32_t>(code_point)) != UTF8PROC_CATEGORY_NO;
+    case CharClass::kPunctuation:
+      return utf8proc_category(static_cast<utf8proc_int32_t>(code_point)) == UTF8PROC_CATEGORY_PC;
+    case CharClass::kSymbol:
+      return (code_point >= 0x24B6 && code_point <= 0x24E9) ||
+             (code_point >= 0x1F130 && code_point <= 0x1F149) ||
+             (code_point >= 0x1F150 && code_point <= 0x1F169) ||
+             (code_point >= 0x1F170 && code_point <= 0x1F189);
+    default:
+      return code_point == 0x200C || code_point == 0x200D;
+  }
+}
+
 }  // namespace distill::text::detail

@@ -58,4 +58,13 @@ inline ClassifiedChar classify(std::string_view text, std::size_t at) {
   return {char_class(point.value), point.size};
 }
 
+/// Where the white space that begins at `at` ends.
+std::size_t white_space_end(std::string_view text, std::size_t at);
+/// Where the white space that ends at `end` begins, not before `low`.
+std::size_t white_space_begin(std::string_view text, std::size_t low, std::size_t end);
+
+/// A word character of Rust's regular expressions: letters, marks, decimal digits, letter numbers,
+/// connecting punctuation, joiners and letters in circles or squares.
+bool is_word_char(char32_t code_point);
+
 }  // namespace distill::text::detail

@@ -1,5 +1,7 @@
 #include "text/utf8.h"
 
+#include <distill/core/error.h>
+
 namespace distill::text::detail {
 namespace {
 
@@ -57,6 +59,13 @@ std::size_t utf8_prefix(std::string_view bytes) {
     at += step.size;
   }
   return at;
+}
+
+void check_utf8(std::string_view text) {
+  const std::size_t valid = utf8_prefix(text);
+  if (valid < text.size()) {
+    fail<InputError>("text is not UTF-8 at byte ", valid, "; convert it before it is tokenized");
+  }
 }
 
 }  // namespace distill::text::detail

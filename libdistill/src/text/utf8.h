@@ -31,4 +31,7 @@ std::string replace_malformed(std::string_view bytes);
 /// Where the first byte stands that is not UTF-8; the size when there is none.
 std::size_t utf8_prefix(std::string_view bytes);
 
+/// Throws InputError, naming the place, for text that is not UTF-8.
+void check_utf8(std::string_view text);
+
 }  // namespace distill::text::detail

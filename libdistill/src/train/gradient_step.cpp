@@ -1,6 +1,7 @@
 #include "train/gradient_step.h"
 
 #include <array>
+#include <chrono>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/scalar_tensor.h>
@@ -102,13 +103,16 @@ void GradientStep::reduce(const Totals& totals, StepSums& sums) {
 StepSums GradientStep::run(const std::function<bool()>& should_stop) {
   std::vector<types::Batch> batches;
   std::array<std::int64_t, 2> counts = {0, 0};
+  const auto begin = std::chrono::steady_clock::now();
   for (std::int64_t i = 0; i < num_micro_batches_; ++i) {
     batches.push_back(next_batch());
     counts[0] += batches.back().input.input_ids.numel();
     counts[1] += batches.back().num_targets;
   }
+  const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - begin;
   parts_.ranks.all_reduce_sum(counts);
   StepSums sums;
+  sums.data_seconds = waited.count();
   sums.tokens = counts[0];
   sums.targets = counts[1];
   if (sums.targets == 0) {

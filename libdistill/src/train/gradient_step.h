@@ -20,6 +20,7 @@ struct StepSums {
   bool abandoned = false;    ///< a stop was asked for; nothing may be used
   std::int64_t tokens = 0;   ///< input tokens
   std::int64_t targets = 0;  ///< tokens that count in the loss
+  double data_seconds = 0;   ///< this rank waited for its batches
   double loss = 0;           ///< mean per target token; 0 when there is none
   std::vector<std::pair<std::string, double>> parts;  ///< the same for each term
 };

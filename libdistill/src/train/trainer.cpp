@@ -242,6 +242,7 @@ void Trainer::Impl::log_step(const StepSums& sums, double norm, double seconds) 
   values.emplace_back("tokens_per_second",
                       seconds > 0 ? static_cast<double>(sums.tokens) / seconds : 0.0);
   values.emplace_back("seconds", state.seconds);
+  values.emplace_back("data_seconds", sums.data_seconds);
   for (metrics::Sink* sink : parts.sinks) sink->step(values);
 }
 

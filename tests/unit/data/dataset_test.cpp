@@ -1,6 +1,7 @@
 #include <distill/data/dataset.h>
 
 #include <algorithm>
+#include <cctype>
 #include <map>
 
 #include <gtest/gtest.h>
@@ -119,6 +120,7 @@ TEST_F(DatasetTest, PiecesWithoutTargetsAreLeftOutAndCounted) {
 TEST_F(DatasetTest, EveryTokenOfRandomDocumentsIsThereOnceAndInOrder) {
   core::RandomState random(11);
   options_.sequence_length = 64;
+  options_.min_packing_use = 0;
   std::vector<std::string> lines;
   std::map<Ids, int> expected;  // pieces
   for (int i = 0; i < 1000; ++i) {
@@ -150,7 +152,129 @@ TEST_F(DatasetTest, EveryTokenOfRandomDocumentsIsThereOnceAndInOrder) {
   EXPECT_EQ(found, expected);
   const double used =
       static_cast<double>(data->num_tokens()) / (64.0 * static_cast<double>(data->num_rows()));
-  EXPECT_GE(used, 0.95);
+  EXPECT_GE(used, 0.98);
+}
+
+/// The row's one document as text, what is to be learned in capitals.
+std::string shown(const Row& row) {
+  std::string text;
+  for (std::size_t i = 0; i < row.ids.size(); ++i) {
+    const char c = row.ids[i] == ByteTokenizer::kEndOfTurn ? '|'
+                   : row.ids[i] == kEos                    ? '.'
+                   : row.ids[i] == kBos                    ? '^'
+                                                           : static_cast<char>(row.ids[i]);
+    text += row.is_target[i] ? (c == '|'   ? '!'
+                                : c == '.' ? '#'
+                                           : static_cast<char>(std::toupper(c)))
+                             : c;
+  }
+  return text;
+}
+
+TEST_F(DatasetTest, ReadsEveryFormOfRow) {
+  options_.packing = false;
+  const std::string turns = R"({"from": "human", "value": "q"}, {"from": "gpt", "value": "yes"})";
+  const auto data = load({
+      R"({"text": "abc"})",
+      R"({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "yes"}]})",
+      R"({"conversations": [)" + turns + "]}",
+      R"({"conversations": [)" + turns + R"(], "system": "s", "tools": ""})",
+      R"({"prompt": "q: ", "completion": "yes"})",
+      R"({"prompt": "", "completion": "yes"})",
+      R"({"instruction": "do", "output": "yes"})",
+      R"({"instruction": "do", "input": "", "output": "yes", "history": []})",
+      R"({"instruction": "do", "input": "it", "output": "yes", "system": "s"})",
+  });
+  const std::vector<std::string> expected = {
+      "ABC#",
+      "[user]q|[assistant]YES!",
+      "[user]q|[assistant]YES!",
+      "[system]s|[user]q|[assistant]YES!",
+      "q: YES#",
+      "YES#",
+      "[user]do|[assistant]YES!",
+      "[user]do|[assistant]YES!",
+      "[system]s|[user]do\n\nit|[assistant]YES!",
+  };
+  ASSERT_EQ(data->num_rows(), std::ssize(expected));
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ(shown(data->row(static_cast<std::int64_t>(i))), expected[i]) << i;
+  }
+  EXPECT_TRUE(data->report().has_conversations);
+}
+
+TEST_F(DatasetTest, ACompletionHasWhatThePostProcessorAdds) {
+  tokenizer_ = ByteTokenizer({.has_eos = true, .adds_bos = true});
+  EXPECT_EQ(shown(load({R"({"prompt": "a", "completion": "b"})"})->row(0)), "^aB#");
+  // A special token that is written out belongs to where its bytes stand.
+  EXPECT_EQ(shown(load({R"({"prompt": "a<eos>", "completion": "b<eos>"})"})->row(0)), "^a.B#");
+}
+
+TEST_F(DatasetTest, LongDocumentsFollowThePolicyAndAreCounted) {
+  options_.sequence_length = 4;
+  const std::vector<std::string> lines = {R"({"text": "abc"})", R"({"text": "defghij"})"};
+  const auto split = load(lines);
+  EXPECT_EQ(split->num_tokens(), 12);
+  EXPECT_EQ(split->report().long_documents, 1);
+  EXPECT_EQ(split->report().tokens_cut_off, 0);
+  options_.long_documents = LongDocuments::kTruncate;
+  const auto truncated = load(lines);
+  EXPECT_EQ(truncated->num_tokens(), 8);
+  EXPECT_EQ(truncated->row(1).ids, (Ids{'d', 'e', 'f', 'g'}));
+  EXPECT_EQ(truncated->report().tokens_cut_off, 4);
+  EXPECT_NEAR(truncated->report().truncated(), 4.0 / 12, 1e-12);
+  EXPECT_TRUE(log_.has("cut off 4 tokens of 1 long documents"));
+  options_.long_documents = LongDocuments::kDrop;
+  const auto dropped = load(lines);
+  EXPECT_EQ(dropped->num_tokens(), 4);
+  EXPECT_EQ(dropped->report().tokens_cut_off, 8);
+}
+
+TEST_F(DatasetTest, ReportsLengthsAndTheMix) {
+  std::vector<std::string> lines;
+  for (int size = 1; size <= 100; ++size) {
+    lines.push_back(R"({"text": ")" + std::string(static_cast<std::size_t>(size), 'a') + "\"}");
+  }
+  const auto a = write_lines(folder_ / "a.jsonl", lines);
+  const auto b = write_lines(folder_ / "b.jsonl", {R"({"text": "xyz"})"});
+  const auto data = load_files({{a, 1.0}, {b, 2.5}});
+  const DataReport& report = data->report();
+  EXPECT_EQ(report.documents, 101);
+  EXPECT_EQ(report.shortest, 2);
+  EXPECT_EQ(report.median, 51);  // the 51st of 101: 2 3 4 4 5 ...
+  EXPECT_EQ(report.longest, 101);
+  EXPECT_EQ(report.percentile_95, 96);
+  ASSERT_EQ(report.files.size(), 2u);
+  EXPECT_EQ(report.files[0].seen_documents, 100);
+  EXPECT_EQ(report.files[0].seen_tokens, 5150);
+  EXPECT_EQ(report.files[1].seen_documents, 3);  // 2.5 times one: rounded
+  EXPECT_EQ(report.files[1].seen_tokens, 12);
+  EXPECT_EQ(report.tokens, data->num_tokens());
+  EXPECT_EQ(report.positions, data->num_rows() * options_.sequence_length);
+}
+
+TEST_F(DatasetTest, ManyThreadsGiveTheSameRowsAndTheFirstError) {
+  std::vector<std::string> lines;
+  core::RandomState random(3);
+  for (int i = 0; i < 20000; ++i) {
+    lines.push_back(
+        core::concat(R"({"text": ")", i, " ", std::string(1 + random.below(40), 'x'), "\"}"));
+  }
+  const auto path = write_lines(folder_ / "d.jsonl", lines);
+  const auto load_with = [&](std::int64_t threads) {
+    return Dataset::load({{path, 1.0}}, options_,
+                         RowReading{.tokenizer = tokenizer_, .threads = threads}, log_);
+  };
+  const auto one = load_with(1);
+  EXPECT_EQ(one->report().documents, 20000);
+  EXPECT_EQ(load_with(7)->fingerprint(), one->fingerprint());
+  lines[15000] = "late";
+  lines[4321] = "early";
+  write_lines(folder_ / "d.jsonl", lines);
+  for (int round = 0; round < 5; ++round) {
+    EXPECT_TRUE(
+        testing::message_of<FormatError>([&] { load_with(7); }).starts_with(path + ":4322:1: "));
+  }
 }
 
 TEST_F(DatasetTest, WeightsRepeatDocuments) {

@@ -44,7 +44,8 @@ TEST(DataOptions, DescribesEveryKeyOfTheRecipe) {
   describe(of_options, options);
   EXPECT_EQ(of_options.names,
             (std::vector<std::string>{"train", "eval", "sequence_length", "packing",
-                                      "chat_template", "max_eval_rows"}));
+                                      "min_packing_use", "long_documents", "on_bad_sample",
+                                      "chat_template", "max_eval_rows", "cache"}));
   EXPECT_EQ(of_options.required, std::vector<std::string>{"train"});
   DataFile file;
   Names of_file;
@@ -108,7 +109,8 @@ TEST(DataOptions, OtherFieldsAreChecked) {
   options.max_eval_rows = -1;
   const auto found = problems_of(options);
   EXPECT_EQ(found.at("train"), "must name at least one file");
-  EXPECT_EQ(found.at("chat_template"), "must be auto, chatml or none, it is `llama9`");
+  EXPECT_EQ(found.at("chat_template"),
+            "must be one of auto, chatml, llama3, deepseek, mistral, qwen3, none, it is `llama9`");
   EXPECT_EQ(found.at("max_eval_rows"), "must not be negative, it is -1");
 }
 

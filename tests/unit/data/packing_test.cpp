@@ -14,7 +14,7 @@ std::vector<Span> of_lengths(const std::vector<std::int64_t>& lengths) {
   std::vector<Span> pieces;
   std::int64_t begin = 0;
   for (const std::int64_t length : lengths) {
-    pieces.push_back({begin, length});
+    pieces.push_back({begin, static_cast<std::int32_t>(length)});
     begin += length;
   }
   return pieces;
@@ -32,15 +32,19 @@ std::vector<std::vector<std::int64_t>> lengths_by_row(const PackedRows& packed) 
   return rows;
 }
 
-TEST(Packing, ChoosesTheTightestRow) {
+TEST(Packing, LongPiecesChooseFirstAndTheTightestRow) {
+  // 10 | 7 + 3 | 6 + 4 | 2: the row of 7 is the tightest for 3, that of 6 for 4.
   const auto packed = pack_best_fit(of_lengths({6, 7, 3, 4, 10, 2}), 10);
   EXPECT_EQ(lengths_by_row(packed),
             (std::vector<std::vector<std::int64_t>>{{6, 4}, {7, 3}, {10}, {2}}));
+  // In the order given, 3 and 4 would have shared a row and 6 and 7 had one each.
+  EXPECT_EQ(lengths_by_row(pack_best_fit(of_lengths({3, 4, 6, 7}), 10)),
+            (std::vector<std::vector<std::int64_t>>{{3, 7}, {4, 6}}));
 }
 
 TEST(Packing, PrefersTheOlderOfEqualRows) {
   const auto packed = pack_best_fit(of_lengths({7, 7, 2, 3}), 10);
-  EXPECT_EQ(lengths_by_row(packed), (std::vector<std::vector<std::int64_t>>{{7, 2}, {7, 3}}));
+  EXPECT_EQ(lengths_by_row(packed), (std::vector<std::vector<std::int64_t>>{{7, 3}, {7, 2}}));
 }
 
 TEST(Packing, NothingGivesNoRows) {
@@ -91,7 +95,7 @@ TEST(Packing, HoldsItsPromisesOnRandomPieces) {
     }
     const auto positions =
         static_cast<double>(packed.row_begin.size() - 1) * static_cast<double>(length);
-    EXPECT_GE(static_cast<double>(used) / positions, 0.95) << "seed " << seed;
+    EXPECT_GE(static_cast<double>(used) / positions, 0.97) << "seed " << seed;
   }
 }
 

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <distill/core/error.h>
+#include <distill/core/files.h>
 
 #include "support/temp_folder.h"
 

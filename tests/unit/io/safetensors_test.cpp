@@ -86,11 +86,13 @@ TEST(SafetensorsFile, MisalignedTensorsAreCopied) {
   const at::Tensor f = file.tensor(*file.find("f"));
   EXPECT_TRUE(at::equal(f, at::tensor({1.5f, -2.0f})));
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(f.const_data_ptr()) % 4, 0u);
+  EXPECT_FALSE(file.is_aligned(*file.find("f")));
 }
 
 TEST(SafetensorsFile, ReadsWhatPythonWrote) {
   const SafetensorsFile file = SafetensorsFile::open(reference("all_dtypes.safetensors"));
   EXPECT_EQ(file.metadata().at("generated_by"), "tests/reference/gen_safetensors.py");
+  EXPECT_TRUE(file.is_aligned(*file.find("f32")));
   const at::Tensor ramp = at::arange(-6, 6, at::kDouble).reshape({3, 4});
   const std::map<std::string, c10::ScalarType> dtypes = {
       {"f64", at::kDouble},         {"f32", at::kFloat}, {"f16", at::kHalf},

@@ -1,8 +1,10 @@
 #include <map>
+#include <vector>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <distill/models/load.h>
 
@@ -49,6 +51,27 @@ TEST(ActivationCheckpointing, ChangesNoBitOfAnyGradient) {
         }
       }
     }
+  }
+}
+
+/// The forward pass that runs again does so inside a backward pass that wants something else.
+TEST(ActivationCheckpointing, GivesAGradientThatIsAskedForAlone) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto input = types::pack({{1, 2, 3, 4, 5}, {6}, {7, 8, 9}});
+    std::vector<at::Tensor> of_embedding;
+    for (const bool checkpointing : {false, true}) {
+      const auto model =
+          load_causal_lm(testing::tiny_llama("untied"), {.dtype = dtype, .writable = true});
+      model->set_activation_checkpointing(checkpointing);
+      at::Tensor embedding;
+      for (const auto& [name, tensor] : model->parameters()) {
+        tensor.set_requires_grad(true);
+        if (name == "model.embed_tokens.weight") embedding = tensor;
+      }
+      const at::Tensor sum = model->forward(input).hidden.to(at::kFloat).square().sum();
+      of_embedding.push_back(torch::autograd::grad({sum}, {embedding}).at(0));
+    }
+    EXPECT_TRUE(at::equal(of_embedding[0], of_embedding[1])) << dtype;
   }
 }
 

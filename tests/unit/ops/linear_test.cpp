@@ -115,9 +115,10 @@ TEST(Linear, ValuesAndGradientsLikeFloat64) {
 /// What stands beside a row changes nothing: packed rows give what separate ones give.
 TEST(Linear, EachRowIsTheSameInAnyCompany) {
   if (!cpu_has_brgemm()) GTEST_SKIP() << "this CPU has no bf16 products";
-  const Operands of(300, 2304, 194, at::kBFloat16);
+  const Operands of(900, 2304, 194, at::kBFloat16);
   const at::Tensor all = linear(of.x, of.weight, of.bias);
-  for (const auto& [first, count] : {std::pair{0, 1}, {17, 5}, {60, 16}, {299, 1}, {30, 200}}) {
+  for (const auto& [first, count] :
+       {std::pair{0, 1}, {17, 5}, {60, 16}, {899, 1}, {30, 200}, {250, 600}}) {
     EXPECT_TRUE(at::equal(all.narrow(0, first, count),
                           linear(of.x.narrow(0, first, count), of.weight, of.bias)))
         << first << ", " << count;
@@ -125,8 +126,8 @@ TEST(Linear, EachRowIsTheSameInAnyCompany) {
 }
 
 TEST(Linear, SameBitsWithAnyNumberOfThreads) {
-  const Operands of(300, 576, 194, at::kBFloat16);
-  const at::Tensor slope = testing::normal({300, 194}, 5).to(at::kBFloat16);
+  const Operands of(900, 576, 770, at::kBFloat16);
+  const at::Tensor slope = testing::normal({900, 770}, 5).to(at::kBFloat16);
   const int threads = at::get_num_threads();
   const auto with = [&](int count) {
     at::set_num_threads(count);

@@ -15,6 +15,7 @@
 #include <distill/ops/device.h>
 #include <distill/pipeline/manifest.h>
 #include <distill/pipeline/plan.h>
+#include <distill/pipeline/report.h>
 #include <distill/recipe/wiring.h>
 #include <distill/recipe/write.h>
 
@@ -168,7 +169,8 @@ TEST(Run, ReadingAndHashingStopWhenAsked) {
       if (++calls == count) fail<Interrupted>("enough");
     };
   };
-  EXPECT_THROW(recipe::load_data(recipe, plan, tiny.log, stop_at(3)), Interrupted);
+  EXPECT_THROW(recipe::load_data(recipe, plan, tiny.log, {.between_rows = stop_at(3)}),
+               Interrupted);
   EXPECT_EQ(calls, 3);
   const auto data = recipe::load_data(recipe, plan, tiny.log);
   EXPECT_THROW(make_manifest(recipe, plan, data, 12, stop_at(2)), Interrupted);
@@ -380,6 +382,31 @@ TEST(Run, FreezePatternsMustMatch) {
               tiny.run({"student.freeze=[\"*\"]"}, StartPolicy::kRestart);
             }).find("every parameter is frozen"),
             std::string::npos);
+}
+
+TEST(Run, BadRowsThatAreSkippedAreInTheReport) {
+  TinyRun tiny;
+  const fs::path data = tiny.folder / "mixed.jsonl";
+  std::ofstream(data) << read(tiny.train_file) << "broken\n{\"text\": 1}\n";
+  const std::string path = "data.train=[{path: " + data.string() + "}]";
+  EXPECT_THROW(tiny.run({path}, StartPolicy::kRestart), InputError);
+  const std::vector<std::string> skip = {path, "data.on_bad_sample=skip", "train.steps=3"};
+  const Report report = tiny.run(skip, StartPolicy::kRestart).report;
+  ASSERT_TRUE(report.train_data);
+  EXPECT_EQ(report.train_data->skipped, 2);
+  const Report stored = read_report(tiny.in_run("report.json"));
+  ASSERT_EQ(stored.train_data->first_skipped.size(), 2u);
+  EXPECT_TRUE(stored.train_data->first_skipped[0].starts_with(data.string() + ":"));
+  EXPECT_NE(report_table(stored).find("2 rows of the training data were skipped"),
+            std::string::npos);
+  const std::string plan = plan_text(tiny.recipe(skip), make_plan(tiny.recipe(skip), tiny.log));
+  EXPECT_NE(plan.find("2 rows are skipped:\n  " + data.string()), std::string::npos) << plan;
+}
+
+TEST(Run, EveryStepSaysWhatItWaitedForData) {
+  TinyRun tiny;
+  tiny.run();
+  EXPECT_EQ(count_lines(tiny.in_run("metrics.jsonl"), "\"data_seconds\":"), 12);
 }
 
 TEST(Run, AnotherTokenizerIsRefused) {

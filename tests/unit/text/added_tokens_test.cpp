@@ -9,7 +9,8 @@ namespace {
 std::string split(const std::vector<AddedToken>& tokens, std::string_view text,
                   bool parse_special = true, AddedTokens::Pass pass = AddedTokens::Pass::kRaw) {
   std::string result;
-  for (const Segment& segment : AddedTokens(tokens, false).split(text, pass, parse_special)) {
+  for (const Segment& segment :
+       AddedTokens(tokens, Normalizer()).split(text, pass, parse_special)) {
     const std::string part(text.substr(segment.begin, segment.end - segment.begin));
     result += segment.id < 0 ? part : "[" + std::to_string(segment.id) + ":" + part + "]";
   }

@@ -130,7 +130,7 @@ TEST(ChatTemplate, WhatRendersOtherwiseIsNotTakenForChatMl) {
     const std::string message = message_of<UnsupportedError>([&] {
       chat->render({{"user", "Hi"}}, false);
     });
-    EXPECT_NE(message.find("set `chat_template: chatml` or `none`"), std::string::npos) << source;
+    EXPECT_NE(message.find("set `chat_template` to the one"), std::string::npos) << source;
     EXPECT_NE(message.find("known: chatml"), std::string::npos) << source;
     EXPECT_EQ(message.find('\n'), std::string::npos);
   }
@@ -147,7 +147,8 @@ TEST(ChatTemplate, KindsCanBeGiven) {
   EXPECT_EQ(rendered(*load(kWithTools, "chatml"), {{"user", "Hi"}}),
             rendered(*load(kWithTools), {{"user", "Hi"}}));
   EXPECT_EQ(message_of<ConfigError>([&] { load(kPlain, "alpaca"); }),
-            "chat template `alpaca` is not known; known: auto, chatml, none");
+            "chat template `alpaca` is not known; known: auto, chatml, llama3, deepseek, mistral, "
+            "qwen3, none");
 }
 
 TEST(ChatTemplate, OneFileOfItsOwnComesFirstAndListsHaveADefault) {

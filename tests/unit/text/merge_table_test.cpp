@@ -79,5 +79,18 @@ TEST(MergeTable, OfADoubledPairTheLastRankCounts) {
   EXPECT_EQ(symbols[1].id, 6);
 }
 
+// Whatever a text holds, a pair is found or missed in a few steps.
+TEST(MergeTable, SearchesAreShort) {
+  std::vector<MergeRule> rules;
+  for (std::int32_t i = 0; i < 100'000; ++i) rules.push_back({i % 317, i / 317, i, 0});
+  const MergeTable table(rules, 400);
+  EXPECT_LT(table.longest_search(), 64u);
+  ASSERT_NE(table.find(5, 100), nullptr);
+  EXPECT_EQ(table.find(5, 100)->rank, 31705);
+  EXPECT_EQ(table.find(399, 399), nullptr);
+  EXPECT_EQ(table.find(-1, 0), nullptr);
+  EXPECT_EQ(MergeTable().find(0, 0), nullptr);
+}
+
 }  // namespace
 }  // namespace distill::text::detail

@@ -39,14 +39,25 @@ TEST_P(SharedTokenizer, GivesTheIdsAndTextsOfThePackage) {
     const std::string& text = row.at("text").as_string();
     SCOPED_TRACE(core::printable(text, 200));
     const TokenIds ids = testing::ids_of(row.at("ids"));
-    EXPECT_EQ(tokenizer->encode(text, false), ids);
+    EXPECT_EQ(tokenizer->encode(text, false, tokenizer->parses_special()), ids);
+    EXPECT_EQ(tokenizer->encode_with_ranges(text, tokenizer->parses_special()).ids, ids);
     EXPECT_EQ(tokenizer->decode(ids, false), row.string_or("decoded", text));
+    const auto stream = tokenizer->stream(false);
+    std::string streamed;
+    for (const std::int64_t id : ids) {
+      const std::string part = stream->push(id);
+      EXPECT_TRUE(core::is_utf8(part));
+      streamed += part;
+    }
+    EXPECT_EQ(streamed + stream->finish(), row.string_or("decoded", text));
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Published, SharedTokenizer,
-                         ::testing::Values("smollm2", "gpt2", "qwen2.5", "llama-3.1",
-                                           "deepseek-r1"),
+                         ::testing::Values("smollm2", "gpt2", "qwen2.5", "llama-3.1", "deepseek-r1",
+                                           "llama-2", "mistral-v1", "mistral-v3", "stories260K",
+                                           "spm-bpe-test", "spm-bytefallback-test",
+                                           "spm-unigram-ja", "spm-unigram-test"),
                          name_of);
 
 class SharedChat : public SharedTokenizer {};
@@ -55,7 +66,10 @@ TEST_P(SharedChat, GivesTheIdsOfTransformers) {
   const auto tokenizer = load_tokenizer(folder_);
   const auto chat = load_chat_template(folder_, "auto");
   ASSERT_NE(chat, nullptr);
-  EXPECT_EQ(chat->name(), "chatml");
+  const std::string name = GetParam();
+  EXPECT_EQ(chat->name(), name == "llama-3.1"     ? "llama3"
+                          : name == "deepseek-r1" ? "deepseek"
+                                                  : "chatml");
   const auto rows = testing::read_rows(folder_ / "chat_vectors.jsonl");
   ASSERT_GE(rows.size(), 8u);
   for (const io::JsonValue& value : rows) {
@@ -75,7 +89,9 @@ TEST_P(SharedChat, GivesTheIdsOfTransformers) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Published, SharedChat, ::testing::Values("smollm2", "qwen2.5"), name_of);
+INSTANTIATE_TEST_SUITE_P(Published, SharedChat,
+                         ::testing::Values("smollm2", "qwen2.5", "llama-3.1", "deepseek-r1"),
+                         name_of);
 
 TEST(SharedTokenizerRoles, SmolLm2) {
   const auto shared = testing::shared_folder();
@@ -91,22 +107,6 @@ TEST(SharedTokenizerRoles, SmolLm2) {
   EXPECT_EQ(tokenizer->id_of("no such token"), -1);
   // The vocabulary has no token for the byte 4, and no unknown token: the package leaves it out.
   EXPECT_EQ(tokenizer->encode("!\x04!", false), tokenizer->encode("!!", false));
-}
-
-TEST(SharedTokenizerRefusals, TemplatesAndModelsThatAreNotSupported) {
-  const auto shared = testing::shared_folder();
-  if (!shared) GTEST_SKIP() << "no shared folder";
-  for (const std::string name : {"llama-3.1", "deepseek-r1"}) {
-    const auto chat = load_chat_template(*shared / "tokenizers" / name, "auto");
-    ASSERT_NE(chat, nullptr) << name;
-    const std::string message = testing::message_of<UnsupportedError>([&] {
-      chat->render({{"user", "Hi"}}, false);
-    });
-    EXPECT_NE(message.find("set `chat_template: chatml` or `none`"), std::string::npos) << message;
-  }
-  const std::string message = testing::message_of<UnsupportedError>(
-      [&] { load_tokenizer(*shared / "tokenizers/llama-2"); });
-  EXPECT_NE(message.find("SentencePiece"), std::string::npos) << message;
 }
 
 }  // namespace

@@ -61,13 +61,13 @@ TEST(SpecialRoles, RefusesWhatDoesNotFitTheTokenizer) {
     const char* expected;
   };
   const Case cases[] = {
-      {"tokenizer_config.json", R"({"eos_token":"<x>"})", "which tokenizer.json does not have"},
+      {"tokenizer_config.json", R"({"eos_token":"<x>"})", "which the tokenizer does not have"},
       {"tokenizer_config.json", R"({"eos_token":"word"})", "which is no added token"},
       {"tokenizer_config.json", R"({"eos_token":7})", "must be a string"},
       {"tokenizer_config.json", R"({"eos_token":{"text":"</s>"}})", "eos_token.content"},
       {"tokenizer_config.json", R"([])", "must be an object"},
       {"tokenizer_config.json", R"({"added_tokens_decoder":{"7":{"content":"</s>"}}})",
-       "whose id in tokenizer.json is 2"},
+       "whose id in the tokenizer is 2"},
       {"tokenizer_config.json", R"({"added_tokens_decoder":{"2x":{"content":"</s>"}}})",
        "expected an id"},
       {"config.json", R"({"eos_token_id":5})", "eos_token_id"},

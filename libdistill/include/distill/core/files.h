@@ -33,6 +33,35 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
+/// A regular file read from its beginning to its end, without a mapping: the file may change or
+/// shrink meanwhile, and memory does not grow with it.
+class InputFile {
+ public:
+  /// Opens without blocking and refuses anything but a regular file, as MappedFile does.
+  explicit InputFile(std::filesystem::path path);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  /// Reads up to `out.size()` bytes and returns how many; 0 at the end. Throws IoError.
+  std::size_t read(std::span<std::byte> out);
+  const std::filesystem::path& path() const { return path_; }
+  std::uint64_t size() const { return size_; }  ///< when it was opened
+  /// What changes with the content: size and time of the last change of the opened file, now.
+  struct Version {
+    std::uint64_t size = 0;
+    std::int64_t seconds = 0;
+    std::int64_t nanoseconds = 0;
+    bool operator==(const Version&) const = default;
+  };
+  Version version() const;
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  std::uint64_t size_ = 0;
+};
+
 /// The content of a regular file of at most `max_bytes`. Throws InputError / IoError as above.
 std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 

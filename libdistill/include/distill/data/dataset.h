@@ -1,15 +1,14 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include <distill/core/log.h>
 #include <distill/data/options.h>
-#include <distill/text/chat_template.h>
-#include <distill/text/tokenizer.h>
+#include <distill/data/report.h>
+#include <distill/data/row_reading.h>
 
 namespace distill::data {
 
@@ -20,22 +19,16 @@ struct Row {
   std::vector<std::int64_t> segments;  ///< offsets of documents, first 0, last ids.size()
 };
 
-/// What rows are read with.
-struct RowReading {
-  const text::Tokenizer& tokenizer;
-  const text::ChatTemplate* chat = nullptr;  ///< null: no row may hold `messages`
-  /// Called between rows; what it throws ends the reading.
-  std::function<void()> between_rows = {};
-};
-
-/// Tokenized data in memory, cut and packed into rows in a fixed order; docs/formats/data.md says
-/// by which rules. Cheap to share: nothing in it changes.
+/// Tokenized data, cut and packed into rows in a fixed order; docs/formats/data.md says by which
+/// rules. Tokens lie in memory, or in files of the token cache that are mapped: then only some
+/// bytes a document are held. Cheap to share: nothing in it changes.
 class Dataset {
  public:
-  /// Reads, tokenizes and packs. `chat` may be null when no row holds `messages`. Throws
-  /// FormatError naming FILE:LINE for a bad row; InputError when nothing is left to train on;
-  /// ConfigError for weights or a sequence_length that `validate` would refuse, or weights that ask
-  /// for more than 2^28 copies of documents.
+  /// Reads and tokenizes what the token cache does not hold, cuts and packs. `path`s may name
+  /// folders and patterns. Throws FormatError naming FILE:LINE for a bad row (unless they are
+  /// skipped); InputError when nothing is left to train on, or a file is missing or damaged;
+  /// ConfigError for options that `validate` would refuse, or weights that ask for more than 2^28
+  /// copies of documents.
   static std::shared_ptr<const Dataset> load(const std::vector<DataFile>& files,
                                              const DataOptions& options,
                                              const text::Tokenizer& tokenizer,
@@ -55,6 +48,8 @@ class Dataset {
   Row row(std::int64_t index) const;
   /// Hash of the rows (ids, targets, segments): what was trained on. Part of the checkpoint format.
   const std::string& fingerprint() const;
+  /// What became of the files; of `first_rows` that of all rows.
+  const DataReport& report() const;
 
  private:
   struct Data;

@@ -44,6 +44,8 @@ class SafetensorsFile {
   /// A tensor that aliases the mapped file (no copy) and keeps it alive. Read-only: writing to it
   /// crashes; clone first. When the bytes are not aligned for the dtype it is a copy.
   at::Tensor tensor(const TensorEntry& entry) const;
+  /// True when `tensor` aliases the file at an address that vectors of 4 bytes can be read from.
+  bool is_aligned(const TensorEntry& entry) const;
   /// The tensor's pages may leave memory until it is read again.
   void forget(const TensorEntry& entry) const;
 

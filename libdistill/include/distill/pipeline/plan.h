@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <optional>
 #include <string>
 
 #include <distill/recipe/recipe.h>
@@ -43,13 +43,16 @@ struct Plan {
   std::int64_t train_rows = 0, train_tokens = 0, train_targets = 0;
   std::int64_t eval_rows = 0, eval_tokens = 0, eval_targets = 0;
   std::int64_t run_tokens = 0;  ///< input tokens of all steps
+  recipe::Preflight preflight;
+  data::DataReport train_data;
+  std::optional<data::DataReport> eval_data;
   MemoryEstimate memory;
 };
 
-/// Reads configs, weight headers and data; trains nothing and writes nothing. Throws as wiring
-/// does, and what `between_rows` throws.
+/// Reads configs, weight headers and data; trains nothing and writes nothing but the token cache.
+/// Throws as wiring does, and what the hooks throw.
 Plan make_plan(const recipe::Recipe& recipe, core::Logger& log,
-               const std::function<void()>& between_rows = {});
+               const recipe::DataHooks& hooks = {});
 
 std::string plan_text(const recipe::Recipe& recipe, const Plan& plan);
 std::string plan_json(const recipe::Recipe& recipe, const Plan& plan);

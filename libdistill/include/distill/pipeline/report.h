@@ -6,6 +6,7 @@
 #include <string>
 
 #include <distill/core/error.h>
+#include <distill/data/report.h>
 #include <distill/eval/evaluate.h>
 
 namespace distill::pipeline {
@@ -24,6 +25,7 @@ struct Report {
   std::int64_t eval_tokens = 0;  ///< input tokens of one evaluation
   ModelSize student;
   std::optional<ModelSize> teacher;
+  std::optional<data::DataReport> train_data;  ///< absent in reports of before there was one
   std::int64_t steps = 0;
   std::int64_t skipped_steps = 0;
   std::int64_t tokens = 0;              ///< input tokens trained on

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 
 #include <distill/core/error.h>
 #include <distill/core/log.h>
@@ -22,9 +23,10 @@ class Interrupted : public Error {
 struct RunOptions {
   StartPolicy policy = StartPolicy::kAuto;
   const core::StopFlag* stop = nullptr;
-  bool terminal = false;    ///< stderr is a terminal: a progress bar
-  std::int64_t width = 80;  ///< its columns
-  bool quiet = false;       ///< no progress at all
+  bool terminal = false;          ///< stderr is a terminal: a progress bar
+  std::int64_t width = 80;        ///< its columns
+  bool quiet = false;             ///< no progress at all
+  std::string cache_folder = {};  ///< for tokens, with `data.cache: auto`; empty: none is kept
   /// Bytes that may be allocated; empty: what models::available_memory says.
   std::optional<std::uint64_t> available_memory = {};
 };

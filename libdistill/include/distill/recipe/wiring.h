@@ -12,6 +12,7 @@
 #include <distill/models/causal_lm.h>
 #include <distill/models/load.h>
 #include <distill/recipe/model_facts.h>
+#include <distill/recipe/preflight.h>
 #include <distill/recipe/recipe.h>
 #include <distill/teachers/teacher.h>
 #include <distill/text/chat_template.h>
@@ -40,12 +41,17 @@ struct DataParts {
   std::shared_ptr<const text::ChatTemplate> chat;  ///< null: none
   std::shared_ptr<const data::Dataset> train;
   std::shared_ptr<const data::Dataset> eval;  ///< null when the recipe has no files for it
+  Preflight preflight;                        ///< without errors
+};
+struct DataHooks {
+  std::function<void()> between_rows = {};  ///< called often; what it throws ends the reading
+  std::function<void(const data::ReadProgress&)> progress = {};
+  std::string cache_folder = {};  ///< what `data.cache: auto` stands for; empty: off
 };
 /// Tokenizes all data with the student's tokenizer. Throws ConfigError when a teacher gives logits
-/// over another tokenizer's ids.
-/// `between_rows` is called often; what it throws ends the reading.
+/// over another tokenizer's ids, or whatever else of the preflight is an error.
 DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
-                    const std::function<void()>& between_rows = {});
+                    const DataHooks& hooks = {});
 
 /// Optimizer steps of the whole run. Throws ConfigError when the warm-up is not shorter.
 std::int64_t total_steps(const Recipe& recipe, std::int64_t train_rows);

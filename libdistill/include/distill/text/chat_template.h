@@ -37,9 +37,13 @@ class ChatTemplate {
                                        bool add_generation_prompt) const = 0;
 };
 
+/// What `kind` may be: auto, the known formats, none.
+const std::vector<std::string>& chat_template_kinds();
+
 /// `kind`: auto (recognised from chat_template.jinja or tokenizer_config.json of the folder),
-/// chatml, none. Null for none, and for auto when the folder has no template. chatml takes the
-/// folder's default system message when its template is of that form, otherwise there is none.
+/// chatml, llama3, deepseek, mistral, qwen3, none. Null for none, and for auto when the folder has
+/// no template. A format that is named takes the folder's own form of it when its template is one
+/// (default system message, dates, spaces), otherwise the usual form.
 /// A folder's template that is not known comes back as one named `not known`: rows of text need
 /// none, and rendering a conversation throws UnsupportedError, saying how to go on. Throws
 /// ConfigError for an unknown kind.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,17 @@ struct ByteRange {
 struct TokenizedText {
   TokenIds ids;
   std::vector<ByteRange> ranges;
+};
+
+/// Ids in, text out, one by one. Gives out whole characters only; all that it gives together is
+/// what `decode` gives for all ids.
+class TokenStream {
+ public:
+  virtual ~TokenStream() = default;
+  /// The text that is sure now. Throws InputError for an id out of range.
+  virtual std::string push(std::int64_t id) = 0;
+  /// The rest, at the end.
+  virtual std::string finish() = 0;
 };
 
 /// Text to ids and back, exactly as the model's own tokenizer does. Safe to use from several
@@ -45,7 +57,11 @@ class Tokenizer {
   /// range.
   virtual std::string decode(const TokenIds& ids, bool skip_special = true) const = 0;
 
-  /// The raw bytes of one id, for streaming (StreamDecoder puts characters back together).
+  /// `decode` for ids that come one by one. The tokenizer must outlive it.
+  virtual std::unique_ptr<TokenStream> stream(bool skip_special = true) const;
+
+  /// The raw bytes that one id adds in the middle of a text (StreamDecoder puts characters back
+  /// together).
   virtual std::string token_bytes(std::int64_t id) const = 0;
 
   virtual bool is_special(std::int64_t id) const = 0;
@@ -60,11 +76,20 @@ class Tokenizer {
   /// A hash of what it computes (vocabulary, merges, special tokens, splitting): two tokenizers
   /// with the same value give the same ids.
   virtual std::string fingerprint() const = 0;
+
+  /// Whether the package that its file belongs to recognises special tokens written out in a plain
+  /// text: `tokenizers` does, `sentencepiece` takes them for text.
+  virtual bool parses_special() const { return true; }
 };
 
 /// Opens the tokenizer of a Hugging Face folder. Throws InputError / FormatError / UnsupportedError
 /// naming what is missing, malformed or not supported: never a tokenizer that gives wrong ids.
 std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& folder);
+
+/// Ids of many texts, in their order, worked out by so many threads. Throws the error of the first
+/// text that has one: InputError `text N: ...`.
+std::vector<TokenIds> encode_batch(const Tokenizer& tokenizer, std::span<const std::string> texts,
+                                   int num_threads, bool add_special = false);
 
 /// Puts streamed token bytes together into whole UTF-8 characters.
 class StreamDecoder {

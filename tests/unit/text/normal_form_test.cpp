@@ -1,4 +1,4 @@
-#include "text/normalizer.h"
+#include "text/normal_form.h"
 
 #include <gtest/gtest.h>
 
@@ -6,10 +6,12 @@ namespace distill::text::detail {
 namespace {
 
 std::string nfc(std::string_view text) {
-  return std::string(NfcText(text).text());
+  EditedText edited(text, false);
+  normalize(NormalForm::kC, edited);
+  return std::string(edited.text());
 }
 
-TEST(NfcText, ComposesAndOrders) {
+TEST(NormalForm, ComposesAndOrders) {
   EXPECT_EQ(nfc(""), "");
   EXPECT_EQ(nfc("plain ASCII\n"), "plain ASCII\n");
   EXPECT_EQ(nfc("e\xCC\x81"), "\xC3\xA9");                                 // e, acute
@@ -20,23 +22,30 @@ TEST(NfcText, ComposesAndOrders) {
   EXPECT_EQ(nfc("\n\xCC\x81"), "\n\xCC\x81");                              // nothing to sit on
 }
 
+TEST(NormalForm, HangulHasNoConsonantBeforeTheFirst) {
+  const std::string text = "\xEA\xBC\x90\xE1\x86\xA7";  // U+AF10 U+11A7
+  EXPECT_EQ(nfc(text), text);
+}
+
 // U+07FD has a combining class since Unicode 11; the package still takes it for a base.
-TEST(NfcText, KnowsUnicodeNineLikeThePackage) {
+TEST(NormalForm, KnowsUnicodeNineLikeThePackage) {
   const std::string text = "a\xCC\x81\xDF\xBD\xCC\x96";
   EXPECT_EQ(nfc(text), "\xC3\xA1\xDF\xBD\xCC\x96");
 }
 
-TEST(NfcText, PlacesInTheOriginal) {
+TEST(NormalForm, PlacesInTheOriginal) {
   const std::string original = "ab e\xCC\x81 c";
-  const NfcText normal(original);
+  EditedText normal(original, true);
+  normalize(NormalForm::kC, normal);
   ASSERT_EQ(normal.text(), "ab \xC3\xA9 c");
-  EXPECT_EQ(normal.original_begin(1), 1u);
-  EXPECT_EQ(normal.original_begin(3), 3u);
-  EXPECT_EQ(normal.original_end(5), 6u);
-  EXPECT_EQ(normal.original_begin(5), 6u);
-  EXPECT_EQ(normal.original_end(7), original.size());
-  EXPECT_EQ(normal.original_end(3), 3u);
-  EXPECT_EQ(NfcText("").original_end(0), 0u);
+  const auto range = [&](std::size_t begin, std::size_t end) {
+    const ByteRange result = normal.original({begin, end});
+    return std::pair(result.begin, result.end);
+  };
+  using Pair = std::pair<std::size_t, std::size_t>;
+  EXPECT_EQ(range(1, 3), Pair(1, 3));
+  EXPECT_EQ(range(3, 5), Pair(3, 6));
+  EXPECT_EQ(range(5, 7), Pair(6, original.size()));
 }
 
 }  // namespace

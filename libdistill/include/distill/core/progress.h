@@ -1,0 +1,45 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace distill::core {
+
+struct ProgressOptions {
+  std::string label;                  ///< `tokenizing`
+  bool terminal = false;              ///< a bar redrawn in place; otherwise a line now and then
+  std::int64_t width = 80;            ///< columns of the terminal
+  double seconds_between_lines = 10;  ///< without a terminal
+  /// Receives the text: of a terminal with its control codes, else whole lines with their ends.
+  std::function<void(std::string_view)> output = {};
+};
+
+/// Shows how far long work has come. Work that is done in less than half a second shows nothing.
+class ProgressBar {
+ public:
+  explicit ProgressBar(ProgressOptions options);
+  /// Takes the bar away.
+  ~ProgressBar();
+  ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
+
+  /// `done` of `total` in any unit; `details` stand behind the bar. Cheap to call often.
+  void update(double done, double total, const std::string& details);
+  /// Takes the bar away; the next update begins anew.
+  void clear();
+
+ private:
+  ProgressOptions options_;
+  std::chrono::steady_clock::time_point begin_;
+  std::chrono::steady_clock::time_point last_;
+  bool drawn_ = false;
+};
+
+/// `tokenizing  42 % [####......]  1,234 documents  ETA 20 s` in at most `width` columns.
+std::string progress_line(const ProgressOptions& options, double share, double seconds,
+                          const std::string& details);
+
+}  // namespace distill::core

@@ -1,0 +1,275 @@
+#include <distill/commands/augment.h>
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <ostream>
+#include <unordered_set>
+
+#include <distill/core/error.h>
+#include <distill/core/files.h>
+#include <distill/core/hash.h>
+#include <distill/core/paths.h>
+#include <distill/core/random.h>
+#include <distill/core/strings.h>
+#include <distill/io/jsonl.h>
+
+#include "commands/row_texts.h"
+
+namespace distill::commands {
+
+namespace {
+
+constexpr const char* kProvenance = "augmentation";
+
+void replace_all(std::string& text, const std::string& name, const std::string& value) {
+  for (std::size_t at = text.find(name); at != std::string::npos;
+       at = text.find(name, at + value.size())) {
+    text.replace(at, name.size(), value);
+  }
+}
+
+/// The text comes last: what it holds is not looked at.
+std::string fill_in(std::string prompt, const std::string& from, const std::string& to,
+                    const std::string& text) {
+  replace_all(prompt, "{from}", from);
+  replace_all(prompt, "{to}", to);
+  const std::size_t at = prompt.find("{text}");
+  return prompt.replace(at, 6, text);
+}
+
+std::int64_t num_characters(const std::string& text) {
+  return std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; });
+}
+
+/// The same words in other letters or with other blanks are the same.
+std::string plain(const std::string& text) {
+  std::string result;
+  bool blank = false;
+  for (const char c : text) {
+    if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
+      blank = true;
+      continue;
+    }
+    if (blank && !result.empty()) result += ' ';
+    blank = false;
+    result += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return result;
+}
+
+std::string identity(const std::vector<std::string>& texts) {
+  std::string all;
+  for (const auto& text : texts) all += plain(text) + '\0';
+  return core::hash_text(all);
+}
+
+std::vector<std::string> words_of(const std::vector<const io::JsonValue*>& texts) {
+  std::vector<std::string> words;
+  for (const auto* text : texts) words.push_back(std::get<std::string>(text->storage()));
+  return words;
+}
+
+void check(const AugmentOptions& options) {
+  for (const auto* prompt : {&options.prompt, &options.back_prompt}) {
+    if (prompt->empty() && prompt == &options.back_prompt) continue;
+    if (prompt->find("{text}") == std::string::npos) {
+      fail<InputError>("the prompt `", core::printable(*prompt),
+                       "` has no place for the text; write {text} into it");
+    }
+  }
+  if (!(options.min_length >= 0 && options.min_length <= options.max_length &&
+        std::isfinite(options.max_length))) {
+    fail<InputError>("the lengths of new texts must be a range, such as 0.5 to 2; it is ",
+                     options.min_length, " to ", options.max_length);
+  }
+  if (options.copies < 1 || options.rows_at_once < 1) {
+    fail<InputError>("copies and rows at once must be at least 1, they are ", options.copies,
+                     " and ", options.rows_at_once);
+  }
+  if (core::path_exists(options.out)) {
+    fail<InputError>(core::shown(options.out), ": exists; name another file, or remove it");
+  }
+}
+
+class Augmenter {
+ public:
+  Augmenter(const AugmentOptions& options, TextGenerator& generator)
+      : options_(options), generator_(generator), file_(options.out), bar_(bar_options(options)) {}
+
+  AugmentResult run() {
+    note_originals();
+    io::JsonlReader reader(options_.data);
+    while (true) {
+      std::deque<io::JsonlRow> rows;  // does not move them: texts are found by where they stand
+      while (std::ssize(rows) < options_.rows_at_once) {
+        auto row = reader.next();
+        if (!row) break;
+        rows.push_back(std::move(*row));
+      }
+      if (rows.empty()) break;
+      for (std::int64_t copy = 0; copy < options_.copies; ++copy) rewrite(rows, copy);
+      result_.rows += std::ssize(rows);
+      bar_.update(static_cast<double>(result_.rows), static_cast<double>(num_rows_),
+                  core::concat(core::with_thousands(result_.written), " new rows"));
+    }
+    file_.commit();
+    return result_;
+  }
+
+ private:
+  static core::ProgressOptions bar_options(const AugmentOptions& options) {
+    core::ProgressOptions bar = options.progress;
+    bar.label = "translating";
+    return bar;
+  }
+
+  /// A new row must say something that no row of the file says; also finds bad rows before work
+  /// begins.
+  void note_originals() {
+    io::JsonlReader reader(options_.data);
+    while (const auto row = reader.next()) {
+      ++num_rows_;
+      if (io::JsonCursor(row->value, row->source).has(kProvenance)) {
+        fail<FormatError>(row->source, ": holds `", kProvenance,
+                          "`: it was augmented already; give the original rows");
+      }
+      seen_.insert(identity(words_of(find_texts(*row, options_.fields))));
+    }
+    if (num_rows_ == 0) fail<InputError>(core::shown(options_.data), ": no row in it");
+  }
+
+  std::vector<std::optional<std::string>> ask(const std::vector<std::string>& prompts) {
+    // Each call draws from a stream of its own.
+    return generator_.answer(prompts, core::RandomState(options_.seed, num_calls_++).next());
+  }
+
+  /// All texts there and back; nothing where the model could not read one.
+  std::vector<std::optional<std::string>> there_and_back(const std::vector<std::string>& texts) {
+    std::vector<std::string> prompts;
+    for (const auto& text : texts) {
+      prompts.push_back(fill_in(options_.prompt, options_.language, options_.via, text));
+    }
+    std::vector<std::optional<std::string>> results = ask(prompts);
+    const std::string& back = options_.back_prompt.empty() ? options_.prompt : options_.back_prompt;
+    prompts.clear();
+    std::vector<std::size_t> places;
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      if (!results[i] || results[i]->empty()) continue;
+      prompts.push_back(fill_in(back, options_.via, options_.language, *results[i]));
+      places.push_back(i);
+    }
+    if (prompts.empty()) return results;
+    auto returned = ask(prompts);
+    for (std::size_t i = 0; i < places.size(); ++i) results[places[i]] = std::move(returned[i]);
+    return results;
+  }
+
+  void rewrite(const std::deque<io::JsonlRow>& rows, std::int64_t copy) {
+    std::vector<std::vector<const io::JsonValue*>> places;
+    std::vector<std::string> texts;
+    for (const auto& row : rows) {
+      places.push_back(find_texts(row, options_.fields));
+      for (auto& words : words_of(places.back())) texts.push_back(std::move(words));
+    }
+    const auto results = there_and_back(texts);
+    std::size_t next = 0;
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+      NewTexts replaced;
+      std::vector<std::string> words;
+      bool read = true;
+      bool fits = true;
+      for (const auto* place : places[r]) {
+        const std::string& before = texts[next];
+        const auto& after = results[next++];
+        read = read && after.has_value();
+        fits = fits && after && has_right_length(before, *after);
+        if (!after) continue;
+        replaced[place] = *after;
+        words.push_back(*after);
+      }
+      if (!read) {
+        ++result_.too_long;
+      } else if (!fits) {
+        ++result_.wrong_length;
+      } else if (!seen_.insert(identity(words)).second) {
+        ++result_.duplicates;
+      } else {
+        write(rows[r], replaced, copy);
+      }
+    }
+  }
+
+  bool has_right_length(const std::string& before, const std::string& after) const {
+    const double ratio = static_cast<double>(num_characters(after)) /
+                         static_cast<double>(std::max<std::int64_t>(1, num_characters(before)));
+    return !after.empty() && ratio >= options_.min_length && ratio <= options_.max_length;
+  }
+
+  void write(const io::JsonlRow& row, const NewTexts& texts, std::int64_t copy) {
+    core::JsonWriter json;
+    json.begin_object();
+    for (const auto& [name, member] : std::get<io::JsonObject>(row.value.storage()).members()) {
+      if (name == kProvenance) continue;  // it is null
+      json.key(name);
+      write_with(json, member, texts);
+    }
+    json.key(kProvenance)
+        .begin_object()
+        .member("kind", "back_translation")
+        .member("source", row.source)
+        .member("line", row.line)
+        .member("copy", copy)
+        .member("language", options_.language)
+        .member("via", options_.via)
+        .member("model", generator_.name())
+        .member("model_hash", generator_.hash())
+        .member("seed", options_.seed)
+        .end_object();
+    json.end_object();
+    file_.write(json.text() + "\n");
+    ++result_.written;
+  }
+
+  const AugmentOptions& options_;
+  TextGenerator& generator_;
+  core::AtomicFile file_;
+  core::ProgressBar bar_;
+  std::unordered_set<std::string> seen_;
+  std::uint64_t num_calls_ = 0;
+  std::int64_t num_rows_ = 0;
+  AugmentResult result_;
+};
+
+}  // namespace
+
+AugmentResult augment(const AugmentOptions& options, TextGenerator& generator, core::Logger& log) {
+  check(options);
+  const AugmentResult result = Augmenter(options, generator).run();
+  if (result.written == 0) {
+    log.warning(core::shown(options.out), ": empty, no new row was good enough");
+  }
+  return result;
+}
+
+void print_result(const AugmentResult& result, bool json, std::ostream& out) {
+  using core::with_thousands;
+  if (json) {
+    core::JsonWriter writer;
+    writer.begin_object()
+        .member("rows", result.rows)
+        .member("written", result.written)
+        .member("duplicates", result.duplicates)
+        .member("wrong_length", result.wrong_length)
+        .member("too_long", result.too_long)
+        .end_object();
+    out << writer.text() << '\n';
+    return;
+  }
+  out << with_thousands(result.written) << " new rows from " << with_thousands(result.rows)
+      << "; left out: " << with_thousands(result.duplicates) << " said already, "
+      << with_thousands(result.wrong_length) << " of another length, "
+      << with_thousands(result.too_long) << " too long for the model\n";
+}
+
+}  // namespace distill::commands

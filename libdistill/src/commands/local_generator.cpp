@@ -1,0 +1,97 @@
+#include <distill/commands/text_generator.h>
+
+#include <algorithm>
+#include <set>
+
+#include <distill/core/hash.h>
+#include <distill/core/strings.h>
+#include <distill/io/safetensors.h>
+#include <distill/models/load.h>
+#include <distill/models/stop_ids.h>
+#include <distill/text/chat_template.h>
+#include <distill/text/tokenizer.h>
+
+namespace distill::commands {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string without_blanks_around(const std::string& text) {
+  constexpr const char* kBlanks = " \t\r\n";
+  const std::size_t begin = text.find_first_not_of(kBlanks);
+  if (begin == std::string::npos) return "";
+  return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
+}
+
+/// Of all that decides what the model says.
+std::string hash_model(const fs::path& folder, const text::Tokenizer& tokenizer) {
+  std::set<fs::path> files = {folder / "config.json"};
+  const auto weights = io::SafetensorsFolder::open(folder);
+  for (const auto& file : weights.files()) files.insert(file->path());
+  std::string all = tokenizer.fingerprint();
+  for (const auto& file : files) {
+    all += core::concat("\n", file.filename().string(), " ", core::hash_file(file));
+  }
+  return core::hash_text(all);
+}
+
+class LocalGenerator final : public TextGenerator {
+ public:
+  explicit LocalGenerator(const LocalGeneratorOptions& options)
+      : options_(options),
+        tokenizer_(text::load_tokenizer(options.model)),
+        chat_(text::load_chat_template(options.model, options.chat_template)),
+        model_(models::load_causal_lm(options.model, {.dtype = options.dtype})),
+        hash_(hash_model(options.model, *tokenizer_)) {
+    options_.generate.end_at_last_position = true;
+    options_.generate.vocabulary = tokenizer_->vocab_size();
+    if (tokenizer_->eos_id() >= 0) options_.generate.stop_ids.push_back(tokenizer_->eos_id());
+    for (const auto id : models::read_stop_ids(options.model, model_->shape().vocab_size)) {
+      options_.generate.stop_ids.push_back(id);
+    }
+  }
+
+  std::vector<std::optional<std::string>> answer(const std::vector<std::string>& prompts,
+                                                 std::uint64_t seed) override {
+    std::vector<std::vector<std::int64_t>> ids;
+    std::vector<std::size_t> asked;  // which prompt each belongs to
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      auto one = encode(prompts[i]);
+      if (one.empty() || std::ssize(one) >= model_->shape().max_positions) continue;
+      ids.push_back(std::move(one));
+      asked.push_back(i);
+    }
+    models::GenerateOptions generate = options_.generate;
+    generate.sampling.seed = seed;
+    std::vector<std::optional<std::string>> answers(prompts.size());
+    if (ids.empty()) return answers;
+    const auto written = models::generate(*model_, ids, generate);
+    for (std::size_t i = 0; i < written.size(); ++i) {
+      answers[asked[i]] = without_blanks_around(tokenizer_->decode(written[i]));
+    }
+    return answers;
+  }
+  std::string name() const override { return options_.model.string(); }
+  std::string hash() const override { return hash_; }
+
+ private:
+  std::vector<std::int64_t> encode(const std::string& prompt) const {
+    if (!chat_) return tokenizer_->encode(prompt, /*add_special=*/true);
+    return text::encode_chat(*chat_, *tokenizer_, {{"user", prompt}}, true).ids;
+  }
+
+  LocalGeneratorOptions options_;
+  std::shared_ptr<const text::Tokenizer> tokenizer_;
+  std::shared_ptr<const text::ChatTemplate> chat_;
+  std::shared_ptr<models::CausalLm> model_;
+  std::string hash_;
+};
+
+}  // namespace
+
+std::unique_ptr<TextGenerator> make_local_generator(const LocalGeneratorOptions& options) {
+  return std::make_unique<LocalGenerator>(options);
+}
+
+}  // namespace distill::commands

@@ -1,0 +1,78 @@
+#include <distill/core/progress.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <distill/core/strings.h>
+
+namespace distill::core {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+constexpr double kQuiet = 0.5;          // seconds before anything is shown
+constexpr double kBetweenFrames = 0.1;  // seconds
+
+}  // namespace
+
+std::string progress_line(const ProgressOptions& options, double share, double seconds,
+                          const std::string& details) {
+  const double part = std::clamp(std::isfinite(share) ? share : 0.0, 0.0, 1.0);
+  const auto percent = static_cast<int>(std::floor(100 * part));
+  std::string head = concat(options.label,
+                            percent < 10    ? "   "
+                            : percent < 100 ? "  "
+                                            : " ",
+                            percent, " %");
+  std::string tail = details.empty() ? "" : "  " + details;
+  if (part > 0.01 && part < 1) tail += "  ETA " + human_seconds(seconds * (1 - part) / part);
+  const auto room = static_cast<std::size_t>(std::max<std::int64_t>(options.width - 1, 0));
+  if (options.terminal) {
+    constexpr std::int64_t kWidest = 24;
+    constexpr std::int64_t kNarrowest = 4;
+    const std::int64_t free =
+        static_cast<std::int64_t>(room) - static_cast<std::int64_t>(head.size() + tail.size()) - 3;
+    if (const std::int64_t cells = std::min(kWidest, free); cells >= kNarrowest) {
+      const auto filled = static_cast<std::size_t>(part * static_cast<double>(cells));
+      head += " [" + std::string(filled, '#') +
+              std::string(static_cast<std::size_t>(cells) - filled, '.') + "]";
+    }
+    return (head + tail).substr(0, room);
+  }
+  return head + tail;
+}
+
+ProgressBar::ProgressBar(ProgressOptions options)
+    : options_(std::move(options)), begin_(Clock::now()), last_(begin_) {}
+
+ProgressBar::~ProgressBar() {
+  try {
+    clear();
+  } catch (...) {  // the output's own trouble; nobody is left to hear of it
+  }
+}
+
+void ProgressBar::update(double done, double total, const std::string& details) {
+  if (!options_.output) return;
+  const double wanted = drawn_
+                            ? (options_.terminal ? kBetweenFrames : options_.seconds_between_lines)
+                            : (options_.terminal ? kQuiet : options_.seconds_between_lines);
+  if (seconds_since(last_) < wanted) return;
+  last_ = Clock::now();
+  const std::string line =
+      progress_line(options_, total > 0 ? done / total : 0, seconds_since(begin_), details);
+  options_.output(options_.terminal ? "\r\x1b[K" + line : line + "\n");
+  drawn_ = true;
+}
+
+void ProgressBar::clear() {
+  if (drawn_ && options_.terminal) options_.output("\r\x1b[K");
+  drawn_ = false;
+}
+
+}  // namespace distill::core

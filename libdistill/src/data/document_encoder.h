@@ -1,0 +1,46 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <distill/data/document_row.h>
+#include <distill/text/chat_template.h>
+#include <distill/text/tokenizer.h>
+
+#include "data/token_file.h"
+
+namespace distill::data {
+
+struct EncodedDocument {
+  std::vector<Word> words;
+  std::uint64_t targets = 0;
+};
+
+/// Rows to tokens, by the rules of docs/formats/data.md. Safe to use from several threads.
+class DocumentEncoder {
+ public:
+  /// `chat` may be null; both outlive it.
+  DocumentEncoder(const text::Tokenizer& tokenizer, const text::ChatTemplate* chat);
+
+  /// Throws FormatError `FILE:LINE: ...` for a row that cannot be encoded or holds nothing to
+  /// learn; InputError for a conversation without a chat template, UnsupportedError for what the
+  /// tokenizer or the template does not do: these are no fault of the row.
+  EncodedDocument encode(const DocumentRow& row) const;
+
+  /// All that decides which ids rows become, apart from the rows.
+  std::string fingerprint() const;
+
+ private:
+  EncodedDocument encode_text(const std::string& text, const std::string& source) const;
+  EncodedDocument encode_chat(const std::vector<text::ChatMessage>& messages,
+                              const std::string& source) const;
+  EncodedDocument encode_completion(const Completion& row, const std::string& source) const;
+  void end_document(text::TokenIds& ids) const;
+
+  const text::Tokenizer& tokenizer_;
+  const text::ChatTemplate* chat_;
+  text::TokenIds prefix_;  ///< what the post-processor puts before a text
+  text::TokenIds suffix_;  ///< and behind it
+};
+
+}  // namespace distill::data

@@ -1,0 +1,236 @@
+#include <distill/commands/augment.h>
+
+#include <fstream>
+#include <functional>
+#include <set>
+#include <sstream>
+
+#include <gtest/gtest.h>
+
+#include <distill/core/error.h>
+#include <distill/core/paths.h>
+#include <distill/io/jsonl.h>
+
+#include "support/jsonl_file.h"
+#include "support/recording_logger.h"
+#include "support/temp_folder.h"
+
+namespace distill::commands {
+namespace {
+
+using testing::message_of;
+
+/// Answers what it is told to, and remembers what it was asked.
+class Puppet : public TextGenerator {
+ public:
+  using Answer = std::function<std::optional<std::string>(const std::string& prompt)>;
+  explicit Puppet(Answer answer) : answer_(std::move(answer)) {}
+
+  std::vector<std::optional<std::string>> answer(const std::vector<std::string>& prompts,
+                                                 std::uint64_t seed) override {
+    seeds.push_back(seed);
+    std::vector<std::optional<std::string>> answers;
+    for (const auto& prompt : prompts) {
+      asked.push_back(prompt);
+      answers.push_back(answer_(prompt));
+    }
+    return answers;
+  }
+  std::string name() const override { return "puppet"; }
+  std::string hash() const override { return "0123"; }
+
+  std::vector<std::string> asked;
+  std::vector<std::uint64_t> seeds;
+
+ private:
+  Answer answer_;
+};
+
+class AugmentTest : public ::testing::Test {
+ protected:
+  AugmentTest() {
+    options_.out = folder_ / "out.jsonl";
+    options_.prompt = "{from}>{to}:{text}";
+  }
+
+  AugmentResult run(const std::vector<std::string>& lines, Puppet& puppet) {
+    options_.data = testing::write_lines(folder_ / "in.jsonl", lines);
+    return augment(options_, puppet, log_);
+  }
+  std::vector<std::string> written() const {
+    std::ifstream in(options_.out);
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(in, line);) lines.push_back(line);
+    return lines;
+  }
+  /// The rows without where they come from.
+  std::vector<std::string> rows() const {
+    std::vector<std::string> rows;
+    for (const auto& line : written()) {
+      rows.push_back(line.substr(0, line.find(",\"augmentation\":")) + "}");
+    }
+    return rows;
+  }
+
+  testing::TempFolder folder_;
+  testing::RecordingLogger log_;
+  AugmentOptions options_;
+  /// The text twice over: never the same, never too long.
+  Puppet other_words_{[](const std::string& prompt) {
+    const std::string text = prompt.substr(prompt.find(':') + 1);
+    return prompt.starts_with("German") ? "back " + text : text;
+  }};
+};
+
+TEST_F(AugmentTest, TextsGoThereAndBackAndAllElseStays) {
+  const auto result =
+      run({R"({"id": 7, "text": "some words", "label": [1, 2.5, null, true]})"}, other_words_);
+  EXPECT_EQ(other_words_.asked,
+            (std::vector<std::string>{"English>German:some words", "German>English:some words"}));
+  EXPECT_EQ(rows(), std::vector<std::string>{
+                        R"({"id":7,"text":"back some words","label":[1,2.5,null,true]})"});
+  EXPECT_EQ(result.rows, 1);
+  EXPECT_EQ(result.written, 1);
+}
+
+TEST_F(AugmentTest, SaysWhereARowComesFrom) {
+  options_.seed = 99;
+  run({R"({"text": "some words"})"}, other_words_);
+  io::JsonlReader reader(options_.out);
+  const auto row = reader.next();
+  const io::JsonCursor from = io::JsonCursor(row->value, "out").at("augmentation");
+  EXPECT_EQ(from.at("kind").as_string(), "back_translation");
+  EXPECT_EQ(from.at("source").as_string(), options_.data.string() + ":1");
+  EXPECT_EQ(from.at("line").as_int(), 1);
+  EXPECT_EQ(from.at("language").as_string(), "English");
+  EXPECT_EQ(from.at("via").as_string(), "German");
+  EXPECT_EQ(from.at("model").as_string(), "puppet");
+  EXPECT_EQ(from.at("model_hash").as_string(), "0123");
+  EXPECT_EQ(from.at("seed").as_int(), 99);
+}
+
+TEST_F(AugmentTest, WhatIsRewrittenFollowsTheFormOfTheRow) {
+  run({R"({"messages":[{"role":"system","content":"s"},{"role":"user","content":"question"},{"role":"assistant","content":"answer"},{"role":"user","content":"second"},{"role":"assistant","content":"b"}]})",
+       R"({"conversations":[{"from":"human","value":"third"},{"from":"gpt","value":"answer"}]})",
+       R"({"prompt":"fourth","completion":"answer"})",
+       R"({"instruction":"fifths","input":"sixths","output":"answer"})"},
+      other_words_);
+  EXPECT_EQ(
+      rows(),
+      (std::vector<std::string>{
+          R"({"messages":[{"role":"system","content":"s"},{"role":"user","content":"back question"},{"role":"assistant","content":"answer"},{"role":"user","content":"back second"},{"role":"assistant","content":"b"}]})",
+          R"({"conversations":[{"from":"human","value":"back third"},{"from":"gpt","value":"answer"}]})",
+          R"({"prompt":"back fourth","completion":"answer"})",
+          R"({"instruction":"back fifths","input":"back sixths","output":"answer"})"}));
+}
+
+TEST_F(AugmentTest, FieldsCanBeNamed) {
+  options_.fields = {"context"};
+  run({R"({"context": "some words", "choices": ["a", "b"], "label": 1})"}, other_words_);
+  EXPECT_EQ(rows(), std::vector<std::string>{
+                        R"({"context":"back some words","choices":["a","b"],"label":1})"});
+  options_.out = folder_ / "other.jsonl";
+  options_.fields = {"label"};
+  EXPECT_NE(message_of<FormatError>([&] {
+              run({R"({"label": 1})"}, other_words_);
+            }).find(":1: `label` must be a string, it is an integer"),
+            std::string::npos);
+}
+
+TEST_F(AugmentTest, DropsWhatWasSaidAlready) {
+  Puppet constant([](const std::string&) { return "ALWAYS  the same words"; });
+  const auto result = run({R"({"text": "some text to read"})", R"({"text": "another text here"})",
+                           R"({"text": "always the same words"})"},
+                          constant);
+  EXPECT_EQ(result.written, 0) << "an original in other letters and blanks";
+  EXPECT_EQ(result.duplicates, 3);
+  EXPECT_TRUE(log_.has("empty, no new row was good enough"));
+  options_.out = folder_ / "second.jsonl";
+  const auto twice =
+      run({R"({"text": "some text to read it"})", R"({"text": "another text here"})"}, constant);
+  EXPECT_EQ(twice.written, 1);
+  EXPECT_EQ(twice.duplicates, 1);
+}
+
+TEST_F(AugmentTest, DropsWhatDiffersTooMuchInLength) {
+  std::string answer;
+  Puppet puppet([&](const std::string&) { return answer; });
+  const auto written_for = [&](const std::string& text) {
+    answer = text;
+    options_.out = folder_ / (core::concat(text.size(), ".jsonl"));
+    return run({"{\"text\": \"\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\"}"}, puppet)
+        .written;  // 4 characters
+  };
+  EXPECT_EQ(written_for(""), 0);
+  EXPECT_EQ(written_for("a"), 0);
+  EXPECT_EQ(written_for("ab"), 1);
+  EXPECT_EQ(written_for("abcdefgh"), 1);
+  EXPECT_EQ(written_for("abcdefghi"), 0);
+}
+
+TEST_F(AugmentTest, CountsWhatTheModelCannotRead) {
+  Puppet deaf([](const std::string&) { return std::nullopt; });
+  const auto result = run({R"({"text": "a"})"}, deaf);
+  EXPECT_EQ(result.too_long, 1);
+  EXPECT_EQ(result.written, 0);
+}
+
+TEST_F(AugmentTest, EveryCallHasASeedOfItsOwnAndRunsAreAlike) {
+  options_.copies = 2;
+  options_.rows_at_once = 1;
+  const std::vector<std::string> lines = {R"({"text": "one two"})", R"({"text": "three"})"};
+  run(lines, other_words_);
+  EXPECT_EQ(std::set<std::uint64_t>(other_words_.seeds.begin(), other_words_.seeds.end()).size(),
+            8u);
+  const auto before = other_words_.seeds;
+  other_words_.seeds.clear();
+  options_.out = folder_ / "again.jsonl";
+  run(lines, other_words_);
+  EXPECT_EQ(other_words_.seeds, before);
+}
+
+TEST_F(AugmentTest, BracesInATextAreNotFilledIn) {
+  Puppet puppet(
+      [](const std::string& prompt) { return prompt.substr(prompt.find(':') + 1) + "!"; });
+  run({R"({"text": "a {text} {from} {to}"})"}, puppet);
+  EXPECT_EQ(puppet.asked[0], "English>German:a {text} {from} {to}");
+}
+
+TEST_F(AugmentTest, RefusesWhatMakesNoSenseAndOverwritesNothing) {
+  const auto refusal = [&](const std::string& line) {
+    return message_of<InputError>([&] { run({line}, other_words_); });
+  };
+  const std::string good = R"({"text": "a"})";
+  EXPECT_NE(refusal(R"({"text": "a", "augmentation": {}})").find(":1: holds `augmentation`"),
+            std::string::npos);
+  EXPECT_NE(refusal("{").find(":1:2: "), std::string::npos);
+  EXPECT_NE(refusal(R"({"prompt": "", "completion": "a"})").find("holds no text to say"),
+            std::string::npos);
+  EXPECT_FALSE(core::path_exists(options_.out)) << "nothing half-done is left";
+  EXPECT_EQ(core::list_folder(folder_.path()).size(), 1u);
+  options_.prompt = "no place";
+  EXPECT_NE(refusal(good).find("write {text} into it"), std::string::npos);
+  options_.prompt = "{text}";
+  options_.min_length = 3;
+  EXPECT_NE(refusal(good).find("must be a range"), std::string::npos);
+  options_.min_length = 0;
+  testing::write_lines(options_.out, {"precious"});
+  EXPECT_NE(refusal(good).find("exists; name another file"), std::string::npos);
+  EXPECT_EQ(written(), std::vector<std::string>{"precious"});
+}
+
+TEST(AugmentResult, IsPrintedInBothForms) {
+  std::ostringstream words;
+  std::ostringstream json;
+  const AugmentResult result{10, 6, 2, 1, 1};
+  print_result(result, false, words);
+  print_result(result, true, json);
+  EXPECT_EQ(words.str(),
+            "6 new rows from 10; left out: 2 said already, 1 of another length, 1 too long for the "
+            "model\n");
+  EXPECT_EQ(json.str(),
+            "{\"rows\":10,\"written\":6,\"duplicates\":2,\"wrong_length\":1,\"too_long\":1}\n");
+}
+
+}  // namespace
+}  // namespace distill::commands
