@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "text/byte_alphabet.h"
+#include "text/char_merges.h"
 #include "text/unicode.h"
 
 namespace distill::text::detail {
@@ -42,6 +43,7 @@ BpeModel::BpeModel(BpeParts parts)
     if (bytes) {
       bytes_[id] = std::move(*bytes);
       by_bytes_.emplace(bytes_[id], static_cast<std::int32_t>(id));
+      longest_ = std::max(longest_, bytes_[id].size());
     } else {
       others_.emplace(token, static_cast<std::int32_t>(id));
     }
@@ -50,7 +52,10 @@ BpeModel::BpeModel(BpeParts parts)
     const char c = static_cast<char>(byte);
     byte_ids_[byte] = find_bytes({&c, 1});
   }
-  if (parts_.byte_level) return;
+  if (parts_.byte_level) {
+    char_ids_ = chars_to_begin_with(merges_, bytes_, byte_ids_);
+    return;
+  }
   std::int32_t id = 0;
   for (const auto* list : {&parts_.tokens, &parts_.helpers}) {
     for (const std::string& token : *list) {
@@ -71,6 +76,7 @@ bool BpeModel::can_cut_at_spaces() const {
 }
 
 std::int32_t BpeModel::find_bytes(std::string_view bytes) const {
+  if (bytes.size() > longest_) return -1;
   const auto found = by_bytes_.find(bytes);
   return found == by_bytes_.end() ? -1 : found->second;
 }
@@ -135,8 +141,18 @@ void BpeModel::encode_by_merges(std::string_view word, std::vector<Symbol>& out)
 
 void BpeModel::add_bytes(std::string_view word, std::vector<Symbol>& out) const {
   bool after_unknown = false;
-  for (std::size_t i = 0; i < word.size(); ++i) {
-    const std::int32_t id = byte_ids_[static_cast<unsigned char>(word[i])];
+  for (std::size_t i = 0; i < word.size();) {
+    const auto byte = static_cast<unsigned char>(word[i]);
+    if (byte >= 0xC0) {
+      const CodePoint point = code_point_at(word, i);
+      if (const std::int32_t whole = char_ids_.find(point.value); whole >= 0) {
+        out.push_back({whole, i, i + point.size});
+        i += point.size;
+        after_unknown = false;
+        continue;
+      }
+    }
+    const std::int32_t id = byte_ids_[byte];
     if (id >= 0) {
       out.push_back({id, i, i + 1});
     } else if (parts_.unknown_id >= 0) {
@@ -147,6 +163,7 @@ void BpeModel::add_bytes(std::string_view word, std::vector<Symbol>& out) const 
       }
     }
     after_unknown = id < 0;
+    ++i;
   }
 }
 

@@ -36,7 +36,7 @@ class BpeModel {
   BpeModel(const BpeModel&) = delete;
   BpeModel& operator=(const BpeModel&) = delete;
 
-  /// Appends the tokens of one piece, with their places in the piece.
+  /// Appends the tokens of one piece, which is UTF-8, with their places in the piece.
   void encode(std::string_view piece, std::vector<Symbol>& out) const;
 
   /// By the text in the vocabulary; -1 when there is none.
@@ -62,9 +62,11 @@ class BpeModel {
   BpeParts parts_;
   MergeTable merges_;
   std::array<std::int32_t, 256> byte_ids_{};
-  CharIds char_ids_;                ///< of tokens and helpers that are one character
+  /// Of tokens and helpers that are one character; byte-level: of those that words may begin with.
+  CharIds char_ids_;
   std::int32_t unknown_symbol_;     ///< an id that is in no merge
   bool cuts_at_spaces_ = false;     ///< no token goes on with U+2581 after another character
+  std::size_t longest_ = 0;         ///< bytes of the longest token
   std::vector<std::string> bytes_;  ///< by id: what pieces are compared with
   std::unordered_map<std::string_view, std::int32_t> by_bytes_;  ///< views into bytes_
   std::unordered_map<std::string_view, std::int32_t> others_;    ///< views into parts_.tokens

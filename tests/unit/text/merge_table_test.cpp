@@ -4,6 +4,8 @@
 
 #include <distill/core/random.h>
 
+#include "text/char_merges.h"
+
 namespace distill::text::detail {
 namespace {
 
@@ -77,6 +79,34 @@ TEST(MergeTable, OfADoubledPairTheLastRankCounts) {
   apply_merges(table, symbols, 0);
   ASSERT_EQ(symbols.size(), 2u);
   EXPECT_EQ(symbols[1].id, 6);
+}
+
+// Bytes C3 A9 (e with acute), C3 A8, the letter a; then tokens made of them.
+TEST(CharMerges, OnlyCharactersThatNothingCanBreakUp) {
+  std::vector<std::string> bytes(259);
+  std::array<std::int32_t, 256> byte_ids{};
+  for (std::size_t byte = 0; byte < 256; ++byte) {
+    bytes[byte] = std::string(1, static_cast<char>(byte));
+    byte_ids[byte] = static_cast<std::int32_t>(byte);
+  }
+  bytes[256] = "\xC3\xA9";
+  bytes[257] = "\xC3\xA8";
+  bytes[258] = "a\xC3";
+  const auto find = [&](std::vector<MergeRule> rules, char32_t code_point) {
+    return chars_to_begin_with(MergeTable(std::move(rules), 259), bytes, byte_ids).find(code_point);
+  };
+  const MergeRule e_acute = {0xC3, 0xA9, 1, 256};
+  const MergeRule e_grave = {0xC3, 0xA8, 3, 257};
+  const MergeRule across = {'a', 0xC3, 2, 258};  // breaks up the character that merges later
+  EXPECT_EQ(find({e_acute, e_grave}, 0xE8), 257);
+  EXPECT_EQ(find({e_acute, e_grave, across}, 0xE9), 256);
+  EXPECT_EQ(find({e_acute, e_grave, across}, 0xE8), -1);
+  // A merge with what comes after, and one of the whole character that is due too early.
+  EXPECT_EQ(find({e_grave, {0xA8, 'a', 2, 258}}, 0xE8), -1);
+  EXPECT_EQ(find({e_grave, {0xA8, 'a', 4, 258}}, 0xE8), 257);
+  EXPECT_EQ(find({e_grave, {257, 'a', 2, 258}}, 0xE8), -1);
+  byte_ids[0xFF] = -1;
+  EXPECT_EQ(find({e_acute}, 0xE9), -1);
 }
 
 // Whatever a text holds, a pair is found or missed in a few steps.
