@@ -11,6 +11,10 @@
 namespace distill::text {
 namespace {
 
+/// Seconds that a machine under load may add to what takes milliseconds; quadratic time takes many
+/// seconds for a megabyte.
+constexpr double kSlack = 0.25;
+
 /// Of this process, so that others do not count.
 double seconds_for(const Tokenizer& tokenizer, const std::string& text, int times = 2) {
   double best = 1e9;
@@ -56,7 +60,7 @@ TEST(LinearTime, LongRunsOfOneThing) {
       const double small = seconds_for(*tokenizer, repeated(unit, kSmall));
       const double large = seconds_for(*tokenizer, repeated(unit, kSmall * kFactor));
       // Quadratic time would be a factor of 64; n log n and caches stay well below 32.
-      EXPECT_LT(large, small * 4 * kFactor) << core::printable(unit) << " " << split;
+      EXPECT_LT(large, small * 4 * kFactor + kSlack / 5) << core::printable(unit) << " " << split;
     }
   }
 }
@@ -67,7 +71,6 @@ constexpr std::size_t kMegabyte = std::size_t{1} << 20;
 void expect_near_linear_to_a_megabyte(const Tokenizer& tokenizer, const std::string& name,
                                       const std::string& added) {
   constexpr std::size_t kSmall = kMegabyte / 16;
-  constexpr double kSlack = 0.02;  // seconds
   const std::string units[] = {"a", " ", "ab", "7", "\xCC\x81", "\xE4\xBD\xA0", added};
   for (const std::string& unit : units) {
     const double small = seconds_for(tokenizer, repeated(unit, kSmall));
@@ -104,7 +107,6 @@ TEST(LinearTime, AMegabyteThroughASentencePieceModel) {
 TEST(LinearTime, UnknownCharactersThroughAUnigramModel) {
   const auto tokenizer = sentencepiece_tokenizer(true, false);
   constexpr std::size_t kSmall = kMegabyte / 64;
-  constexpr double kSlack = 0.02;  // seconds
   for (const std::string unit : {"8", "\xCC\x81"}) {
     const double small = seconds_for(*tokenizer, repeated(unit, kSmall));
     const double large = seconds_for(*tokenizer, repeated(unit, 16 * kSmall), 1);
