@@ -31,10 +31,10 @@ void release_brgemm() {
 
 void pack_head_block(const at::Tensor& head, std::int64_t first, std::int64_t count,
                      std::uint32_t* packed) {
-  const std::int64_t pairs = head.size(1) / 2;
+  const std::int64_t pairs = head.size(1) / 2, stride = head.stride(0) / 2;
   if (count < kHeadBlock) std::fill(packed, packed + pairs * kHeadBlock, 0U);
-  const auto* rows = static_cast<const std::uint32_t*>(head.const_data_ptr()) + first * pairs;
-  cpu::divergence_kernels().transpose(rows, pairs, packed, kHeadBlock, count, pairs);
+  const auto* rows = static_cast<const std::uint32_t*>(head.const_data_ptr()) + first * stride;
+  cpu::divergence_kernels().transpose(rows, stride, packed, kHeadBlock, count, pairs);
 }
 
 }  // namespace distill::ops

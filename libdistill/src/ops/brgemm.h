@@ -24,10 +24,11 @@ void brgemm(const BrgemmShape& shape, const cpu::Bf16* a, const cpu::Bf16* b, fl
 /// To be called on a thread when it is done with its products.
 void release_brgemm();
 
-/// Ids of a head that are packed and multiplied together.
+/// Ids of a head, or outputs of any other layer, that are packed and multiplied together.
 inline constexpr std::int64_t kHeadBlock = 128;
 
-/// Rows [first, first + count) of a head [V, width], dense, width even, as B of hidden x head^T:
+/// Rows [first, first + count) of a head [V, width], each dense, width and stride even, at an
+/// address of 4 bytes, as B of hidden x head^T:
 /// [width / 2][kHeadBlock][2], zeros behind `count`.
 void pack_head_block(const at::Tensor& head, std::int64_t first, std::int64_t count,
                      std::uint32_t* packed);

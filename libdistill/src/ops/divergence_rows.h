@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ops/cpu/divergence_table.h"
+#include "ops/cpu/round_up.h"
 #include "ops/linear_divergence_problem.h"
 #include "ops/running_stats.h"
 
@@ -132,9 +133,5 @@ std::int64_t num_slots();
 
 /// Logits below which starting another thread costs more than it saves.
 inline constexpr std::int64_t kLogitsForThread = 1 << 14;
-
-inline std::int64_t round_up(std::int64_t n, std::int64_t step) {
-  return (n + step - 1) / step * step;
-}
 
 }  // namespace distill::ops::cpu

@@ -10,6 +10,7 @@
 #include "ops/brgemm.h"
 #include "ops/cpu/divergence_table.h"
 #include "ops/cpu/isa.h"
+#include "ops/cpu/round_up.h"
 #include "ops/kernel_call.h"
 #include "ops/shared_tasks.h"
 
@@ -21,8 +22,9 @@ namespace distill::ops {
 namespace {
 
 using cpu::Bf16;
+using cpu::round_up;
 
-constexpr std::int64_t kColumns = 128;  // of B, packed at a time
+constexpr std::int64_t kColumns = kHeadBlock;  // of B, packed at a time
 constexpr std::int64_t kTileRows = 64;
 /// Of the sums, so that a tile of A and the part of B it meets stay in a core's cache.
 constexpr std::int64_t kMostDepth = 1024;
@@ -30,10 +32,6 @@ constexpr std::int64_t kMostDepth = 1024;
 constexpr std::int64_t kPanelRows = 256;
 /// Sums over tokens are filled up with zeros to a multiple, so that few kernels serve all.
 constexpr std::int64_t kDepthStep = 32;
-
-std::int64_t round_up(std::int64_t n, std::int64_t step) {
-  return (n + step - 1) / step * step;
-}
 
 /// Rows of bf16 at addresses that can be read in pairs.
 at::Tensor paired_rows(const at::Tensor& x) {
@@ -129,15 +127,6 @@ void pack_rows(const at::Tensor& matrix, std::int64_t depth, std::int64_t column
   }
 }
 
-/// Rows [first, first + width) of a matrix [columns, depth] as columns of B.
-void pack_columns(const at::Tensor& matrix, std::int64_t first, std::int64_t width, Bf16* out) {
-  const std::int64_t pairs = matrix.size(1) / 2, stride = matrix.stride(0) / 2;
-  auto* words = reinterpret_cast<std::uint32_t*>(out);
-  if (width < kColumns) std::fill_n(words, pairs * kColumns, 0U);
-  const auto* in = static_cast<const std::uint32_t*>(matrix.const_data_ptr()) + first * stride;
-  cpu::divergence_kernels().transpose(in, stride, words, kColumns, width, pairs);
-}
-
 /// [rows, columns] -> [columns, depth], zeros behind the rows.
 at::Tensor transposed(const at::Tensor& matrix, std::int64_t depth) {
   constexpr std::int64_t kPairs = 64, kStrip = 64;
@@ -191,7 +180,7 @@ at::Tensor linear_forward(const at::Tensor& x, const at::Tensor& weight, const a
   multiply({x.size(0), weight.size(0), x.size(1), read<Bf16>(in), in.stride(0), read<float>(added),
             write<Bf16>(out)},
            [&](std::int64_t first, std::int64_t width, Bf16* packed) {
-             pack_columns(rows, first, width, packed);
+             pack_head_block(rows, first, width, reinterpret_cast<std::uint32_t*>(packed));
            });
   return out;
 }

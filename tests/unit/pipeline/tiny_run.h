@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include <distill/core/files.h>
 #include <distill/core/strings.h>
 #include <distill/losses/forward_kl.h>
 #include <distill/pipeline/run.h>
@@ -19,6 +20,10 @@ using distill::testing::RecordingLogger;
 using distill::testing::TempFolder;
 
 inline const fs::path kModel = fs::path(DISTILL_SOURCE_DIR) / "tests/reference/tiny_llama";
+
+inline std::string read(const fs::path& path) {
+  return core::read_file(path, 1 << 24);
+}
 
 /// A run that takes a second: two of the four layers of the tiny Llama.
 class TinyRun {
