@@ -30,7 +30,7 @@ ORDER = list(MAY_INCLUDE)
 MAY_INCLUDE["train"] = ORDER + []
 MAY_INCLUDE["recipe"] = ORDER + ["train"]
 MAY_INCLUDE["pipeline"] = ["core", "types", "io", "dist", "text", "data", "losses", "metrics", "models",
-                           "teachers", "eval", "train", "recipe"]
+                           "lora", "teachers", "eval", "train", "recipe"]
 MAY_INCLUDE["commands"] = ORDER + ["train", "recipe", "pipeline"]
 CLI = ["core", "recipe", "pipeline", "commands"]
 
@@ -47,6 +47,7 @@ PRIVATE_THIRD_PARTY = {  # which layer may include it in its sources
     "zstd": {"io"},
     "CLI/": {"cli"},
     "sentencepiece": {"text"},
+    "pcre2": {"lora"},
 }
 TORCH_MODULE = {"nn", "models"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')

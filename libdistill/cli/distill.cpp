@@ -46,6 +46,12 @@ void add_ignore_memory(CLI::App& app, std::optional<std::uint64_t>& available_me
                         "Load a model that needs more memory than is available");
 }
 
+void add_adapter(CLI::App& app, commands::AdapterSource& adapter, const char* what) {
+  app.add_option("--adapter", adapter.folder, what);
+  app.add_flag("--any-base", adapter.any_base,
+               "Take an adapter that was trained on another base of the same shapes");
+}
+
 void add_device(CLI::App& app, recipe::Device& device) {
   static const std::map<std::string, recipe::Device> kNames = {{"auto", recipe::Device::kAuto},
                                                                {"cpu", recipe::Device::kCpu},
@@ -76,6 +82,7 @@ void add_logits(CLI::App& cli, Action& action) {
   auto* app = cli.add_subcommand("logits", "Logits of id sequences, as safetensors");
   auto options = std::make_shared<commands::LogitsOptions>();
   app->add_option("--model", options->model, "Model folder")->required();
+  add_adapter(*app, options->adapter, "Adapter folder");
   app->add_option("--ids", options->ids, "One sequence of ids a line")->required();
   app->add_option("--out", options->out, "Safetensors file to write")->required();
   add_dtype(*app, options->dtype);
@@ -93,6 +100,7 @@ void add_generate(CLI::App& cli, Action& action) {
   auto* app = cli.add_subcommand("generate", "Continue a prompt or answer conversations");
   auto options = std::make_shared<commands::GenerateCommandOptions>();
   app->add_option("--model", options->model, "Model folder")->required();
+  add_adapter(*app, options->adapter, "Adapter folder");
   auto* source = app->add_option_group("source");
   source->add_option("--prompt", options->prompt, "Text to continue");
   source->add_option("--chat", options->chat, "JSONL with `messages`");
@@ -133,6 +141,7 @@ void add_eval(CLI::App& cli, Action& action) {
   auto* app = cli.add_subcommand("eval", "Measure a model on held-out text");
   auto options = std::make_shared<commands::EvaluateCommandOptions>();
   app->add_option("--model", options->model, "Model folder")->required();
+  add_adapter(*app, options->adapter, "Adapter folder");
   app->add_option("--teacher", options->teacher, "Teacher's folder: adds KL and agreement");
   app->add_option("--data", options->data, "JSONL files")->required();
   app->add_option("--task", options->task, "perplexity or agreement")
@@ -199,6 +208,7 @@ void add_export(CLI::App& cli, Action& action) {
   auto* app = cli.add_subcommand("export", "Write a model folder anew: other dtype, other shards");
   auto options = std::make_shared<commands::ExportOptions>();
   app->add_option("--model", options->model, "Model folder")->required();
+  add_adapter(*app, options->adapter, "Adapter folder to merge into the weights");
   app->add_option("--out", options->out, "Folder to write; must not exist")->required();
   add_dtype(*app, options->dtype);
   add_ignore_memory(*app, options->available_memory);
@@ -220,7 +230,8 @@ void add_export(CLI::App& cli, Action& action) {
 }
 
 void add_inspect(CLI::App& cli, Action& action) {
-  auto* app = cli.add_subcommand("inspect", "Say what a model folder, run folder or data file is");
+  auto* app =
+      cli.add_subcommand("inspect", "Say what a model, adapter or run folder or a data file is");
   auto options = std::make_shared<commands::InspectOptions>();
   app->add_option("path", options->path, "Folder or file")->required();
   app->add_flag("--check", options->check, "Read all of it and list every problem");

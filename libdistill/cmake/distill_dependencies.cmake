@@ -30,3 +30,4 @@ find_library(DISTILL_UTF8PROC utf8proc REQUIRED)  # no CMake package in Debian; 
 find_library(DISTILL_XXHASH xxhash REQUIRED)
 find_library(DISTILL_ZSTD zstd REQUIRED)
 find_library(DISTILL_SENTENCEPIECE sentencepiece REQUIRED)
+find_library(DISTILL_PCRE2 pcre2-8 REQUIRED)

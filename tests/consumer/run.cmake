@@ -18,5 +18,11 @@ run(${CMAKE_COMMAND} -S ${SOURCE_DIR}/tests/consumer -B ${WORK_DIR}/build -G ${G
     -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH=${WORK_DIR}/moved -DTorch_DIR=${TORCH_DIR})
 run(${CMAKE_COMMAND} --build ${WORK_DIR}/build)
 run(${WORK_DIR}/build/consumer)
+run(${CMAKE_COMMAND} -S ${SOURCE_DIR}/examples/lora_domain -B ${WORK_DIR}/lora -G ${GENERATOR}
+    -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH=${WORK_DIR}/moved -DTorch_DIR=${TORCH_DIR})
+run(${CMAKE_COMMAND} --build ${WORK_DIR}/lora)
+set(tiny ${SOURCE_DIR}/tests/reference/tiny_llama)
+run(${WORK_DIR}/lora/lora_domain ${tiny} ${tiny}/train.jsonl ${WORK_DIR}/adapter 3)
+run(${WORK_DIR}/moved/bin/distill inspect ${WORK_DIR}/adapter --check --model ${tiny})
 run(${WORK_DIR}/moved/bin/distill_train --version)
 run(${WORK_DIR}/moved/bin/distill --version)

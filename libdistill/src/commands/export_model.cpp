@@ -5,7 +5,7 @@
 #include <distill/core/error.h>
 #include <distill/core/strings.h>
 #include <distill/io/safetensors.h>
-#include <distill/models/load.h>
+#include <distill/lora/merge.h>
 #include <distill/models/save.h>
 
 namespace distill::commands {
@@ -60,8 +60,10 @@ void warn_of_rounding(const io::SafetensorsFolder& weights, const models::Causal
 void export_model(const ExportOptions& options, core::Logger& log) {
   const auto weights = io::SafetensorsFolder::open(options.model);
   const auto dtype = options.dtype ? *options.dtype : stored_dtype(weights, options.model);
-  const auto model = models::load_causal_lm(
-      options.model, {.dtype = dtype, .available_memory = options.available_memory, .log = &log});
+  const auto model =
+      load_model(options.model, options.adapter,
+                 {.dtype = dtype, .available_memory = options.available_memory, .log = &log});
+  if (!options.adapter.folder.empty()) lora::merge(*model);
   warn_of_rounding(weights, *model, dtype, log);
   models::save_causal_lm(
       *model, options.out,

@@ -9,7 +9,6 @@
 #include <distill/core/json_writer.h>
 #include <distill/data/document_row.h>
 #include <distill/models/check.h>
-#include <distill/models/load.h>
 #include <distill/models/stop_ids.h>
 #include <distill/text/chat_template.h>
 #include <distill/text/stop_strings.h>
@@ -148,8 +147,8 @@ void generate(const GenerateCommandOptions& options, std::ostream& out, core::Lo
     ids.push_back(prompt.ids);
     generate_options.prompt_names.push_back(prompt.source);
   }
-  const auto model = models::load_causal_lm(
-      options.model,
+  const auto model = load_model(
+      options.model, options.adapter,
       {.dtype = options.dtype, .device = device, .available_memory = options.available_memory});
   const auto began = std::chrono::steady_clock::now();
   Writer writer(options, *tokenizer, prompts, out);

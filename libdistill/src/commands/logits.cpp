@@ -8,7 +8,6 @@
 #include <distill/core/error.h>
 #include <distill/core/files.h>
 #include <distill/io/safetensors.h>
-#include <distill/models/load.h>
 #include <distill/models/logits.h>
 #include <distill/types/model_output.h>
 
@@ -47,10 +46,10 @@ std::vector<text::TokenIds> read_sequences(const std::filesystem::path& path,
 }  // namespace
 
 void write_logits(const LogitsOptions& options, core::Logger& log) {
-  const auto model =
-      models::load_causal_lm(options.model, {.dtype = options.dtype,
-                                             .device = recipe::choose_device(options.device),
-                                             .available_memory = options.available_memory});
+  const auto model = load_model(options.model, options.adapter,
+                                {.dtype = options.dtype,
+                                 .device = recipe::choose_device(options.device),
+                                 .available_memory = options.available_memory});
   const auto sequences = read_sequences(options.ids, model->shape());
   const c10::InferenceMode no_graph;
   std::vector<io::TensorSpec> specs;

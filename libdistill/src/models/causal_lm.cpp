@@ -20,6 +20,11 @@ void CausalLm::set_activation_checkpointing(bool on) {
       "`activation_checkpointing` false");
 }
 
+void CausalLm::add_adapters(const AdapterChoice& chosen) {
+  if (chosen.empty()) return;
+  fail<UnsupportedError>("this model family has no layers that can have an adapter");
+}
+
 at::Device CausalLm::device() const {
   const auto all = parameters();
   return all.empty() ? at::Device(at::kCPU) : all.front().tensor.device();

@@ -46,6 +46,7 @@ ModelDescription describe_causal_lm(const fs::path& folder,
   ModelDescription description;
   description.family = config.at("model_type").as_string();
   description.shape = model.model->shape();
+  description.adapter_sites = model.model->adapter_sites();
   description.source_layers = config.at("num_hidden_layers").as_int();
   for (const ParameterSlot& slot : model.slots) {
     if (!slot.buffer) description.parameters.push_back({slot.name(), slot.shape, slot.idle});

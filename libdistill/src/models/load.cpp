@@ -63,6 +63,7 @@ std::shared_ptr<CausalLm> load_causal_lm(const fs::path& folder, const LoadOptio
   const auto matches = match_weights(model, weights, folder);
   check_tied_head(model, weights);
   require_memory(folder, matches, options);
+  if (!options.adapters.empty()) model.model->add_adapters(options.adapters);
   read_weights(model, matches, options);
   if (options.log != nullptr) note_skipped(model, weights, folder, *options.log);
   return model.model;

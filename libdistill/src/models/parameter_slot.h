@@ -1,10 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
+
+#include <distill/nn/adapter.h>
 
 namespace distill::models {
 
@@ -16,7 +19,10 @@ struct ParameterSlot {
   std::vector<std::int64_t> shape;
   at::Tensor* tensor = nullptr;
   bool buffer = false;  ///< no parameter: see CausalLm::buffers
-  bool idle = false;    ///< of an expert beyond the number that a token passes
+  /// Where the adapter of this matrix goes; null where there can be none.
+  std::optional<nn::Adapter>* adapter = nullptr;
+  bool routed_expert = false;
+  bool idle = false;  ///< of an expert beyond the number that a token passes
 
   std::string name() const { return name_in_layer(layer); }
   /// The same weight of another layer.

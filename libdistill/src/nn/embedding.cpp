@@ -1,11 +1,18 @@
 #include <distill/nn/embedding.h>
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/addmm.h>
+
 #include <distill/ops/embedding.h>
 
 namespace distill::nn {
 
 at::Tensor Embedding::operator()(const at::Tensor& ids) const {
-  return ops::embedding(weight, ids);
+  const at::Tensor rows = ops::embedding(weight, ids);
+  if (!adapter || !adapter->is_on()) return rows;
+  const at::Tensor inner = adapter->a.index_select(1, ids).t().to(rows.scalar_type());
+  const at::Tensor b = (adapter->b * adapter->options.scale()).to(rows.scalar_type());
+  return at::addmm(rows, inner, b.t());
 }
 
 }  // namespace distill::nn

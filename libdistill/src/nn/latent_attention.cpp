@@ -57,7 +57,7 @@ at::Tensor LatentAttention::attend_to_latents(const Parts& parts,
                                               std::span<const at::Tensor> keys) const {
   const std::int64_t rank = parts.latent.size(1);
   // [heads, D, R] and [heads, Dv, R]: what kv_b_proj makes of a latent vector for each head.
-  const at::Tensor expand = kv_b_proj.weight.view({num_heads, nope_dim + value_dim, rank});
+  const at::Tensor expand = kv_b_proj.matrix().view({num_heads, nope_dim + value_dim, rank});
   const at::Tensor to_latent = expand.narrow(1, 0, nope_dim);
   const at::Tensor to_value = expand.narrow(1, nope_dim, value_dim);
   const at::Tensor q_latent = at::bmm(parts.q_nope.transpose(0, 1), to_latent).transpose(0, 1);

@@ -7,6 +7,7 @@
 #include <distill/core/checked.h>
 #include <distill/core/error.h>
 #include <distill/core/strings.h>
+#include <distill/lora/choose.h>
 #include <distill/models/check.h>
 #include <distill/models/memory.h>
 
@@ -37,6 +38,7 @@ std::uint64_t saturated_product(std::initializer_list<std::uint64_t> factors) {
 
 struct Sizes {
   std::uint64_t width;      ///< bytes of a number in the run's precision
+  std::uint64_t trained;    ///< the same of a parameter that is trained: adapters are fp32
   std::uint64_t tokens;     ///< of one micro-batch
   std::uint64_t trainable;  ///< parameters
   std::uint64_t idle;       ///< of them, of experts that perhaps no token chooses
@@ -52,16 +54,18 @@ void add_weights(const recipe::Recipe& recipe, const recipe::PlannedModels& mode
     memory.teacher_mapped = bytes.mapped;
   }
   const auto options = recipe::student_load_options(recipe, models);
-  memory.student = models::weight_bytes(models.student.folder, options).allocated;
+  const auto bytes = models::weight_bytes(models.student.folder, options);
+  memory.student = bytes.allocated;
+  memory.student_mapped = bytes.mapped;
 }
 
 void add_optimizer(const Sizes& sizes, MemoryEstimate& memory) {
-  const bool narrow = sizes.width < 4;
+  const bool narrow = sizes.trained < 4;
   memory.master = narrow ? 4 * sizes.trainable : 0;
   memory.moments = 8 * sizes.trainable;
   // Narrow gradients of several micro-batches are added up in fp32; those of one are beside them.
   const bool sums = narrow && !sizes.single_pass;
-  const std::uint64_t bytes = sums ? 4 + sizes.width : sizes.width;
+  const std::uint64_t bytes = sums ? 4 + sizes.trained : sizes.trained;
   memory.gradients = bytes * sizes.trainable;
   memory.idle_gradients = bytes * sizes.idle;
 }
@@ -97,7 +101,11 @@ void add_logits(const recipe::Recipe& recipe, const recipe::PlannedModels& model
 
 }  // namespace
 
-Trainable count_trainable(const recipe::Recipe& recipe, const recipe::ModelFacts& student) {
+Trainable count_trainable(const recipe::Recipe& recipe, const recipe::PlannedModels& models) {
+  const recipe::ModelFacts& student = models.student;
+  if (!models.adapters.empty()) {
+    return {lora::count_parameters(models.adapters, student.adapter_sites), 0};
+  }
   std::vector<std::string> names;
   for (const auto& parameter : student.parameters) names.push_back(parameter.name);
   const auto frozen = recipe::match_frozen(names, recipe.student.freeze);
@@ -117,7 +125,8 @@ MemoryEstimate estimate_memory(const recipe::Recipe& recipe, const recipe::Plann
   sizes.width = c10::elementSize(recipe::dtype_of(recipe.precision));
   sizes.tokens = saturated_product({static_cast<std::uint64_t>(recipe.train.micro_batch_size),
                                     static_cast<std::uint64_t>(recipe.data.sequence_length)});
-  const Trainable trainable = count_trainable(recipe, models.student);
+  sizes.trained = models.adapters.empty() ? sizes.width : 4;
+  const Trainable trainable = count_trainable(recipe, models);
   sizes.trainable = static_cast<std::uint64_t>(trainable.parameters);
   sizes.idle = static_cast<std::uint64_t>(trainable.idle);
   sizes.single_pass = recipe.train.batch_size <= recipe.train.micro_batch_size;
@@ -147,7 +156,8 @@ void require_memory(const MemoryEstimate& memory, at::Device device,
                      device.is_cpu() ? " or a machine" : ", `device: cpu` or a GPU",
                      " with more memory, or --ignore-memory to try all the same");
   }
-  const std::uint64_t elsewhere = device.is_cpu() ? memory.teacher_mapped : memory.library;
+  const std::uint64_t elsewhere =
+      device.is_cpu() ? memory.teacher_mapped + memory.student_mapped : memory.library;
   if (memory.total() - elsewhere <= *available) return;
   log.warning("about ", human_bytes(memory.total() - elsewhere), " of memory will be needed",
               on_gpu, ", ", human_bytes(*available),

@@ -18,8 +18,8 @@ struct Trainable {
   std::int64_t parameters = 0;
   std::int64_t idle = 0;  ///< of them, of experts that perhaps no token chooses
 };
-/// Of the student.
-Trainable count_trainable(const recipe::Recipe& recipe, const recipe::ModelFacts& student);
+/// Of the student: its own parameters, or its adapters'.
+Trainable count_trainable(const recipe::Recipe& recipe, const recipe::PlannedModels& models);
 
 /// Throws InputError when what is certain to be allocated on `device` is more than `available`
 /// (empty: what models::available_memory says), and warns when the estimate of all is.

@@ -16,7 +16,7 @@ constexpr double kMostTokens = 9e18;
 Plan make_plan(const recipe::Recipe& recipe, core::Logger& log, const recipe::DataHooks& hooks) {
   Plan plan;
   plan.models = recipe::plan_models(recipe);
-  plan.trainable_parameters = count_trainable(recipe, plan.models.student).parameters;
+  plan.trainable_parameters = count_trainable(recipe, plan.models).parameters;
   const auto data = recipe::load_data(recipe, plan.models, log, hooks);
   plan.preflight = data.preflight;
   plan.train_data = data.train->report();

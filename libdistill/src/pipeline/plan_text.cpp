@@ -17,10 +17,14 @@ using core::concat;
 using core::human_bytes;
 using core::with_thousands;
 
-/// In whole percent, rounded down; `part` may be any number of times the whole.
+/// In percent, rounded down: whole ones, below 10 with two decimals. `part` may be any number of
+/// times the whole.
 std::string percent(std::int64_t part, std::int64_t whole) {
   if (whole <= 0) return "0 %";
   const double value = 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+  if (part > 0 && value < 10) {
+    return concat(std::fixed, std::setprecision(2), std::floor(value * 100) / 100, " %");
+  }
   return concat(std::fixed, std::setprecision(0), std::floor(value), " %");
 }
 
@@ -49,16 +53,13 @@ struct MemoryOf {
 
 std::vector<MemoryOf> memory_of(const Plan& plan) {
   const MemoryEstimate& m = plan.memory;
-  std::vector<MemoryLine> models = {{"teacher", m.teacher},
-                                    {"teacher_mapped", m.teacher_mapped},
-                                    {"student", m.student},
-                                    {"master_weights", m.master},
-                                    {"moments", m.moments},
-                                    {"gradients", m.gradients},
-                                    {"activations", m.activations},
-                                    {"one_layer", m.one_layer},
-                                    {"loss", m.loss},
-                                    {"evaluation", m.evaluation}};
+  std::vector<MemoryLine> models = {
+      {"teacher", m.teacher},       {"teacher_mapped", m.teacher_mapped},
+      {"student", m.student},       {"student_mapped", m.student_mapped},
+      {"master_weights", m.master}, {"moments", m.moments},
+      {"gradients", m.gradients},   {"activations", m.activations},
+      {"one_layer", m.one_layer},   {"loss", m.loss},
+      {"evaluation", m.evaluation}};
   const MemoryLine library{"library_and_data", m.library};
   if (plan.models.device.is_cpu()) {
     models.push_back(library);
@@ -82,7 +83,8 @@ std::string plan_text(const recipe::Recipe& recipe, const Plan& plan) {
   out << "# resolved recipe\n" << recipe::write_recipe(recipe) << "\n# plan\n";
   if (models.teacher) out << "teacher  " << model_line(*models.teacher) << "\n";
   out << "student  " << model_line(models.student) << "\n"
-      << "trained  " << with_thousands(plan.trainable_parameters) << " parameters, "
+      << "trained  " << with_thousands(plan.trainable_parameters)
+      << (models.adapters.empty() ? " parameters, " : " parameters of adapters, ")
       << percent(plan.trainable_parameters, models.student.num_parameters) << "\n"
       << "data     train " << with_thousands(plan.train_rows) << " rows, "
       << with_thousands(plan.train_tokens) << " tokens, " << with_thousands(plan.train_targets)

@@ -108,6 +108,7 @@ std::string to_json(const Report& report) {
   if (report.before) write(json.key("before"), *report.before);
   if (report.after) write(json.key("after"), *report.after);
   json.member("eval_tokens", report.eval_tokens)
+      .member("trained_parameters", report.trained_parameters)
       .member("steps", report.steps)
       .member("skipped_steps", report.skipped_steps)
       .member("tokens", report.tokens)
@@ -130,6 +131,7 @@ Report read_report(const std::filesystem::path& path) {
   if (root.has("before")) report.before = evaluation(root.at("before"));
   if (root.has("after")) report.after = evaluation(root.at("after"));
   report.eval_tokens = count(root, "eval_tokens");
+  if (root.has("trained_parameters")) report.trained_parameters = count(root, "trained_parameters");
   report.steps = count(root, "steps");
   report.skipped_steps = count(root, "skipped_steps");
   report.tokens = count(root, "tokens");

@@ -89,6 +89,13 @@ std::string report_table(const Report& report) {
       "\n", core::with_thousands(report.tokens), " tokens in ", core::human_seconds(report.seconds),
       " (", core::with_thousands(std::llround(report.tokens_per_second())),
       " tokens/s), peak memory ", core::human_bytes(report.peak_memory_bytes), "\n");
+  if (report.trained_parameters > 0 && report.trained_parameters < report.student.parameters) {
+    const double share = 100.0 * static_cast<double>(report.trained_parameters) /
+                         static_cast<double>(report.student.parameters);
+    out += core::concat("trained ", core::with_thousands(report.trained_parameters), " of ",
+                        core::with_thousands(report.student.parameters), " parameters (",
+                        fixed(share, 2), " %)\n");
+  }
   if (report.skipped_steps > 0) {
     out += core::concat(report.skipped_steps, " of ", report.steps,
                         " steps were skipped: loss or gradient was not finite\n");

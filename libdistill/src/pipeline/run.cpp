@@ -10,7 +10,9 @@
 #include <distill/dist/communicator.h>
 #include <distill/io/checkpoint.h>
 #include <distill/io/jsonl.h>
+#include <distill/lora/peft.h>
 #include <distill/metrics/sink.h>
+#include <distill/models/fingerprint.h>
 #include <distill/models/save.h>
 #include <distill/pipeline/manifest.h>
 #include <distill/recipe/read.h>
@@ -117,10 +119,12 @@ class Run {
     if (models_.teacher_model) report_.teacher = size(*models_.teacher_model);
     std::int64_t trainable = -models_.num_loss_parameters;
     for (const auto& parameter : models_.trainable) trainable += parameter.tensor.numel();
+    report_.trained_parameters = trainable;
     log_.info("device: ", plan_.device.str());
     log_.info("student: ", models_.student->shape().num_layers, " layers, ",
               core::with_thousands(report_.student.parameters), " parameters, ",
-              core::with_thousands(trainable), " of them trained");
+              core::with_thousands(trainable),
+              plan_.adapters.empty() ? " of them trained" : " of adapters trained beside them");
     if (models_.num_loss_parameters > 0) {
       log_.info("loss: ", core::with_thousands(models_.num_loss_parameters),
                 " parameters of its own, which the final model does not have");
@@ -252,11 +256,21 @@ class Run {
     fs::remove_all(folder_.final_model(), error);  // of a process that ended before its report
     if (error)
       fail<IoError>(folder_.final_model().string(), ": could not remove it: ", error.message());
-    models::SaveOptions save;
-    save.base_folder = plan_.student.folder;
-    models::save_causal_lm(*models_.student, folder_.final_model(), save);
+    save_final();
     report_.peak_memory_bytes = peak_memory();
     core::write_file_atomically(folder_.report(), to_json(report_));
+  }
+
+  /// A model folder, or an adapter folder beside the base that stays where it is.
+  void save_final() {
+    const fs::path& base = plan_.student.folder;
+    if (!plan_.adapters.empty()) {
+      return lora::save_adapter(*models_.student, folder_.final_model(),
+                                {base, models::fingerprint(base)});
+    }
+    models::SaveOptions save;
+    save.base_folder = base;
+    models::save_causal_lm(*models_.student, folder_.final_model(), save);
   }
 
   void stop_here_if_asked() {

@@ -98,6 +98,7 @@ ModelFacts read_model_facts(const fs::path& folder, const KeepLayers* keep) {
   facts.hidden_size = model.shape.hidden_size;
   facts.vocab_size = model.shape.vocab_size;
   facts.max_positions = model.shape.max_positions;
+  facts.adapter_sites = model.adapter_sites;
   facts.num_parameters = model.shape.num_parameters;
   facts.num_active_parameters = model.shape.num_active_parameters;
   for (const models::ParameterShape& parameter : model.parameters) {

@@ -44,6 +44,7 @@ void describe(core::FieldVisitor& visit, StudentOptions& options) {
   visit("freeze", options.freeze,
         "names of parameters that are not trained; `*` stands for any text, as in "
         "`model.layers.0.*`");
+  visit("lora", options.lora, "train small adapters beside a frozen model, and save them alone");
 }
 
 void validate(const StudentOptions& options, core::Problems& problems) {
@@ -56,6 +57,14 @@ void validate(const StudentOptions& options, core::Problems& problems) {
   }
   if (options.init && options.init->from == InitFrom::kModel && !options.model) {
     problems.add("init.from", "is `model`, and `student.model` is not given");
+  }
+  if (options.lora && options.init) {
+    problems.add("lora",
+                 "is given with `init`: an adapter needs a base that can be loaded again; "
+                 "save the model of these layers first");
+  }
+  if (options.lora && !options.freeze.empty()) {
+    problems.add("freeze", "is given with `lora`, which freezes all but the adapters; remove one");
   }
   for (std::size_t i = 0; i < options.freeze.size(); ++i) {
     if (options.freeze[i].empty()) {
@@ -71,6 +80,8 @@ void describe(core::FieldVisitor& visit, LocalTeacherOptions& options) {
 void validate(const LocalTeacherOptions& options, core::Problems& problems) {
   if (options.model.empty()) problems.add("model", "must name a folder, it is empty");
 }
+
+void describe(core::FieldVisitor&, BaseTeacherOptions&) {}
 
 void describe(core::FieldVisitor&, NoTeacherOptions&) {}
 

@@ -119,6 +119,11 @@ void validate(const Recipe& recipe, core::Problems& problems) {
                  concat("is `teacher`, which needs `teacher.kind: local`; it is `",
                         recipe.teacher.kind(), "`"));
   }
+  if (recipe.teacher.kind() == "base" && !recipe.student.lora) {
+    problems.add("teacher.kind",
+                 "is `base`, the student without its adapters; it needs "
+                 "`student.lora`");
+  }
   check_losses(recipe, problems);
   if (recipe.evaluate.every > 0 && recipe.data.eval.empty()) {
     problems.add("evaluate.every", "needs files in `data.eval`, and there are none");

@@ -1,5 +1,7 @@
+#include <distill/core/error.h>
 #include <distill/models/load.h>
 #include <distill/recipe/registries.h>
+#include <distill/teachers/base_teacher.h>
 #include <distill/teachers/local_teacher.h>
 
 namespace distill::recipe {
@@ -18,10 +20,21 @@ std::unique_ptr<teachers::Teacher> make_local(const LocalTeacherOptions& options
   return teachers::make_local_teacher(std::move(model), options.model);
 }
 
+std::unique_ptr<teachers::Teacher> make_base(const BaseTeacherOptions&,
+                                             const TeacherContext& context) {
+  if (!context.student || context.student->adapter_switch() == nullptr) {
+    fail<ConfigError>(
+        "teacher.kind: `base` is the student without its adapters; it needs "
+        "`student.lora`");
+  }
+  return teachers::make_base_teacher(context.student);
+}
+
 }  // namespace
 
 void add_builtin_teachers(TeacherRegistry& registry) {
   registry.add<LocalTeacherOptions>("local", make_local);
+  registry.add<BaseTeacherOptions>("base", make_base);
   registry.add<NoTeacherOptions>(
       "none",
       [](const NoTeacherOptions&, const TeacherContext&) -> teachers::Teacher* { return nullptr; });

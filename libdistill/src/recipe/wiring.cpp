@@ -6,6 +6,8 @@
 
 #include <distill/core/error.h>
 #include <distill/core/paths.h>
+#include <distill/lora/choose.h>
+#include <distill/lora/initialise.h>
 #include <distill/losses/weighted_sum.h>
 #include <distill/models/check.h>
 #include <distill/models/load.h>
@@ -142,6 +144,26 @@ void check_freeze(const Recipe& recipe, const ModelFacts& student) {
   fail<ConfigError>("student.freeze: every parameter is frozen, nothing is left to train");
 }
 
+models::AdapterChoice choose_adapters(const Recipe& recipe, const ModelFacts& student) {
+  if (!recipe.student.lora) return {};
+  try {
+    return lora::choose(*recipe.student.lora, student.adapter_sites);
+  } catch (const ConfigError& error) {
+    fail<ConfigError>("student.lora.", error.what());
+  }
+}
+
+/// PiSSA takes a part out of the weights; all else leaves them as they are in the file.
+bool writes_to_weights(const Recipe& recipe) {
+  return !recipe.student.lora || recipe.student.lora->init == lora::Init::kPissa;
+}
+
+std::vector<models::NamedParameter> begin_adapters(const Recipe& recipe,
+                                                   models::CausalLm& student) {
+  lora::initialise(student, recipe.student.lora->init, static_cast<std::uint64_t>(recipe.seed));
+  return lora::parameters(student);
+}
+
 }  // namespace
 
 PlannedModels plan_models(const Recipe& recipe) {
@@ -151,6 +173,7 @@ PlannedModels plan_models(const Recipe& recipe) {
   models::check_causal_lm(models.student.folder, models.student.layers);
   check_positions(recipe, models.student);
   check_freeze(recipe, models.student);
+  models.adapters = choose_adapters(recipe, models.student);
   if (const auto* teacher = local_teacher(recipe)) {
     models.teacher = read_model_facts(teacher->model, nullptr);
     models::check_causal_lm(models.teacher->folder, {});
@@ -208,31 +231,33 @@ models::LoadOptions teacher_load_options(const Recipe& recipe, const PlannedMode
 models::LoadOptions student_load_options(const Recipe& recipe, const PlannedModels& models) {
   return {.dtype = dtype_of(recipe.precision),
           .device = models.device,
-          .writable = true,
-          .keep_layers = models.student.layers};
+          .writable = writes_to_weights(recipe),
+          .keep_layers = models.student.layers,
+          .adapters = models.adapters};
 }
 
 ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
                        std::optional<std::uint64_t> available_memory) {
   ModelParts parts;
-  models::LoadOptions load = teacher_load_options(recipe, models);
-  load.available_memory = available_memory;
-  load.log = &log;
-  if (models.teacher) parts.teacher_model = models::load_causal_lm(models.teacher->folder, load);
+  const auto load_model = [&](const ModelFacts& facts, models::LoadOptions load) {
+    load.available_memory = available_memory;
+    load.log = &log;
+    return models::load_causal_lm(facts.folder, load);
+  };
+  if (models.teacher)
+    parts.teacher_model = load_model(*models.teacher, teacher_load_options(recipe, models));
+  parts.student = load_model(models.student, student_load_options(recipe, models));
+  parts.student->set_activation_checkpointing(recipe.train.activation_checkpointing);
   parts.teacher = recipe.teacher.build(
-      TeacherContext{recipe.precision, log, parts.teacher_model, models.device});
+      TeacherContext{recipe.precision, log, parts.teacher_model, models.device, parts.student});
   losses::LossContext context = loss_context(recipe, models);
   if (parts.teacher && !models.teacher) {
     context.teacher = parts.teacher->layer_shape();
     context.teacher_name = core::concat("the teacher `", parts.teacher->describe(), "`");
   }
   check_losses(recipe, context);
-  load = student_load_options(recipe, models);
-  load.available_memory = available_memory;
-  load.log = &log;
-  parts.student = models::load_causal_lm(models.student.folder, load);
-  parts.student->set_activation_checkpointing(recipe.train.activation_checkpointing);
-  parts.trainable = choose_trainable(*parts.student, recipe.student.freeze);
+  parts.trainable = recipe.student.lora ? begin_adapters(recipe, *parts.student)
+                                        : choose_trainable(*parts.student, recipe.student.freeze);
   parts.loss = prepare_loss(recipe, context);
   for (auto& parameter : loss_parameters(*parts.loss)) {
     parts.num_loss_parameters += parameter.tensor.numel();
@@ -244,6 +269,7 @@ ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::
 
 train::TrainerOptions trainer_options(const Recipe& recipe, std::int64_t steps) {
   train::TrainerOptions options;
+  options.seed = static_cast<std::uint64_t>(recipe.seed);
   options.steps = steps;
   options.batch_size = recipe.train.batch_size;
   options.micro_batch_size = recipe.train.micro_batch_size;

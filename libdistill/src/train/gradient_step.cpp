@@ -9,8 +9,31 @@
 #include <c10/core/GradMode.h>
 
 #include <distill/core/error.h>
+#include <distill/core/random.h>
 
 namespace distill::train {
+
+namespace {
+
+/// Adapters drop elements while it lives.
+class DropoutScope {
+ public:
+  explicit DropoutScope(nn::AdapterSwitch* adapters) : adapters_(adapters) {}
+  ~DropoutScope() {
+    if (adapters_ != nullptr) adapters_->dropout_seed.reset();
+  }
+  DropoutScope(const DropoutScope&) = delete;
+  DropoutScope& operator=(const DropoutScope&) = delete;
+
+  void use(std::uint64_t seed) const {
+    if (adapters_ != nullptr) adapters_->dropout_seed = seed;
+  }
+
+ private:
+  nn::AdapterSwitch* adapters_;
+};
+
+}  // namespace
 
 std::int64_t num_micro_batches(const TrainerOptions& options, const dist::Communicator& ranks) {
   return options.batch_size / options.micro_batch_size / ranks.size();
@@ -19,6 +42,7 @@ std::int64_t num_micro_batches(const TrainerOptions& options, const dist::Commun
 GradientStep::GradientStep(const TrainerParts& parts, const TrainerOptions& options,
                            GradientAccumulator& accumulator)
     : parts_(parts),
+      seed_(options.seed),
       micro_batch_size_(options.micro_batch_size),
       num_micro_batches_(num_micro_batches(options, parts.ranks)),
       accumulator_(accumulator),
@@ -32,6 +56,14 @@ types::Batch GradientStep::next_batch() {
                       " rows, expected `micro_batch_size` of them: ", micro_batch_size_);
   }
   return types::moved_to(batch, device_);
+}
+
+std::uint64_t GradientStep::dropout_seed(std::int64_t step, std::int64_t micro_batch) const {
+  constexpr std::uint64_t kDropout = 0xd409;  // tells it from other uses of the seed
+  const std::int64_t place =
+      (step * num_micro_batches_ + micro_batch) * parts_.ranks.size() + parts_.ranks.rank();
+  core::RandomState random(seed_ + kDropout, static_cast<std::uint64_t>(place));
+  return random.next();
 }
 
 types::LossValue GradientStep::forward(const types::Batch& batch) {
@@ -100,7 +132,7 @@ void GradientStep::reduce(const Totals& totals, StepSums& sums) {
   }
 }
 
-StepSums GradientStep::run(const std::function<bool()>& should_stop) {
+StepSums GradientStep::run(std::int64_t step, const std::function<bool()>& should_stop) {
   std::vector<types::Batch> batches;
   std::array<std::int64_t, 2> counts = {0, 0};
   const auto begin = std::chrono::steady_clock::now();
@@ -127,11 +159,14 @@ StepSums GradientStep::run(const std::function<bool()>& should_stop) {
 
   Totals totals;
   const c10::AutoGradMode with_graph(true);
-  for (auto& batch : batches) {
+  const DropoutScope dropout(parts_.student.adapter_switch());
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    types::Batch& batch = batches[i];
     if (should_stop()) {
       sums.abandoned = true;
       return sums;
     }
+    dropout.use(dropout_seed(step, static_cast<std::int64_t>(i)));
     {
       const types::LossValue value = forward(batch);
       add(totals, value);

@@ -32,9 +32,9 @@ class GradientStep {
   GradientStep(const TrainerParts& parts, const TrainerOptions& options,
                GradientAccumulator& accumulator);
 
-  /// `should_stop` is asked before every micro-batch, on all ranks alike. Throws ConfigError when
-  /// batches do not have `micro_batch_size` rows.
-  StepSums run(const std::function<bool()>& should_stop);
+  /// `step` (0-based) decides what is dropped. `should_stop` is asked before every micro-batch, on
+  /// all ranks alike. Throws ConfigError when batches do not have `micro_batch_size` rows.
+  StepSums run(std::int64_t step, const std::function<bool()>& should_stop);
 
  private:
   struct Totals {
@@ -42,6 +42,7 @@ class GradientStep {
     std::vector<at::Tensor> parts;  ///< double scalars in the order of part_names_
   };
   types::Batch next_batch();
+  std::uint64_t dropout_seed(std::int64_t step, std::int64_t micro_batch) const;
   types::LossValue forward(const types::Batch& batch);
   void warn_once(const types::TeacherSignal& teacher);
   void add(Totals& totals, const types::LossValue& value);
@@ -49,6 +50,7 @@ class GradientStep {
   void reduce(const Totals& totals, StepSums& sums);
 
   const TrainerParts& parts_;
+  std::uint64_t seed_;
   std::int64_t micro_batch_size_;
   std::int64_t num_micro_batches_;
   GradientAccumulator& accumulator_;

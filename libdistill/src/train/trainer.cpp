@@ -135,7 +135,7 @@ TrainResult Trainer::Impl::run() {
 
 bool Trainer::Impl::train_step() {
   const auto begin = std::chrono::steady_clock::now();
-  const StepSums sums = gradient_step.run([this] { return stop_requested(); });
+  const StepSums sums = gradient_step.run(state.step, [this] { return stop_requested(); });
   if (sums.abandoned) {
     accumulator.clear();
     parts.batches.seek(state.data_position);

@@ -9,6 +9,7 @@
 
 #include <c10/core/ScalarType.h>
 
+#include <distill/commands/model_source.h>
 #include <distill/core/log.h>
 #include <distill/recipe/options.h>
 
@@ -16,6 +17,7 @@ namespace distill::commands {
 
 struct EvaluateCommandOptions {
   std::filesystem::path model;
+  AdapterSource adapter;
   std::filesystem::path teacher;  ///< empty: none; needed for agreement
   std::vector<std::string> data;  ///< JSONL files
   std::string task =

@@ -6,12 +6,14 @@
 
 #include <c10/core/ScalarType.h>
 
+#include <distill/commands/model_source.h>
 #include <distill/core/log.h>
 
 namespace distill::commands {
 
 struct ExportOptions {
   std::filesystem::path model;
+  AdapterSource adapter;      ///< merged into the weights
   std::filesystem::path out;  ///< must not exist
   /// As the weights are stored when absent; 8-bit weights become bfloat16.
   std::optional<c10::ScalarType> dtype = {};
@@ -22,8 +24,8 @@ struct ExportOptions {
 
 /// Writes a model folder anew: checked, in another dtype or in shards of another size, without what
 /// the model does not use. Weights that keep their dtype keep every byte. `out` appears whole or
-/// not at all. Throws as load_causal_lm and save_causal_lm do, and ConfigError when weights are
-/// stored in types of which none can be kept.
+/// not at all. An adapter is merged: the folder is a plain model then. Throws as load_causal_lm and
+/// save_causal_lm do, and ConfigError when weights are stored in types of which none can be kept.
 void export_model(const ExportOptions& options, core::Logger& log);
 
 }  // namespace distill::commands

@@ -9,6 +9,7 @@
 
 #include <c10/core/ScalarType.h>
 
+#include <distill/commands/model_source.h>
 #include <distill/core/log.h>
 #include <distill/models/generate.h>
 #include <distill/recipe/options.h>
@@ -17,6 +18,7 @@ namespace distill::commands {
 
 struct GenerateCommandOptions {
   std::filesystem::path model;
+  AdapterSource adapter;
   std::string prompt;          ///< plain text to continue; or
   std::filesystem::path chat;  ///< JSONL with `messages`: each conversation gets its next answer
   std::string chat_template = "auto";

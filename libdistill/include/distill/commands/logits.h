@@ -6,6 +6,7 @@
 
 #include <c10/core/ScalarType.h>
 
+#include <distill/commands/model_source.h>
 #include <distill/core/log.h>
 #include <distill/recipe/options.h>
 
@@ -13,6 +14,7 @@ namespace distill::commands {
 
 struct LogitsOptions {
   std::filesystem::path model;
+  AdapterSource adapter;
   std::filesystem::path ids;  ///< one sequence of ids a line, separated by spaces
   std::filesystem::path
       out;  ///< safetensors: logits_0, logits_1, ... float32 [sequence, vocabulary]

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
+#include <distill/nn/adapter.h>
 #include <distill/nn/cached_sequences.h>
 #include <distill/types/layer_states.h>
 #include <distill/types/model_input.h>
@@ -19,6 +21,26 @@ struct NamedParameter {
   std::string name;
   at::Tensor tensor;
 };
+
+/// A layer that can have an adapter: a projection [out, in], or the embedding, which is the table
+/// of a projection [hidden, vocabulary].
+struct AdapterSite {
+  std::string module;  ///< Hugging Face name of its weight without `.weight`
+  std::int64_t out = 0;
+  std::int64_t in = 0;
+  bool embedding = false;
+  bool routed_expert = false;  ///< belongs to one expert of many
+};
+
+/// An adapter in a model, beside the weight that it changes. The model owns both.
+struct NamedAdapter {
+  AdapterSite site;
+  nn::Adapter* adapter = nullptr;
+  at::Tensor* weight = nullptr;  ///< [out, in]; of the embedding [in, out]
+};
+
+/// Which layers get an adapter, by module.
+using AdapterChoice = std::map<std::string, nn::AdapterOptions>;
 
 /// Shape facts the rest of the library needs of any model.
 struct ModelShape {
@@ -67,6 +89,16 @@ class CausalLm {
   /// Stored with the parameters but not trained and always fp32, such as the corrections with which
   /// a router was balanced.
   virtual std::vector<NamedParameter> buffers() const { return {}; }
+  /// Layers that can have an adapter, in the order of their weights.
+  virtual std::vector<AdapterSite> adapter_sites() const { return {}; }
+  /// Gives layers an adapter, still without tensors. Throws ConfigError for a module that is no
+  /// adapter site.
+  virtual void add_adapters(const AdapterChoice& chosen);
+  virtual void remove_adapters() {}
+  /// Those there are, in the order of their sites.
+  virtual std::vector<NamedAdapter> adapters() { return {}; }
+  /// Turns all adapters on or off and says what they drop; null without any.
+  virtual nn::AdapterSwitch* adapter_switch() { return nullptr; }
   /// What a saved config.json says otherwise than that of the folder the model was loaded from,
   /// beside the number of layers and the dtype.
   virtual std::vector<ConfigChange> config_changes() const { return {}; }

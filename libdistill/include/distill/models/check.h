@@ -29,6 +29,7 @@ struct ModelDescription {
   std::string family;  ///< `model_type`
   ModelShape shape;
   std::vector<ParameterShape> parameters;
+  std::vector<AdapterSite> adapter_sites;
   std::int64_t source_layers = 0;  ///< layers of the folder; shape.num_layers are kept
 };
 

@@ -27,6 +27,8 @@ struct LoadOptions {
   /// Build the model from these layers of the folder only, in this order (a student made by
   /// dropping layers). Empty: all.
   std::vector<std::int64_t> keep_layers = {};
+  /// Layers that get an adapter, to be given its tensors afterwards (distill/lora).
+  AdapterChoice adapters = {};
   /// Bytes that may be allocated for weights; empty: what available_memory says of the device.
   /// Any number lets a model be loaded that is then swapped out.
   std::optional<std::uint64_t> available_memory = {};

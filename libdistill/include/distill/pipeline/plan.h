@@ -15,6 +15,7 @@ struct MemoryEstimate {
   std::uint64_t teacher = 0;         ///< weights that are converted on the way in
   std::uint64_t teacher_mapped = 0;  ///< weights used where their file is mapped
   std::uint64_t student = 0;         ///< weights in the run's precision
+  std::uint64_t student_mapped = 0;  ///< frozen weights used where their file is mapped
   std::uint64_t master = 0;          ///< fp32 copies of bf16 weights that are trained
   std::uint64_t moments = 0;         ///< both of AdamW, fp32
   std::uint64_t gradients = 0;
@@ -30,8 +31,8 @@ struct MemoryEstimate {
     return teacher + student + master + moments + gradients - idle_gradients;
   }
   std::uint64_t total() const {
-    return certain() + idle_gradients + teacher_mapped + activations + one_layer + loss +
-           evaluation + library;
+    return certain() + idle_gradients + teacher_mapped + student_mapped + activations + one_layer +
+           loss + evaluation + library;
   }
 };
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <distill/models/causal_lm.h>
 #include <distill/recipe/options.h>
 
 namespace distill::recipe {
@@ -23,6 +24,7 @@ struct ModelFacts {
   std::int64_t vocab_size = 0;
   std::int64_t max_positions = 0;
   std::vector<Parameter> parameters;  ///< of the kept layers, under the names they will have
+  std::vector<models::AdapterSite> adapter_sites;
   std::int64_t num_parameters = 0;
   std::int64_t num_active_parameters = 0;  ///< those that one token passes
   /// Numbers that a backward pass needs of each token, of all layers and of the largest one.

@@ -12,6 +12,7 @@
 #include <c10/core/ScalarType.h>
 
 #include <distill/core/describe.h>
+#include <distill/lora/options.h>
 
 namespace distill::recipe {
 
@@ -47,7 +48,8 @@ struct StudentInit {
 struct StudentOptions {
   std::optional<std::string> model;  ///< Hugging Face folder
   std::optional<StudentInit> init;
-  std::vector<std::string> freeze;  ///< parameter names not to train; `*` stands for any text
+  std::vector<std::string> freeze;        ///< parameter names not to train; `*` stands for any text
+  std::optional<lora::LoraOptions> lora;  ///< train adapters beside a frozen model
 };
 
 /// `kind: local`: a model in this process.
@@ -55,12 +57,16 @@ struct LocalTeacherOptions {
   std::string model;  ///< Hugging Face folder
 };
 
+/// `kind: base`: the student without its adapters, in the same memory.
+struct BaseTeacherOptions {};
+
 /// `kind: none`: train on labels alone.
 struct NoTeacherOptions {};
 
 void describe(core::FieldVisitor& visit, StudentInit& init);
 void describe(core::FieldVisitor& visit, StudentOptions& options);
 void describe(core::FieldVisitor& visit, LocalTeacherOptions& options);
+void describe(core::FieldVisitor& visit, BaseTeacherOptions& options);
 void describe(core::FieldVisitor& visit, NoTeacherOptions& options);
 void validate(const StudentInit& init, core::Problems& problems);
 void validate(const StudentOptions& options, core::Problems& problems);

@@ -19,6 +19,8 @@ struct TeacherContext {
   /// A model the caller holds already, used instead of opening the folder. May be null.
   std::shared_ptr<models::CausalLm> loaded;
   at::Device device = at::kCPU;  ///< where the student is
+  /// The model that is trained; null before it is loaded.
+  std::shared_ptr<models::CausalLm> student = {};
 };
 
 /// A factory may return null: there is no teacher.
@@ -35,7 +37,7 @@ struct Registries {
 /// The kinds that come with the library, in explicit lists.
 Registries builtin_registries();
 
-/// `local` and `none`.
+/// `local`, `base` and `none`.
 void add_builtin_teachers(TeacherRegistry& registry);
 
 }  // namespace distill::recipe

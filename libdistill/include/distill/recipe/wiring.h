@@ -29,11 +29,12 @@ struct PlannedModels {
   ModelFacts student;
   std::optional<ModelFacts> teacher;  ///< of `kind: local`
   at::Device device = at::kCPU;       ///< where both run
+  models::AdapterChoice adapters;     ///< of the student; empty: it is trained itself
 };
 /// Also refuses what cannot be run: a device that is not there, an architecture, config or table of
 /// tensors that loading would refuse, patterns in `student.freeze` that match nothing or leave
-/// nothing to train, rows longer than a model's positions, losses over layers that a local teacher
-/// or the student does not have.
+/// nothing to train, targets of adapters that mean no layer, rows longer than a model's positions,
+/// losses over layers that a local teacher or the student does not have.
 PlannedModels plan_models(const Recipe& recipe);
 
 struct DataParts {

@@ -23,6 +23,7 @@
 namespace distill::train {
 
 struct TrainerOptions {
+  std::uint64_t seed = 0;  ///< of what is drawn while training: dropout
   std::int64_t steps = 0;
   std::int64_t batch_size = 8;        ///< rows per optimizer step over all ranks
   std::int64_t micro_batch_size = 1;  ///< rows per forward and backward pass

@@ -50,6 +50,7 @@ Decoder::Decoder(const Plan& plan, std::span<const std::int64_t> source_layers,
 void Decoder::name_weights(const Plan& plan, std::span<const std::int64_t> source_layers) {
   const std::int64_t vocab = plan.sizes.vocab_size, hidden = plan.sizes.hidden_size;
   slots_.push_back({kEmbeddingName, -1, {vocab, hidden}, &embed_tokens_.weight});
+  slots_.back().adapter = &embed_tokens_.adapter;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     LayerTable table(slots_, static_cast<std::int64_t>(i));
     plan.add_layer(table, layers_[i], source_layers[i]);
@@ -103,7 +104,13 @@ nn::Stream Decoder::recomputed_layer(std::size_t layer, const nn::Stream& in,
   const nn::RmsNorm& next = norm_after(layer);
   std::vector<at::Tensor> parameters = {next.weight};
   for (const ParameterSlot& slot : slots_) {
-    if (slot.layer == static_cast<std::int64_t>(layer)) parameters.push_back(*slot.tensor);
+    if (slot.layer != static_cast<std::int64_t>(layer)) continue;
+    parameters.push_back(*slot.tensor);
+    if (slot.adapter == nullptr || !*slot.adapter) continue;
+    const nn::Adapter& adapter = **slot.adapter;
+    for (const at::Tensor& own : {adapter.a, adapter.b, adapter.magnitude}) {
+      if (own.defined()) parameters.push_back(own);
+    }
   }
   // Copies of the parts, not of their weights: the graph may outlive the model.
   const nn::Piece piece = [block = layers_[layer], next, rotary,

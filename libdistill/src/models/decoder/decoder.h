@@ -80,6 +80,11 @@ class Decoder final : public CausalLm {
   std::unique_ptr<nn::KvCache> make_cache() const override;
   std::vector<NamedParameter> parameters() const override { return named(/*buffers=*/false); }
   std::vector<NamedParameter> buffers() const override { return named(/*buffers=*/true); }
+  std::vector<AdapterSite> adapter_sites() const override;
+  void add_adapters(const AdapterChoice& chosen) override;
+  void remove_adapters() override;
+  std::vector<NamedAdapter> adapters() override;
+  nn::AdapterSwitch* adapter_switch() override { return adapter_switch_.get(); }
   std::vector<ConfigChange> config_changes() const override { return changes_; }
   const ModelShape& shape() const override { return shape_; }
   void set_activation_checkpointing(bool on) override { checkpoints_ = on; }
@@ -104,6 +109,7 @@ class Decoder final : public CausalLm {
   nn::RotaryTables rotary_;
   nn::KvCacheShape cache_shape_;
   std::vector<ParameterSlot> slots_;
+  std::shared_ptr<nn::AdapterSwitch> adapter_switch_;  ///< null without adapters
   std::vector<ConfigChange> changes_;
   ModelShape shape_;
   bool checkpoints_ = false;

@@ -44,12 +44,14 @@ nn::MixtureOfExperts& add_experts(LayerTable& table, std::int64_t hidden, const 
   table.weight("mlp.gate.weight", {sizes.count, hidden}, mixture.router.weight);
   // All at once: the slots point at them.
   mixture.experts.resize(static_cast<std::size_t>(sizes.count));
+  table.set_routed(true);
   for (std::int64_t e = 0; e < sizes.count; ++e) {
     table.set_idle(e >= router.experts_per_token);
     add_mlp(table, "mlp.experts." + std::to_string(e), {hidden, sizes.inner},
             mixture.experts[static_cast<std::size_t>(e)]);
   }
   table.set_idle(false);
+  table.set_routed(false);
   return mixture;
 }
 

@@ -10,13 +10,14 @@ ParameterSlot& LayerTable::weight(const std::string& name, std::vector<std::int6
                      .layer = layer_,
                      .shape = std::move(shape),
                      .tensor = &tensor,
+                     .routed_expert = routed_,
                      .idle = idle_});
   return slots_->back();
 }
 
 void LayerTable::linear(const std::string& name, std::int64_t out, std::int64_t in, bool bias,
                         nn::Linear& linear) {
-  weight(name + ".weight", {out, in}, linear.weight);
+  weight(name + ".weight", {out, in}, linear.weight).adapter = &linear.adapter;
   if (bias) weight(name + ".bias", {out}, linear.bias);
 }
 

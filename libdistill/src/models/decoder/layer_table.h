@@ -26,11 +26,14 @@ class LayerTable {
 
   /// From now on rows belong to an expert that a token passes (false) or one beyond these (true).
   void set_idle(bool idle) { idle_ = idle; }
+  /// From now on rows belong to one expert of many.
+  void set_routed(bool routed) { routed_ = routed; }
 
  private:
   std::vector<ParameterSlot>* slots_;
   std::int64_t layer_;
   bool idle_ = false;
+  bool routed_ = false;
 };
 
 }  // namespace distill::models::decoder

@@ -62,6 +62,17 @@ struct SwigluArgs {
   T* grad_up = nullptr;    ///< backward only, or null
 };
 
+/// Elements by their place in a dense tensor.
+template <class T>
+struct DropoutArgs {
+  const T* x = nullptr;
+  T* out = nullptr;
+  std::uint64_t seed = 0;
+  std::uint32_t threshold = 0;  ///< of 2^32: elements with smaller bits become 0
+  Accumulator<T> scale = 1;     ///< of those that stay
+  bool add = false;             ///< to what is in `out`
+};
+
 /// AdamW with everything that is the same for all elements already folded together.
 template <class G>
 struct AdamWArgs {
@@ -88,6 +99,7 @@ struct TypedKernels {
   void (*rotary)(const RotaryArgs<T>&, Range rows);
   void (*swiglu)(const SwigluArgs<T>&, Range rows);
   void (*swiglu_grad)(const SwigluArgs<T>&, Range rows);
+  void (*dropout)(const DropoutArgs<T>&, Range elements);
 };
 
 /// All kernels of one instruction set.

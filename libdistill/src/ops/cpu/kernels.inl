@@ -7,6 +7,7 @@
 
 #include "ops/cpu/adamw_kernels.inl"
 #include "ops/cpu/attention_kernels.inl"
+#include "ops/cpu/dropout_kernels.inl"
 #include "ops/cpu/elementwise_kernels.inl"
 #include "ops/cpu/norm_kernels.inl"
 #include "ops/cpu/rotary_kernels.inl"
@@ -22,6 +23,7 @@ constexpr TypedKernels<T> typed_table() {
       .rotary = &rotary<T>,
       .swiglu = &swiglu<T>,
       .swiglu_grad = &swiglu_grad<T>,
+      .dropout = &dropout<T>,
   };
 }
 
