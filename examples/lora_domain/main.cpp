@@ -27,8 +27,8 @@ int train_adapter(const char* model_folder, const char* data_file, const char* o
 
   const lora::LoraOptions options{.rank = 16, .dropout = 0.05};
   const auto sites = models::describe_causal_lm(model_folder, {}).adapter_sites;
-  const auto model = models::load_causal_lm(model_folder, {.dtype = torch::kBFloat16,
-                                                           .adapters = choose(options, sites)});
+  const auto model = models::load_causal_lm(
+      model_folder, {.dtype = torch::kBFloat16, .adapters = choose(options, sites)});
   lora::initialise(*model, options.init, 17);
   const auto trained = lora::parameters(*model);
   const auto optimizer = train::make_adamw({.lr = 5e-4}, trained);

@@ -209,7 +209,8 @@ void add_export(CLI::App& cli, Action& action) {
   auto options = std::make_shared<commands::ExportOptions>();
   app->add_option("--model", options->model, "Model folder")->required();
   add_adapter(*app, options->adapter, "Adapter folder to merge into the weights");
-  app->add_option("--out", options->out, "Folder to write; must not exist")->required();
+  app->add_option("--out", options->out, "Folder to write")->required();
+  app->add_flag("--force", options->force, "Replace the folder if it exists");
   add_dtype(*app, options->dtype);
   add_ignore_memory(*app, options->available_memory);
   const auto set_shard_size = [options](const std::string& text) {

@@ -3,6 +3,7 @@
 #include <string>
 
 #include <distill/core/error.h>
+#include <distill/core/paths.h>
 #include <distill/core/strings.h>
 #include <distill/io/safetensors.h>
 #include <distill/lora/merge.h>
@@ -58,6 +59,11 @@ void warn_of_rounding(const io::SafetensorsFolder& weights, const models::Causal
 }  // namespace
 
 void export_model(const ExportOptions& options, core::Logger& log) {
+  if (options.force && core::is_same_path(options.model, options.out)) {
+    fail<InputError>(options.out.string(),
+                     ": is the model itself, its mapped files cannot be "
+                     "replaced; choose another folder");
+  }
   const auto weights = io::SafetensorsFolder::open(options.model);
   const auto dtype = options.dtype ? *options.dtype : stored_dtype(weights, options.model);
   const auto model =
@@ -65,9 +71,11 @@ void export_model(const ExportOptions& options, core::Logger& log) {
                  {.dtype = dtype, .available_memory = options.available_memory, .log = &log});
   if (!options.adapter.folder.empty()) lora::merge(*model);
   warn_of_rounding(weights, *model, dtype, log);
-  models::save_causal_lm(
-      *model, options.out,
-      {.base_folder = options.model, .dtype = dtype, .max_shard_bytes = options.max_shard_bytes});
+  models::save_causal_lm(*model, options.out,
+                         {.base_folder = options.model,
+                          .dtype = dtype,
+                          .max_shard_bytes = options.max_shard_bytes,
+                          .replace = options.force});
   const auto written = io::SafetensorsFolder::open(options.out);
   log.info(options.out.string(), ": ", core::with_thousands(model->shape().num_parameters),
            " parameters as ", dtype == c10::ScalarType::Float ? "float32" : "bfloat16", ", ",

@@ -40,16 +40,16 @@ Inspection inspect_adapter_folder(const InspectOptions& options) {
   }
   auto& facts = inspection.facts;
   facts.emplace_back("method", method(config.options));
-  facts.emplace_back("base", config.base_model.empty() ? "(not given)"
-                                                       : core::printable(config.base_model, 200));
+  facts.emplace_back(
+      "base", config.base_model.empty() ? "(not given)" : core::printable(config.base_model, 200));
   facts.emplace_back("base fingerprint", config.fingerprint.empty()
                                              ? "(not given)"
                                              : core::printable(config.fingerprint));
   facts.emplace_back("rank", counted(ranks));
   facts.emplace_back("alpha", counted(alphas));
-  facts.emplace_back("modules", core::concat(config.choice.size(), ": ",
-                                             core::join(std::vector<std::string>(ends.begin(),
-                                                                                 ends.end()))));
+  facts.emplace_back("modules",
+                     core::concat(config.choice.size(), ": ",
+                                  core::join(std::vector<std::string>(ends.begin(), ends.end()))));
   facts.emplace_back("tensors", std::to_string(config.num_tensors));
   facts.emplace_back("parameters", core::with_thousands(config.num_parameters));
   if (options.check && !options.model.empty()) {

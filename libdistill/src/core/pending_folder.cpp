@@ -11,14 +11,27 @@ namespace distill::core {
 
 namespace fs = std::filesystem;
 
-PendingFolder::PendingFolder(const fs::path& target)
+namespace {
+
+/// Beside the target, of this process.
+fs::path neighbour(const fs::path& target, const char* what) {
+  fs::path name = target.filename();
+  name += concat(what, ::getpid());
+  return target.parent_path() / name;
+}
+
+}  // namespace
+
+PendingFolder::PendingFolder(const fs::path& target, Existing existing)
     : target_(target.has_filename() ? target : target.parent_path()) {
-  if (fs::exists(fs::symlink_status(target_))) {
+  const fs::file_status status = fs::symlink_status(target_);
+  if (fs::exists(status) && existing == Existing::kRefuse) {
     fail<InputError>(target_.string(), ": exists already; choose another folder or remove it");
   }
-  fs::path name = target_.filename();
-  name += concat(".tmp-", ::getpid());
-  path_ = target_.parent_path() / name;
+  if (fs::exists(status) && !fs::is_directory(status)) {
+    fail<InputError>(target_.string(), ": is no folder, only a folder is replaced");
+  }
+  path_ = neighbour(target_, ".tmp-");
   std::error_code error;
   fs::remove_all(path_, error);
   if (!fs::create_directory(path_, error)) {
@@ -33,8 +46,13 @@ PendingFolder::~PendingFolder() {
 
 void PendingFolder::publish() {
   sync_folder(path_);
+  const fs::path old = neighbour(target_, ".old-");
+  const bool replaces = fs::exists(fs::symlink_status(target_));
+  if (replaces) rename_durably(target_, old);
   rename_durably(path_, target_);
   path_.clear();
+  std::error_code ignored;
+  if (replaces) fs::remove_all(old, ignored);
 }
 
 }  // namespace distill::core

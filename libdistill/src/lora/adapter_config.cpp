@@ -25,13 +25,28 @@ namespace {
 constexpr std::int64_t kMostRank = std::int64_t{1} << 20;
 
 /// Keys that change nothing about what the tensors mean, or are read below.
-constexpr std::array<std::string_view, 22> kTaken = {
-    "peft_type",        "peft_version",   "base_model_name_or_path", "revision",
-    "task_type",        "inference_mode", "auto_mapping",            "megatron_core",
-    "qalora_group_size", "layers_pattern", "layers_to_transform",    "target_modules",
-    "exclude_modules",  "r",              "lora_alpha",              "lora_dropout",
-    "rank_pattern",     "alpha_pattern",  "use_rslora",              "use_dora",
-    "bias",             "init_lora_weights"};
+constexpr std::array<std::string_view, 22> kTaken = {"peft_type",
+                                                     "peft_version",
+                                                     "base_model_name_or_path",
+                                                     "revision",
+                                                     "task_type",
+                                                     "inference_mode",
+                                                     "auto_mapping",
+                                                     "megatron_core",
+                                                     "qalora_group_size",
+                                                     "layers_pattern",
+                                                     "layers_to_transform",
+                                                     "target_modules",
+                                                     "exclude_modules",
+                                                     "r",
+                                                     "lora_alpha",
+                                                     "lora_dropout",
+                                                     "rank_pattern",
+                                                     "alpha_pattern",
+                                                     "use_rslora",
+                                                     "use_dora",
+                                                     "bias",
+                                                     "init_lora_weights"};
 
 bool says_nothing(const io::JsonValue& value) {
   if (value.is_null()) return true;
@@ -47,8 +62,8 @@ bool says_nothing(const io::JsonValue& value) {
 /// Settings of PEFT that would change the mathematics and are not done here.
 void refuse_others(const io::JsonCursor& json) {
   if (json.at("peft_type").as_string() != "LORA") {
-    refuse(json.at("peft_type"), "is " + core::printable(json.at("peft_type").as_string()) +
-                                     ", only LORA is known");
+    refuse(json.at("peft_type"),
+           "is " + core::printable(json.at("peft_type").as_string()) + ", only LORA is known");
   }
   if (json.string_or("bias", "none") != "none") {
     refuse(json.at("bias"), "is not none: adapters that train biases are not done");
@@ -105,7 +120,7 @@ struct Part {
 
 Part part_of(const std::string& name, const fs::path& file) {
   constexpr std::array<std::string_view, 6> kSuffixes = {
-      ".lora_A.weight",   ".lora_B.weight",          ".lora_embedding_A",
+      ".lora_A.weight",    ".lora_B.weight",         ".lora_embedding_A",
       ".lora_embedding_B", ".lora_magnitude_vector", kBaseLayer};
   const std::string_view prefix = kPeftPrefix;
   for (const std::string_view suffix : kSuffixes) {
@@ -188,8 +203,9 @@ AdapterConfig read_adapter_config(const fs::path& folder) {
     nn::AdapterOptions options = config.options;
     const double expected = ranks.of(module).value_or(static_cast<double>(options.rank));
     if (static_cast<double>(rank) != expected) {
-      fail<FormatError>(file.path().string(), ": the adapter of `", core::printable(module, kShownName),
-                        "` has rank ", rank, ", ", path.string(), " says ", expected);
+      fail<FormatError>(file.path().string(), ": the adapter of `",
+                        core::printable(module, kShownName), "` has rank ", rank, ", ",
+                        path.string(), " says ", expected);
     }
     options.rank = rank;
     options.alpha = alphas.of(module).value_or(options.alpha);

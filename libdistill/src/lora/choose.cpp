@@ -63,17 +63,16 @@ std::vector<bool> targeted(const LoraOptions& options, std::span<const AdapterSi
   }
   const auto& list = std::get<std::vector<std::string>>(options.targets);
   for (std::size_t i = 0; i < list.size(); ++i) {
-    mark(list[i], core::concat("targets.", i), [&](const AdapterSite& s) {
-      return ends_with_name(s.module, list[i]) && takes(s);
-    });
+    mark(list[i], core::concat("targets.", i),
+         [&](const AdapterSite& s) { return ends_with_name(s.module, list[i]) && takes(s); });
   }
   return chosen;
 }
 
 void check_site(const AdapterSite& site, const nn::AdapterOptions& adapter) {
   if (adapter.rank > std::min(site.in, site.out)) {
-    fail<ConfigError>("rank: ", adapter.rank, " is above the smaller side of `", site.module,
-                      "` [", site.out, ", ", site.in, "]; use a smaller rank, or other targets");
+    fail<ConfigError>("rank: ", adapter.rank, " is above the smaller side of `", site.module, "` [",
+                      site.out, ", ", site.in, "]; use a smaller rank, or other targets");
   }
   if (!site.embedding || (!adapter.dora && adapter.dropout == 0)) return;
   fail<ConfigError>(adapter.dora ? "dora" : "dropout", ": is not done for the embedding `",
@@ -110,8 +109,7 @@ models::AdapterChoice choose(const LoraOptions& options, std::span<const Adapter
   }
   for (std::size_t p = 0; p < used.size(); ++p) {
     if (used[p]) continue;
-    fail<ConfigError>("rank_pattern.", p, ": `",
-                      core::printable(options.rank_pattern[p].modules),
+    fail<ConfigError>("rank_pattern.", p, ": `", core::printable(options.rank_pattern[p].modules),
                       "` matches none of the targets, or an earlier pattern takes them");
   }
   return choice;

@@ -51,8 +51,9 @@ void check_modules(const AdapterConfig& config, const std::vector<AdapterSite>& 
   for (const auto& [module, options] : config.choice) {
     if (known.contains(module)) continue;
     const std::vector<std::string> names(known.begin(), known.end());
-    fail<FormatError>(file.string(), ": has tensors of `", core::printable(module, kShownName), "`, and ",
-                      base.string(), " has no such layer", core::did_you_mean(module, names),
+    fail<FormatError>(file.string(), ": has tensors of `", core::printable(module, kShownName),
+                      "`, and ", base.string(), " has no such layer",
+                      core::did_you_mean(module, names),
                       "; give the base that the adapter was trained on");
   }
 }
@@ -80,7 +81,8 @@ void check_targets(const AdapterConfig& config, const std::vector<AdapterSite>& 
   };
   if (targets.value().is_string() && targets.as_string() == "all-linear") return;
   for (const AdapterSite& site : sites) {
-    if (site.routed_expert || config.choice.contains(site.module) || !is_meant(site.module)) continue;
+    if (site.routed_expert || config.choice.contains(site.module) || !is_meant(site.module))
+      continue;
     fail<FormatError>((folder / kAdapterTensors).string(), ": has no tensors of `", site.module,
                       "`, which ", path.string(), " names in `target_modules`");
   }
@@ -105,7 +107,8 @@ void read_tensors(const io::SafetensorsFile& file, const models::NamedAdapter& n
     const std::string name = kPeftPrefix + named.site.module + tensor.suffix;
     const io::TensorEntry* entry = file.find(name);
     if (entry == nullptr) {
-      fail<FormatError>(file.path().string(), ": has no tensor `", core::printable(name, kShownName), "`");
+      fail<FormatError>(file.path().string(), ": has no tensor `",
+                        core::printable(name, kShownName), "`");
     }
     if (entry->shape != tensor.shape) {
       fail<FormatError>(file.path().string(), ": `", core::printable(name, kShownName), "` is ",
@@ -113,7 +116,8 @@ void read_tensors(const io::SafetensorsFile& file, const models::NamedAdapter& n
     }
     at::Tensor value = file.tensor(*entry).to(at::kFloat, false, /*copy=*/true);
     if (!at::isfinite(value).all().item<bool>()) {
-      fail<FormatError>(file.path().string(), ": `", core::printable(name, kShownName), "` holds NaN or Inf");
+      fail<FormatError>(file.path().string(), ": `", core::printable(name, kShownName),
+                        "` holds NaN or Inf");
     }
     value = value.to(named.weight->device());
     named.adapter->*tensor.member = value.set_requires_grad(trainable);

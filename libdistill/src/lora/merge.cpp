@@ -14,9 +14,8 @@ namespace {
 
 bool has_own_head(const models::CausalLm& model) {
   const auto parameters = model.parameters();
-  return std::any_of(parameters.begin(), parameters.end(), [](const auto& parameter) {
-    return parameter.name == "lm_head.weight";
-  });
+  return std::any_of(parameters.begin(), parameters.end(),
+                     [](const auto& parameter) { return parameter.name == "lm_head.weight"; });
 }
 
 }  // namespace

@@ -52,9 +52,9 @@ NamePattern::NamePattern(const std::string& pattern, Part part, std::string wher
   if (compiled_->code == nullptr) {
     std::array<unsigned char, 256> message{};
     pcre2_get_error_message(error, message.data(), message.size());
-    fail<ConfigError>(compiled_->where, ": `", core::printable(pattern),
-                      "` is no regular expression: ",
-                      reinterpret_cast<const char*>(message.data()));
+    fail<ConfigError>(
+        compiled_->where, ": `", core::printable(pattern),
+        "` is no regular expression: ", reinterpret_cast<const char*>(message.data()));
   }
   pcre2_set_match_limit(compiled_->limits, kMostSteps);
   compiled_->match = pcre2_match_data_create_from_pattern(compiled_->code, nullptr);
@@ -65,8 +65,8 @@ NamePattern::NamePattern(NamePattern&&) noexcept = default;
 NamePattern& NamePattern::operator=(NamePattern&&) noexcept = default;
 
 bool NamePattern::matches(const std::string& name) const {
-  const int result = pcre2_match(compiled_->code, bytes(name), name.size(), 0, 0,
-                                 compiled_->match, compiled_->limits);
+  const int result = pcre2_match(compiled_->code, bytes(name), name.size(), 0, 0, compiled_->match,
+                                 compiled_->limits);
   if (result >= 0) return true;
   if (result == PCRE2_ERROR_NOMATCH) return false;
   fail<ConfigError>(compiled_->where, ": `", core::printable(compiled_->pattern),

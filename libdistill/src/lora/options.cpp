@@ -57,8 +57,7 @@ void validate(const LoraOptions& options, core::Problems& problems) {
   check_rank(options.rank, problems);
   check_alpha(options.alpha, problems);
   if (!(options.dropout >= 0 && options.dropout < 1)) {
-    problems.add("dropout",
-                 concat("must be at least 0 and below 1, it is ", options.dropout));
+    problems.add("dropout", concat("must be at least 0 and below 1, it is ", options.dropout));
   }
   if (const auto* one = std::get_if<std::string>(&options.targets)) {
     if (one->empty()) problems.add("targets", "must not be empty");

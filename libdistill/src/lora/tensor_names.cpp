@@ -7,13 +7,12 @@ namespace distill::lora {
 std::vector<AdapterTensor> adapter_tensors(const models::AdapterSite& site,
                                            const nn::AdapterOptions& options) {
   const bool embedding = site.embedding;
-  std::vector<AdapterTensor> tensors = {
-      {embedding ? ".lora_embedding_A" : ".lora_A.weight",
-       &nn::Adapter::a,
-       {options.rank, site.in}},
-      {embedding ? ".lora_embedding_B" : ".lora_B.weight",
-       &nn::Adapter::b,
-       {site.out, options.rank}}};
+  std::vector<AdapterTensor> tensors = {{embedding ? ".lora_embedding_A" : ".lora_A.weight",
+                                         &nn::Adapter::a,
+                                         {options.rank, site.in}},
+                                        {embedding ? ".lora_embedding_B" : ".lora_B.weight",
+                                         &nn::Adapter::b,
+                                         {site.out, options.rank}}};
   if (options.dora) {
     tensors.push_back({".lora_magnitude_vector", &nn::Adapter::magnitude, {site.out}});
   }

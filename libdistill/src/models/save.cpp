@@ -50,7 +50,8 @@ std::vector<io::NamedTensor> weights_of(const CausalLm& model, c10::ScalarType d
 }  // namespace
 
 void save_causal_lm(const CausalLm& model, const fs::path& folder, const SaveOptions& options) {
-  core::PendingFolder pending(folder);
+  using Existing = core::PendingFolder::Existing;
+  core::PendingFolder pending(folder, options.replace ? Existing::kReplace : Existing::kRefuse);
   const auto dtype = options.dtype.value_or(model.parameters().front().tensor.scalar_type());
   const std::string config = saved_config(options.base_folder / "config.json", model, dtype);
   core::write_file_atomically(pending.path() / "config.json", config);

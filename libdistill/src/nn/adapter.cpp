@@ -46,7 +46,8 @@ at::Tensor Adapter::row_lengths(const at::Tensor& weight) const {
   const at::Tensor own = at::linalg_vector_norm(weight, 2, {1}, false, at::kFloat).square();
   const at::Tensor mixed = at::linear(weight, a.to(weight.scalar_type())).to(at::kFloat);
   const at::Tensor cross = (mixed * b).sum(1), change = (at::mm(b, at::mm(a, a.t())) * b).sum(1);
-  return (own + cross * (2 * options.scale()) + change * (options.scale() * options.scale())).sqrt();
+  return (own + cross * (2 * options.scale()) + change * (options.scale() * options.scale()))
+      .sqrt();
 }
 
 }  // namespace distill::nn

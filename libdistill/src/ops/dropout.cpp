@@ -57,8 +57,7 @@ at::Tensor factors(const at::Tensor& x, const Dropout& options) {
     h = (h + upper) & kMask;
   }
   const at::Tensor stays = h >= static_cast<std::int64_t>(threshold_of(options));
-  return (stays.to(accumulator_type(x.scalar_type())) * (1.0 / (1.0 - options.p)))
-      .view(x.sizes());
+  return (stays.to(accumulator_type(x.scalar_type())) * (1.0 / (1.0 - options.p))).view(x.sizes());
 }
 
 struct DropoutFunction : torch::autograd::Function<DropoutFunction> {

@@ -21,8 +21,8 @@
 #include "ops/linear_brgemm.h"
 #include "ops/packed_product.h"
 
-// The change is more depth of the product that is there anyway: [x | x A^T] [W | scale B]^T forward,
-// [g | g scale B] [W ; A] backward. Nothing of the size of the output is formed for it.
+// The change is more depth of the product that is there anyway: [x | x A^T] [W | scale B]^T
+// forward, [g | g scale B] [W ; A] backward. Nothing of the size of the output is formed for it.
 
 namespace distill::ops {
 
@@ -179,9 +179,9 @@ at::Tensor low_rank_linear(const at::Tensor& x, const at::Tensor& weight, const 
   }
   if (!has_linear_brgemm(x, weight)) return composed(x, weight, bias, change);
   if (!needs_graph({x, change.a, change.b})) return form(x, weight, bias, change).out;
-  return BrgemmLowRank::apply(
-      x, change.a, change.b, weight, bias.defined() ? std::optional(bias) : std::nullopt,
-      change.scale, change.dropout.p, static_cast<std::int64_t>(change.dropout.seed));
+  return BrgemmLowRank::apply(x, change.a, change.b, weight,
+                              bias.defined() ? std::optional(bias) : std::nullopt, change.scale,
+                              change.dropout.p, static_cast<std::int64_t>(change.dropout.seed));
 }
 
 }  // namespace distill::ops

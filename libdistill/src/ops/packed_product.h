@@ -9,14 +9,13 @@
 #include "ops/brgemm.h"
 #include "ops/cpu/scalar_types.h"
 
-/// Products A B in bf16 with sums in fp32, B packed a block of columns at a time. Each number is one
-/// chain of sums, the same for any number of rows beside it and of threads.
+/// Products A B in bf16 with sums in fp32, B packed a block of columns at a time. Each number is
+/// one chain of sums, the same for any number of rows beside it and of threads.
 namespace distill::ops {
 
 /// Writes `count` columns of B from `first` on as the micro-kernel reads them,
 /// [depth / 2][kHeadBlock][2], with zeros behind `count`.
-using PackColumns =
-    std::function<void(std::int64_t first, std::int64_t count, cpu::Bf16* packed)>;
+using PackColumns = std::function<void(std::int64_t first, std::int64_t count, cpu::Bf16* packed)>;
 
 /// Some columns of A and the rows of B that meet them.
 struct ProductPart {
@@ -47,8 +46,8 @@ ProductPart times_transposed(const at::Tensor& x, const at::Tensor& weight);
 /// A is `x`, B is `matrix` [at most x.size(1), columns], zeros behind its rows.
 ProductPart times(const at::Tensor& x, const at::Tensor& matrix);
 
-/// [rows, columns] -> [columns, depth] with zeros behind the rows: depth is rows rounded up, so that
-/// few kernels serve sums over tokens.
+/// [rows, columns] -> [columns, depth] with zeros behind the rows: depth is rows rounded up, so
+/// that few kernels serve sums over tokens.
 at::Tensor transposed_rows(const at::Tensor& matrix);
 
 }  // namespace distill::ops

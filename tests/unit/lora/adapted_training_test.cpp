@@ -99,8 +99,8 @@ TEST(AdaptedModel, CheckpointingChangesNoBit) {
 }
 
 TEST(AdaptedModel, EveryFamilyTakesThemAndGeneratesWithThem) {
-  for (const char* name : {"untied", "mistral_window", "qwen2", "qwen3", "qwen3_moe", "deepseek_v2",
-                           "deepseek_v3"}) {
+  for (const char* name :
+       {"untied", "mistral_window", "qwen2", "qwen3", "qwen3_moe", "deepseek_v2", "deepseek_v3"}) {
     LoraOptions options = options_with(0);
     options.experts = true;
     const auto model = adapted(name, options);
@@ -109,13 +109,15 @@ TEST(AdaptedModel, EveryFamilyTakesThemAndGeneratesWithThem) {
     const auto cache = model->make_cache();
     model->forward_cached(kIds.narrow(0, 0, 29), *cache);
     const auto last = model->forward_cached(kIds.narrow(0, 29, 1), *cache);
-    EXPECT_LT(relative_error(models::logits(last, last.hidden), whole.narrow(0, 29, 1)), 2e-5) << name;
+    EXPECT_LT(relative_error(models::logits(last, last.hidden), whole.narrow(0, 29, 1)), 2e-5)
+        << name;
   }
 }
 
 TEST(AdaptedModel, UnknownModulesAreRefused) {
-  EXPECT_THROW(models::load_causal_lm(tiny_model("untied"),
-                                      {.adapters = {{"model.layers.9.mlp.up_proj", {.rank = 1, .alpha = 1}}}}),
+  EXPECT_THROW(models::load_causal_lm(
+                   tiny_model("untied"),
+                   {.adapters = {{"model.layers.9.mlp.up_proj", {.rank = 1, .alpha = 1}}}}),
                ConfigError);
 }
 

@@ -54,8 +54,9 @@ TEST(ChooseAdapters, ListsAreNamesAndEndingsAfterADot) {
 TEST(ChooseAdapters, AnExpressionMustMatchTheWholeName) {
   EXPECT_EQ(modules(choose(with(R"(.*layers\.1\..*(q|k)_proj)"), sites())),
             (List{"model.layers.1.self_attn.k_proj", "model.layers.1.self_attn.q_proj"}));
-  EXPECT_NE(message_of<ConfigError>([] { choose(with("q_proj"), sites()); })
-                .find("targets: `q_proj` means no layer"),
+  EXPECT_NE(message_of<ConfigError>([] {
+              choose(with("q_proj"), sites());
+            }).find("targets: `q_proj` means no layer"),
             std::string::npos);
 }
 
@@ -109,7 +110,8 @@ std::vector<Refusal> refusals() {
   LoraOptions dora = with(List{"embed_tokens"}), dropped = dora;
   dora.dora = true;
   dropped.dropout = 0.1;
-  return {{"misspelt", with(List{"q_proj", "kproj"}), "targets.1: `kproj` means no layer (did you mean `k_proj`?)"},
+  return {{"misspelt", with(List{"q_proj", "kproj"}),
+           "targets.1: `kproj` means no layer (did you mean `k_proj`?)"},
           {"lists_what_exists", with(List{"x"}), "there are down_proj, embed_tokens, gate_proj"},
           {"too_wide", wide, "rank: 33 is above the smaller side of"},
           {"unused_pattern", unused, "rank_pattern.0: `k_proj` matches none of the targets"},
@@ -121,8 +123,7 @@ std::vector<Refusal> refusals() {
 
 TEST(ChooseAdapters, RefusesByName) {
   for (const Refusal& refusal : refusals()) {
-    const std::string message =
-        message_of<ConfigError>([&] { choose(refusal.options, sites()); });
+    const std::string message = message_of<ConfigError>([&] { choose(refusal.options, sites()); });
     EXPECT_NE(message.find(refusal.message), std::string::npos) << refusal.name << ": " << message;
   }
 }

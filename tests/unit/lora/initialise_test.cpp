@@ -26,10 +26,9 @@ std::shared_ptr<models::CausalLm> adapted(const LoraOptions& options, std::uint6
                                           c10::ScalarType dtype = at::kFloat) {
   const auto folder = tiny_llama("untied");
   auto model = models::load_causal_lm(
-      folder,
-      {.dtype = dtype,
-       .writable = options.init == Init::kPissa,
-       .adapters = choose(options, models::describe_causal_lm(folder, {}).adapter_sites)});
+      folder, {.dtype = dtype,
+               .writable = options.init == Init::kPissa,
+               .adapters = choose(options, models::describe_causal_lm(folder, {}).adapter_sites)});
   initialise(*model, options.init, seed);
   return model;
 }
@@ -45,7 +44,8 @@ TEST(InitialiseAdapters, TheModelBeginsAsItsBase) {
       options.init = init;
       options.dora = dora;
       const auto model = adapted(options);
-      EXPECT_LT(relative_error(logits_of(*model, kIds), logits_of(*base, kIds)), dora ? 1e-5 : 1e-9);
+      EXPECT_LT(relative_error(logits_of(*model, kIds), logits_of(*base, kIds)),
+                dora ? 1e-5 : 1e-9);
     }
   }
 }

@@ -46,7 +46,8 @@ TEST_P(PeftAdapter, ProducesPeftValues_Gradients) {
   const auto trained = parameters(*model);
   ASSERT_FALSE(trained.empty());
   for (const auto& parameter : trained) {
-    const at::Tensor& expected = reference.values.at("base_model.model." + parameter.name + ".grad");
+    const at::Tensor& expected =
+        reference.values.at("base_model.model." + parameter.name + ".grad");
     EXPECT_LT(relative_error(parameter.tensor.grad(), expected), 1e-4) << parameter.name;
   }
 }
@@ -83,7 +84,8 @@ TEST_P(PeftAdapter, SavedAndLoadedAgain) {
   const auto again = load_with_adapter(reference.base, folder / "out", {});
   const at::Tensor ids = reference.values.at("ids_2");
   EXPECT_TRUE(at::equal(logits_of(*model, ids), logits_of(*again, ids)));
-  const auto before = read_adapter_config(reference.folder), after = read_adapter_config(folder / "out");
+  const auto before = read_adapter_config(reference.folder),
+             after = read_adapter_config(folder / "out");
   EXPECT_EQ(before.num_parameters, after.num_parameters);
   for (const auto& [module, options] : before.choice) {
     EXPECT_EQ(options.rank, after.choice.at(module).rank) << module;
@@ -111,9 +113,9 @@ INSTANTIATE_TEST_SUITE_P(All, PeftAdapter,
                          [](const auto& one) { return one.param; });
 
 TEST(Merge, RefusesATiedEmbedding) {
-  auto model = models::load_causal_lm(
-      distill::testing::tiny_llama("tied_llama3"),
-      {.adapters = {{"model.embed_tokens", {.rank = 2, .alpha = 2}}}});
+  auto model =
+      models::load_causal_lm(distill::testing::tiny_llama("tied_llama3"),
+                             {.adapters = {{"model.embed_tokens", {.rank = 2, .alpha = 2}}}});
   initialise(*model, Init::kKaiming, 1);
   EXPECT_THROW(merge(*model), UnsupportedError);
 }
@@ -124,8 +126,9 @@ TEST(Merge, Bf16IsFormedInFp32AndRoundedOnce) {
   std::map<std::string, at::Tensor> expected;
   for (const auto& named : model->adapters()) {
     const auto& adapter = *named.adapter;
-    const at::Tensor sum = named.weight->to(at::kDouble) +
-                           adapter.options.scale() * adapter.b.to(at::kDouble).mm(adapter.a.to(at::kDouble));
+    const at::Tensor sum =
+        named.weight->to(at::kDouble) +
+        adapter.options.scale() * adapter.b.to(at::kDouble).mm(adapter.a.to(at::kDouble));
     expected[named.site.module + ".weight"] = sum.to(at::kFloat).to(at::kBFloat16);
   }
   merge(*model);

@@ -31,9 +31,8 @@ class Damaged {
     write_text(folder / "adapter_config.json", config);
     std::vector<io::NamedTensor> list(tensors.begin(), tensors.end());
     io::write_safetensors(folder / "adapter_model.safetensors", list, {});
-    return message_of<InputError>([&] {
-      load_with_adapter(base.empty() ? reference.base : base, folder.path(), {});
-    });
+    return message_of<InputError>(
+        [&] { load_with_adapter(base.empty() ? reference.base : base, folder.path(), {}); });
   }
 
   ReferenceAdapter reference{"plain"};
@@ -59,31 +58,38 @@ const Case kCases[] = {
        d.tensors.erase(kQ0 + ".lora_B.weight");
      },
      "has no tensors of `model.layers.0.self_attn.q_proj`, which"},
-    {"surplus",
-     [](Damaged& d) { d.tensors[kQ0 + ".lora_magnitude_vector"] = at::ones({32}); },
+    {"surplus", [](Damaged& d) { d.tensors[kQ0 + ".lora_magnitude_vector"] = at::ones({32}); },
      "lora_magnitude_vector` belongs to nothing"},
     {"unknown_tensor", [](Damaged& d) { d.tensors["base_model.model.x.bias"] = at::ones({2}); },
      "`base_model.model.x.bias` is no tensor of a LoRA adapter"},
     {"unknown_module",
      [](Damaged& d) {
-       d.tensors["base_model.model.model.layers.7.self_attn.q_proj.lora_A.weight"] = at::ones({4, 32});
+       d.tensors["base_model.model.model.layers.7.self_attn.q_proj.lora_A.weight"] =
+           at::ones({4, 32});
      },
      "has tensors of `model.layers.7.self_attn.q_proj`, and"},
-    {"shape", [](Damaged& d) { d.tensors[kQ0 + ".lora_B.weight"] = at::ones({31, 4}); },
+    {"shape",
+     [](Damaged& d) {
+       d.tensors[kQ0 + ".lora_B.weight"] = at::ones({31, 4});
+     },
      "q_proj.lora_B.weight` is [31, 4], the base wants [32, 4]"},
-    {"rank", [](Damaged& d) { d.tensors[kQ0 + ".lora_A.weight"] = at::ones({3, 32}); },
+    {"rank",
+     [](Damaged& d) {
+       d.tensors[kQ0 + ".lora_A.weight"] = at::ones({3, 32});
+     },
      "has rank 3,"},
     {"vector", [](Damaged& d) { d.tensors[kQ0 + ".lora_A.weight"] = at::ones({4}); },
      "is no matrix [rank, in]"},
     {"nan",
-     [](Damaged& d) { d.tensors[kQ0 + ".lora_A.weight"] = at::full({4, 32}, std::nan("")); },
+     [](Damaged& d) {
+       d.tensors[kQ0 + ".lora_A.weight"] = at::full({4, 32}, std::nan(""));
+     },
      "holds NaN or Inf"},
     {"empty", [](Damaged& d) { d.tensors.clear(); }, "holds no adapter tensor"},
     {"zero_rank", [](Damaged& d) { d.edit_config("\"r\": 4", "\"r\": 0"); }, "`r`"},
     {"negative_alpha", [](Damaged& d) { d.edit_config("\"lora_alpha\": 6", "\"lora_alpha\": -6"); },
      "`lora_alpha` must be above 0"},
-    {"text_alpha",
-     [](Damaged& d) { d.edit_config("\"lora_alpha\": 6", "\"lora_alpha\": \"6\""); },
+    {"text_alpha", [](Damaged& d) { d.edit_config("\"lora_alpha\": 6", "\"lora_alpha\": \"6\""); },
      "`lora_alpha` must be a number"},
     {"other_kind", [](Damaged& d) { d.edit_config("\"LORA\"", "\"IA3\""); },
      "`peft_type` is IA3, only LORA is known"},
@@ -97,8 +103,7 @@ const Case kCases[] = {
     {"transposed",
      [](Damaged& d) { d.edit_config("\"fan_in_fan_out\": false", "\"fan_in_fan_out\": true"); },
      "`fan_in_fan_out` is set"},
-    {"of_the_future",
-     [](Damaged& d) { d.edit_config("\"r\": 4", "\"r\": 4, \"use_magic\": 3"); },
+    {"of_the_future", [](Damaged& d) { d.edit_config("\"r\": 4", "\"r\": 4, \"use_magic\": 3"); },
      "`use_magic` is set"},
     {"pissa_unconverted",
      [](Damaged& d) {
@@ -123,7 +128,8 @@ TEST(PeftRefusals, EachDamageIsNamed) {
 TEST(PeftRefusals, PickledTensorsAreNotRead) {
   const ReferenceAdapter reference("plain");
   const TempFolder folder;
-  std::filesystem::copy_file(reference.folder / "adapter_config.json", folder / "adapter_config.json");
+  std::filesystem::copy_file(reference.folder / "adapter_config.json",
+                             folder / "adapter_config.json");
   write_text(folder / "adapter_model.bin", "x");
   EXPECT_NE(message_of<UnsupportedError>([&] {
               load_with_adapter(reference.base, folder.path(), {});
@@ -134,7 +140,8 @@ TEST(PeftRefusals, PickledTensorsAreNotRead) {
 TEST(PeftRefusals, AForeignEmbeddingIsRefused) {
   const ReferenceAdapter reference("embedding");
   const TempFolder folder;
-  std::filesystem::copy_file(reference.folder / "adapter_config.json", folder / "adapter_config.json");
+  std::filesystem::copy_file(reference.folder / "adapter_config.json",
+                             folder / "adapter_config.json");
   auto tensors = distill::testing::read_tensors(reference.folder / "adapter_model.safetensors");
   const auto save = [&](double factor) {
     tensors["base_model.model.model.embed_tokens.base_layer.weight"] =

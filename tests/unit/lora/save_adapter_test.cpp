@@ -33,7 +33,8 @@ const nn::AdapterOptions kFour{.rank = 4, .alpha = 8};
 const std::string kQ0 = "model.layers.0.self_attn.q_proj", kQ1 = "model.layers.1.self_attn.q_proj";
 
 TEST(SaveAdapter, TargetsAreEndingsWhereTheyMeanNothingElse) {
-  EXPECT_NE(config_of({{kQ0, kFour}, {kQ1, kFour}}).find("[\n    \"q_proj\"\n  ]"), std::string::npos);
+  EXPECT_NE(config_of({{kQ0, kFour}, {kQ1, kFour}}).find("[\n    \"q_proj\"\n  ]"),
+            std::string::npos);
   EXPECT_NE(config_of({{kQ1, kFour}}).find("[\n    \"" + kQ1 + "\"\n  ]"), std::string::npos);
 }
 
@@ -72,8 +73,8 @@ TEST(SaveAdapter, AnotherBaseIsRefusedByItsFingerprint) {
     weights.emplace_back(parameter.name, parameter.tensor * 1.01);
   }
   io::write_safetensors(folder / "other/model.safetensors", weights, {{"format", "pt"}});
-  const std::string message = message_of<InputError>(
-      [&] { load_with_adapter(folder / "other", folder / "out", {}); });
+  const std::string message =
+      message_of<InputError>([&] { load_with_adapter(folder / "other", folder / "out", {}); });
   EXPECT_NE(message.find("was trained on another base"), std::string::npos) << message;
   EXPECT_NO_THROW(load_with_adapter(folder / "other", folder / "out", {}, {.any_base = true}));
 }

@@ -33,10 +33,12 @@ TEST(Dropout, PlacesLookIndependent) {
   const double deviation = 5 / std::sqrt(static_cast<double>(kCount));
   const at::Tensor signs = dropout(ones(kCount), {0.5, 3}) - 1;  // each -1 or 1
   for (const std::int64_t shift : {1, 2, 64, 576, 4096}) {
-    const at::Tensor products = signs.narrow(0, 0, kCount - shift) * signs.narrow(0, shift, kCount - shift);
+    const at::Tensor products =
+        signs.narrow(0, 0, kCount - shift) * signs.narrow(0, shift, kCount - shift);
     EXPECT_NEAR(products.mean().item<double>(), 0, deviation * 1.01) << shift;
   }
-  for (const std::uint64_t other : {std::uint64_t{4}, std::uint64_t{3} << 32, std::uint64_t{1} << 63}) {
+  for (const std::uint64_t other :
+       {std::uint64_t{4}, std::uint64_t{3} << 32, std::uint64_t{1} << 63}) {
     const at::Tensor products = signs * (dropout(ones(kCount), {0.5, other}) - 1);
     EXPECT_NEAR(products.mean().item<double>(), 0, deviation) << other;
   }

@@ -31,8 +31,8 @@ struct Shape {
   std::int64_t rows, in, out, rank;
 };
 
-const Shape kShapes[] = {{1, 64, 32, 1}, {5, 7, 9, 3},    {40, 576, 192, 16}, {70, 64, 300, 7},
-                         {3, 32, 2, 64}, {300, 96, 34, 2}};
+const Shape kShapes[] = {{1, 64, 32, 1},   {5, 7, 9, 3},   {40, 576, 192, 16},
+                         {70, 64, 300, 7}, {3, 32, 2, 64}, {300, 96, 34, 2}};
 
 testing::Tensors inputs(const Shape& s) {
   return {testing::normal({s.rows, s.in}, 1), testing::normal({s.rank, s.in}, 2, 0.1),
@@ -59,8 +59,7 @@ testing::Op op_of(const Shape& s, bool has_bias, const Dropout& dropout) {
 
 testing::Op oracle_of(const Shape& s, bool has_bias, const Dropout& dropout) {
   return [=](const testing::Tensors& t) -> testing::Tensors {
-    const at::Tensor factors =
-        ops::dropout(at::ones_like(t[0].detach()), dropout);
+    const at::Tensor factors = ops::dropout(at::ones_like(t[0].detach()), dropout);
     at::Tensor sum = at::mm(t[0], weight_of(s).t()) +
                      kScale * at::mm(at::mm(t[0] * factors, t[1].t()), t[2].t());
     if (has_bias) sum = sum + bias_of(s);
@@ -120,7 +119,8 @@ TEST(LowRankLinear, WithoutAChangeItIsTheBaseToTheBit) {
     const auto t = inputs(s);
     const at::Tensor x = t[0].to(type), weight = weight_of(s).to(type);
     const LowRank none{t[1].to(at::kFloat), at::zeros({s.out, s.rank}, at::kFloat), 2.0};
-    EXPECT_TRUE(at::equal(low_rank_linear(x, weight, {}, none), linear(x, weight, at::Tensor()))) << type;
+    EXPECT_TRUE(at::equal(low_rank_linear(x, weight, {}, none), linear(x, weight, at::Tensor())))
+        << type;
   }
 }
 
@@ -130,8 +130,8 @@ TEST(LowRankLinear, RowsAndThreadsChangeNoBit) {
   const at::Tensor x = t[0].to(at::kBFloat16), weight = weight_of(s).to(at::kBFloat16);
   const LowRank change{t[1].to(at::kFloat), t[2].to(at::kFloat), kScale};
   const at::Tensor all = low_rank_linear(x, weight, {}, change);
-  EXPECT_TRUE(at::equal(low_rank_linear(x.narrow(0, 100, 37), weight, {}, change),
-                        all.narrow(0, 100, 37)));
+  EXPECT_TRUE(
+      at::equal(low_rank_linear(x.narrow(0, 100, 37), weight, {}, change), all.narrow(0, 100, 37)));
   const int threads = at::get_num_threads();
   at::set_num_threads(3);
   EXPECT_TRUE(at::equal(low_rank_linear(x, weight, {}, change), all));
@@ -177,7 +177,8 @@ TEST(LowRankLinear, SecondDerivativeIsRefused) {
   const at::Tensor a = t[1].to(at::kFloat).requires_grad_();
   const at::Tensor out = low_rank_linear(t[0].to(at::kBFloat16), weight_of(s).to(at::kBFloat16), {},
                                          {a, t[2].to(at::kFloat), 1.0});
-  if (out.grad_fn()->name().find("BrgemmLowRank") == std::string::npos) GTEST_SKIP() << "no bf16 products";
+  if (out.grad_fn()->name().find("BrgemmLowRank") == std::string::npos)
+    GTEST_SKIP() << "no bf16 products";
   EXPECT_THROW(torch::autograd::grad({out.sum()}, {a}, {}, true, true), c10::Error);
 }
 

@@ -30,10 +30,12 @@ Overrides with_lora(const std::string& lora, const Overrides& more = {}) {
 Overrides with_domain(const TinyRun& run, const std::string& lora, const Overrides& more) {
   const auto file = run.folder / "domain.jsonl";
   std::ofstream rows(file);
-  for (int i = 0; i < 24; ++i) rows << R"({"text": "ruofl skcas )" << i % 7 << R"( ynam llim eht"})" << "\n";
-  Overrides all = with_lora(lora, {"data.train.0.path=" + file.string(),
-                                   "data.eval.0.path=" + file.string(), "teacher={kind: base}",
-                                   "loss=[{kind: cross_entropy}]", "train.optimizer.lr=0.02"});
+  for (int i = 0; i < 24; ++i)
+    rows << R"({"text": "ruofl skcas )" << i % 7 << R"( ynam llim eht"})"
+         << "\n";
+  Overrides all = with_lora(
+      lora, {"data.train.0.path=" + file.string(), "data.eval.0.path=" + file.string(),
+             "teacher={kind: base}", "loss=[{kind: cross_entropy}]", "train.optimizer.lr=0.02"});
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }
@@ -63,7 +65,8 @@ TEST(LoraRun, WritesAnAdapterAndLeavesTheBaseAlone) {
 
 TEST(LoraRun, SupervisedTrainingLearnsTheDomain) {
   TinyRun run;
-  const auto result = run.run(with_domain(run, "{rank: 8}", {"teacher={kind: none}", "train.steps=30"}));
+  const auto result =
+      run.run(with_domain(run, "{rank: 8}", {"teacher={kind: none}", "train.steps=30"}));
   EXPECT_LT(result.report.after->perplexity, 0.2 * result.report.before->perplexity);
 }
 
@@ -83,7 +86,8 @@ TEST(LoraRun, StoppedAnywhereItGoesOnBitForBit) {
 }
 
 TEST(LoraRun, PissaGoesOnToo) {
-  const Overrides recipe = with_lora("{rank: 4, init: pissa}", {"train.steps=6", "checkpoint.every=2"});
+  const Overrides recipe =
+      with_lora("{rank: 4, init: pissa}", {"train.steps=6", "checkpoint.every=2"});
   TinyRun whole, stopped;
   whole.run(recipe);
   ASSERT_FALSE(stopped.run_and_stop(7, recipe).empty());
@@ -95,8 +99,10 @@ TEST(LoraRun, PissaGoesOnToo) {
 TEST(LoraRun, TheBaseItselfIsATeacher) {
   const auto run_with = [](TinyRun& run, const std::string& weight) {
     return run.run(with_domain(run, "{rank: 8}",
-                               {"train.steps=20", "loss=[{kind: cross_entropy}, {kind: forward_kl, "
-                                                  "temperature: 1.0, weight: " + weight + "}]"}));
+                               {"train.steps=20",
+                                "loss=[{kind: cross_entropy}, {kind: forward_kl, "
+                                "temperature: 1.0, weight: " +
+                                    weight + "}]"}));
   };
   TinyRun anchored, free;
   const auto near = run_with(anchored, "3.0"), far = run_with(free, "0.0");
@@ -106,13 +112,14 @@ TEST(LoraRun, TheBaseItselfIsATeacher) {
 }
 
 TEST(LoraRun, TrainsEveryVariant) {
-  for (const char* lora : {"{rank: 2, dora: true}", "{rank: 3, rslora: true, targets: [q_proj, v_proj]}",
-                           "{rank: 2, targets: [embed_tokens, down_proj]}",
-                           "{rank: 2, init: gaussian, targets: '.*self_attn.*'}",
-                           "{rank: 2, rank_pattern: [{modules: down_proj, rank: 5}]}"}) {
+  for (const char* lora :
+       {"{rank: 2, dora: true}", "{rank: 3, rslora: true, targets: [q_proj, v_proj]}",
+        "{rank: 2, targets: [embed_tokens, down_proj]}",
+        "{rank: 2, init: gaussian, targets: '.*self_attn.*'}",
+        "{rank: 2, rank_pattern: [{modules: down_proj, rank: 5}]}"}) {
     TinyRun run;
-    const auto result = run.run(
-        with_domain(run, lora, {"train.steps=12", "train.activation_checkpointing=true"}));
+    const auto result =
+        run.run(with_domain(run, lora, {"train.steps=12", "train.activation_checkpointing=true"}));
     EXPECT_LT(result.report.after->perplexity, 0.8 * result.report.before->perplexity) << lora;
     EXPECT_NO_THROW(lora::load_with_adapter(kModel, run.in_run("final"), {})) << lora;
   }
@@ -128,13 +135,15 @@ TEST(LoraRun, RefusesWhatCannotBe) {
   const Refusal refusals[] = {
       {"rank", with_lora("{rank: 0}"), "student.lora.rank"},
       {"alpha", with_lora("{alpha: -1}"), "student.lora.alpha"},
-      {"target", with_lora("{targets: [q_porj]}"), "student.lora.targets.0: `q_porj` means no layer"},
+      {"target", with_lora("{targets: [q_porj]}"),
+       "student.lora.targets.0: `q_porj` means no layer"},
       {"wide", with_lora("{rank: 4096}"), "student.lora.rank: 4096 is above the smaller side"},
       {"pattern", with_lora("{rank_pattern: [{modules: nothing, rank: 2}]}"),
        "student.lora.rank_pattern.0"},
       {"freeze", with_lora("{}", {"student.freeze=[model.norm.weight]"}), "student.freeze"},
       {"init", {"student.lora={}"}, "student.lora"},
-      {"no_adapter", {"teacher={kind: base}", "student.init=null", "student.model=" + kModel.string()},
+      {"no_adapter",
+       {"teacher={kind: base}", "student.init=null", "student.model=" + kModel.string()},
        "teacher.kind"},
   };
   for (const Refusal& refusal : refusals) {

@@ -14,7 +14,8 @@ namespace distill::commands {
 struct ExportOptions {
   std::filesystem::path model;
   AdapterSource adapter;      ///< merged into the weights
-  std::filesystem::path out;  ///< must not exist
+  std::filesystem::path out;  ///< must not exist, or is replaced:
+  bool force = false;
   /// As the weights are stored when absent; 8-bit weights become bfloat16.
   std::optional<c10::ScalarType> dtype = {};
   std::uint64_t max_shard_bytes = 5'000'000'000;

@@ -8,8 +8,14 @@ namespace distill::core {
 /// one and renamed by `publish`. Without that the destructor removes it.
 class PendingFolder {
  public:
-  /// Throws InputError when `target` exists, IoError when the folder cannot be made.
-  explicit PendingFolder(const std::filesystem::path& target);
+  enum class Existing {
+    kRefuse,
+    kReplace  ///< a folder of that name goes when the new one is whole
+  };
+  /// Throws InputError when `target` exists and is not to be replaced, or is no folder; IoError
+  /// when the folder cannot be made.
+  explicit PendingFolder(const std::filesystem::path& target,
+                         Existing existing = Existing::kRefuse);
   ~PendingFolder();
   PendingFolder(const PendingFolder&) = delete;
   PendingFolder& operator=(const PendingFolder&) = delete;

@@ -23,16 +23,16 @@ void save_adapter(models::CausalLm& model, const std::filesystem::path& folder, 
 
 /// What adapter_config.json says, checked.
 struct AdapterConfig {
-  std::string base_model;             ///< as it was written; may be empty
-  nn::AdapterOptions options;         ///< of all but the patterns
-  std::string fingerprint;            ///< of the base; empty when the file does not say
+  std::string base_model;      ///< as it was written; may be empty
+  nn::AdapterOptions options;  ///< of all but the patterns
+  std::string fingerprint;     ///< of the base; empty when the file does not say
   std::int64_t num_tensors = 0;
   std::int64_t num_parameters = 0;
-  models::AdapterChoice choice;       ///< of the tensors that are there
+  models::AdapterChoice choice;  ///< of the tensors that are there
 };
 
-/// Reads config and header. Throws FormatError and UnsupportedError naming file and key for settings
-/// that are damaged or change the mathematics in a way this library does not do.
+/// Reads config and header. Throws FormatError and UnsupportedError naming file and key for
+/// settings that are damaged or change the mathematics in a way this library does not do.
 AdapterConfig read_adapter_config(const std::filesystem::path& folder);
 
 /// Throws FormatError for the first tensor that holds NaN or Inf.

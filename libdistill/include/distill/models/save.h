@@ -15,11 +15,13 @@ struct SaveOptions {
   std::filesystem::path base_folder = {};
   std::optional<c10::ScalarType> dtype = {};  ///< as the model's parameters when absent
   std::uint64_t max_shard_bytes = std::uint64_t{5} << 30;
+  bool replace = false;  ///< a folder that is there goes when the new one is whole
 };
 
 /// Writes a Hugging Face folder that transformers opens as it is: config.json (num_hidden_layers,
 /// dtype updated), safetensors, tokenizer and generation files of `base_folder`. The folder appears
-/// whole or not at all. Throws IoError when the disk is full, InputError when `folder` exists.
+/// whole or not at all. Throws IoError when the disk is full, InputError when `folder`
+/// exists and is not to be replaced.
 void save_causal_lm(const CausalLm& model, const std::filesystem::path& folder,
                     const SaveOptions& options);
 

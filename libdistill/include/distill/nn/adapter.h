@@ -31,9 +31,9 @@ struct AdapterOptions {
 /// that is divided by gets no gradient, section 4.3). Tensors are fp32, whatever W is.
 struct Adapter {
   AdapterOptions options;
-  at::Tensor a;           ///< [rank, in]
-  at::Tensor b;           ///< [out, rank]
-  at::Tensor magnitude;   ///< [out], DoRA only
+  at::Tensor a;          ///< [rank, in]
+  at::Tensor b;          ///< [out, rank]
+  at::Tensor magnitude;  ///< [out], DoRA only
   /// Where A and B began when W was reduced by scale B A then (PiSSA; Meng et al. 2024, section 3),
   /// else undefined: with the adapter off these take its place.
   at::Tensor start_a, start_b;
