@@ -60,10 +60,11 @@ bool read_until(int socket, std::string& text, const std::function<bool()>& want
 /// The next request of a connection; `text` holds what was read of those behind it.
 bool read_call(int socket, std::string& text, HttpCall& call) {
   std::size_t head_end = 0;
-  if (!read_until(socket, text, [&] {
-        head_end = text.find("\r\n\r\n");
-        return head_end != std::string::npos || text.starts_with('\x16');
-      }) ||
+  if (!read_until(socket, text,
+                  [&] {
+                    head_end = text.find("\r\n\r\n");
+                    return head_end != std::string::npos || text.starts_with('\x16');
+                  }) ||
       text.starts_with('\x16')) {  // the beginning of TLS, which is not spoken here
     ::shutdown(socket, SHUT_RDWR);
     return false;

@@ -3,16 +3,18 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <limits>
 #include <ostream>
 #include <unordered_set>
 
-#include <distill/core/error.h>
-#include <distill/core/files.h>
 #include <distill/core/hash.h>
+#include <distill/core/interrupted.h>
+#include <distill/core/json_writer.h>
 #include <distill/core/paths.h>
 #include <distill/core/random.h>
 #include <distill/core/strings.h>
 #include <distill/io/jsonl.h>
+#include <distill/io/resumable_jsonl.h>
 
 #include "commands/row_texts.h"
 
@@ -87,20 +89,77 @@ void check(const AugmentOptions& options) {
     fail<InputError>("copies and rows at once must be at least 1, they are ", options.copies,
                      " and ", options.rows_at_once);
   }
-  if (core::path_exists(options.out)) {
-    fail<InputError>(core::shown(options.out), ": exists; name another file, or remove it");
-  }
+}
+
+/// What decides the rows.
+io::WorkFacts facts_of(const AugmentOptions& options, const TextGenerator& generator) {
+  io::WorkFacts facts = {{"command", "augment"},
+                         {"data", options.data.string()},
+                         {"data's hash", core::hash_file(options.data)},
+                         {"model", generator.name()},
+                         {"model's hash", generator.hash()},
+                         {"fields", core::join(options.fields)},
+                         {"language", options.language},
+                         {"via", options.via},
+                         {"prompt", options.prompt},
+                         {"back prompt", options.back_prompt},
+                         {"copies", core::concat(options.copies)},
+                         {"min length", core::concat(options.min_length)},
+                         {"max length", core::concat(options.max_length)},
+                         {"seed", core::concat(options.seed)},
+                         {"rows at once", core::concat(options.rows_at_once)}};
+  for (auto& setting : generator.settings()) facts.push_back(std::move(setting));
+  return facts;
+}
+
+std::string progress_json(const AugmentResult& result, std::uint64_t num_calls) {
+  core::JsonWriter json;
+  json.begin_object()
+      .member("rows", result.rows)
+      .member("written", result.written)
+      .member("duplicates", result.duplicates)
+      .member("wrong_length", result.wrong_length)
+      .member("too_long", result.too_long)
+      .member("cut_off", result.cut_off)
+      .member("calls", num_calls)
+      .end_object();
+  return json.text();
 }
 
 class Augmenter {
  public:
   Augmenter(const AugmentOptions& options, TextGenerator& generator)
-      : options_(options), generator_(generator), file_(options.out), bar_(bar_options(options)) {}
+      : options_(options),
+        generator_(generator),
+        file_({.path = options.out,
+               .facts = facts_of(options, generator),
+               .restart = options.restart}),
+        bar_(bar_options(options)) {}
 
-  AugmentResult run() {
+  AugmentResult run(core::Logger& log) {
+    note_progress(log);
+    if (file_.finished()) return result_;
     note_originals();
+    note_written();
+    try {
+      rewrite_all();
+    } catch (...) {
+      if (result_.rows > 0) {
+        log.info(core::shown(options_.out), ": ", core::with_thousands(result_.rows),
+                 " rows are done and kept; the same command goes on from there");
+      }
+      throw;
+    }
+    file_.finish();
+    return result_;
+  }
+
+ private:
+  void rewrite_all() {
     io::JsonlReader reader(options_.data);
+    for (std::int64_t i = 0; i < result_.rows; ++i) reader.next();
     while (true) {
+      stop_if_asked();
       std::deque<io::JsonlRow> rows;  // does not move them: texts are found by where they stand
       while (std::ssize(rows) < options_.rows_at_once) {
         auto row = reader.next();
@@ -110,18 +169,48 @@ class Augmenter {
       if (rows.empty()) break;
       for (std::int64_t copy = 0; copy < options_.copies; ++copy) rewrite(rows, copy);
       result_.rows += std::ssize(rows);
+      file_.commit_part(progress_json(result_, num_calls_));
       bar_.update(static_cast<double>(result_.rows), static_cast<double>(num_rows_),
                   core::concat(core::with_thousands(result_.written), " new rows"));
     }
-    file_.commit();
-    return result_;
   }
 
- private:
   static core::ProgressOptions bar_options(const AugmentOptions& options) {
     core::ProgressOptions bar = options.progress;
     bar.label = "translating";
     return bar;
+  }
+
+  /// How far an earlier call came.
+  void note_progress(core::Logger& log) {
+    if (!file_.progress()) return;
+    const io::JsonCursor progress(*file_.progress(), core::shown(options_.out));
+    const auto read = [&](const char* name) {
+      return progress.at(name).int_in(0, std::numeric_limits<std::int64_t>::max());
+    };
+    result_ = {.rows = read("rows"),
+               .written = read("written"),
+               .duplicates = read("duplicates"),
+               .wrong_length = read("wrong_length"),
+               .too_long = read("too_long"),
+               .cut_off = read("cut_off")};
+    num_calls_ = static_cast<std::uint64_t>(read("calls"));
+    log.info(core::shown(options_.out), ": going on after ", core::with_thousands(result_.rows),
+             " rows");
+  }
+
+  /// New rows of an earlier call are there already.
+  void note_written() {
+    if (result_.written == 0) return;
+    io::JsonlReader reader(file_.partial_path());
+    while (const auto row = reader.next()) {
+      seen_.insert(identity(words_of(find_texts(*row, options_.fields))));
+    }
+  }
+
+  void stop_if_asked() const {
+    if (options_.stop == nullptr || !options_.stop->requested()) return;
+    fail<Interrupted>("stopped by signal ", options_.stop->reason());
   }
 
   /// A new row must say something that no row of the file says; also finds bad rows before work
@@ -141,7 +230,14 @@ class Augmenter {
 
   std::vector<std::optional<std::string>> ask(const std::vector<std::string>& prompts) {
     // Each call draws from a stream of its own.
-    return generator_.answer(prompts, core::RandomState(options_.seed, num_calls_++).next());
+    auto answers =
+        generator_.answer(prompts, core::RandomState(options_.seed, num_calls_++).next());
+    std::vector<std::optional<std::string>> texts;
+    for (auto& answer : answers) {
+      if (answer && answer->cut_off) ++result_.cut_off;
+      texts.push_back(answer ? std::optional(std::move(answer->text)) : std::nullopt);
+    }
+    return texts;
   }
 
   /// All texts there and back; nothing where the model could not read one.
@@ -227,13 +323,13 @@ class Augmenter {
         .member("seed", options_.seed)
         .end_object();
     json.end_object();
-    file_.write(json.text() + "\n");
+    file_.write(json.text());
     ++result_.written;
   }
 
   const AugmentOptions& options_;
   TextGenerator& generator_;
-  core::AtomicFile file_;
+  io::ResumableJsonl file_;
   core::ProgressBar bar_;
   std::unordered_set<std::string> seen_;
   std::uint64_t num_calls_ = 0;
@@ -245,9 +341,13 @@ class Augmenter {
 
 AugmentResult augment(const AugmentOptions& options, TextGenerator& generator, core::Logger& log) {
   check(options);
-  const AugmentResult result = Augmenter(options, generator).run();
+  const AugmentResult result = Augmenter(options, generator).run(log);
   if (result.written == 0) {
     log.warning(core::shown(options.out), ": empty, no new row was good enough");
+  }
+  if (result.cut_off > 0) {
+    log.warning(core::with_thousands(result.cut_off),
+                " answers were cut off before their end; allow more new tokens");
   }
   return result;
 }
@@ -262,6 +362,7 @@ void print_result(const AugmentResult& result, bool json, std::ostream& out) {
         .member("duplicates", result.duplicates)
         .member("wrong_length", result.wrong_length)
         .member("too_long", result.too_long)
+        .member("cut_off", result.cut_off)
         .end_object();
     out << writer.text() << '\n';
     return;

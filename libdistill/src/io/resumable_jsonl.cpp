@@ -107,6 +107,10 @@ ResumableJsonl::ResumableJsonl(ResumableOptions options)
 }
 
 ResumableJsonl::~ResumableJsonl() {
+  if (!finished_ && !progress_ && !committed_) {  // nothing to go on with
+    ::unlink(state_.c_str());
+    ::unlink(partial_.c_str());
+  }
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
@@ -132,7 +136,8 @@ bool ResumableJsonl::open() {
     descriptor_ = -1;
     if (!is_file) fail<InputError>(core::shown(partial_), ": not a regular file");
     if (!is_ours) {
-      fail<InputError>(core::shown(partial_), ": another process is writing it; wait for it to end");
+      fail<InputError>(core::shown(partial_),
+                       ": another process is writing it; wait for it to end");
     }
   }
   fail<InputError>(core::shown(partial_), ": another process keeps renaming it");
@@ -174,8 +179,8 @@ bool ResumableJsonl::go_on() {
     struct stat status {};
     if (::fstat(descriptor_, &status) != 0) fail_io(partial_, "look at it", errno);
     if (status.st_size > 0) {
-      fail<InputError>(core::shown(partial_), ": exists without ",
-                       core::shown(state_.filename()), "; ", kBeginAnew);
+      fail<InputError>(core::shown(partial_), ": exists without ", core::shown(state_.filename()),
+                       "; ", kBeginAnew);
     }
     return false;
   }
@@ -205,8 +210,9 @@ void ResumableJsonl::check_facts(const JsonCursor& saved) const {
     }
   }
   if (differences.empty()) return;
-  fail<InputError>(core::shown(partial_), ": was begun with something else: ",
-                   core::join(differences), "; give the same again, or ", kBeginAnew);
+  fail<InputError>(core::shown(partial_),
+                   ": was begun with something else: ", core::join(differences),
+                   "; give the same again, or ", kBeginAnew);
 }
 
 void ResumableJsonl::begin() {
@@ -253,6 +259,7 @@ void ResumableJsonl::commit_part(const std::string& progress) {
   hasher_.add(std::string_view(waiting_));
   bytes_ += waiting_.size();
   waiting_.clear();
+  committed_ = true;
   write_state(progress);
 }
 

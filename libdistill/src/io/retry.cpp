@@ -60,8 +60,7 @@ bool is_worth_retrying(HttpFailure failure) {
 std::optional<double> parse_retry_after(const std::string& text, double unix_seconds) {
   double number = 0;
   const char* end = text.data() + text.size();
-  const auto [rest, code] =
-      std::from_chars(text.data(), end, number, std::chars_format::fixed);
+  const auto [rest, code] = std::from_chars(text.data(), end, number, std::chars_format::fixed);
   if (code == std::errc() && rest == end && std::isfinite(number)) {
     return number >= 0 ? std::optional(number) : std::nullopt;
   }
@@ -89,8 +88,7 @@ std::optional<double> Retrier::wait_before(std::int64_t retry, double begin,
   return wait;
 }
 
-HttpResponse Retrier::send(const std::string& name,
-                           const std::function<HttpResponse()>& try_once) {
+HttpResponse Retrier::send(const std::string& name, const std::function<HttpResponse()>& try_once) {
   const double begin = clock_.seconds();
   for (std::int64_t retry = 0;; ++retry) {
     std::string seen;

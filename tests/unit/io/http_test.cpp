@@ -23,8 +23,7 @@ using testing::reply;
 using namespace std::chrono_literals;
 
 /// The failure and its message; fails the test where there is an answer.
-std::pair<HttpFailure, std::string> failure_of(const HttpOptions& options,
-                                               const std::string& url) {
+std::pair<HttpFailure, std::string> failure_of(const HttpOptions& options, const std::string& url) {
   try {
     HttpConnection connection(options);
     const auto response = connection.send({.url = url});
@@ -89,9 +88,9 @@ TEST(Http, ReadsPiecesChunksAndAnswersWithoutALength) {
   EXPECT_EQ(body_of({.bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
                               "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"}),
             "hello world");
-  EXPECT_EQ(body_of({.bytes = "HTTP/1.1 200 OK\r\n\r\nto the end",
-                     .then = HttpReply::Then::kClose}),
-            "to the end");
+  EXPECT_EQ(
+      body_of({.bytes = "HTTP/1.1 200 OK\r\n\r\nto the end", .then = HttpReply::Then::kClose}),
+      "to the end");
   EXPECT_EQ(body_of({.bytes = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"
                               "Content-Length: 2\r\n\r\nok"}),
             "ok");
@@ -99,9 +98,8 @@ TEST(Http, ReadsPiecesChunksAndAnswersWithoutALength) {
 
 TEST(Http, DoesNotFollowRedirects) {
   HttpServer other([](const HttpCall&) { return reply(200, "stolen"); });
-  HttpServer server([&](const HttpCall&) {
-    return reply(302, "", "Location: " + other.url("/x") + "\r\n");
-  });
+  HttpServer server(
+      [&](const HttpCall&) { return reply(302, "", "Location: " + other.url("/x") + "\r\n"); });
   const auto response =
       HttpConnection().send({.url = server.url(), .headers = {{"Authorization", "Bearer k"}}});
   EXPECT_EQ(response.status, 302);
@@ -145,9 +143,9 @@ TEST(Http, TheBodyIsBounded) {
   // Lengths that are not true: nothing is set aside for them.
   EXPECT_EQ(failure_for({.bytes = "HTTP/1.1 200 OK\r\nContent-Length: 9000000000000000\r\n\r\nx"}),
             HttpFailure::kTooLarge);
-  EXPECT_EQ(failure_for({.bytes = "HTTP/1.1 200 OK\r\n\r\n", .repeated = std::string(4096, 'x')},
-                        small),
-            HttpFailure::kTooLarge);
+  EXPECT_EQ(
+      failure_for({.bytes = "HTTP/1.1 200 OK\r\n\r\n", .repeated = std::string(4096, 'x')}, small),
+      HttpFailure::kTooLarge);
   EXPECT_EQ(failure_for({.bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
                          .repeated = "400\r\n" + std::string(1024, 'x') + "\r\n"},
                         small),
@@ -159,9 +157,8 @@ TEST(Http, TheBodyIsBounded) {
 
 TEST(Http, CanBeCancelledWhileItWaits) {
   const auto begin = std::chrono::steady_clock::now();
-  const HttpOptions options{.cancelled = [&] {
-    return std::chrono::steady_clock::now() - begin > 100ms;
-  }};
+  const HttpOptions options{
+      .cancelled = [&] { return std::chrono::steady_clock::now() - begin > 100ms; }};
   EXPECT_EQ(failure_for({.delay = 60s}, options), HttpFailure::kCancelled);
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
 }
@@ -179,13 +176,13 @@ class SelfSignedServer {
   SelfSignedServer() : port_(testing::unused_port()) {
     const std::string folder = folder_.path().string();
     const auto run = [](const std::string& command) { return std::system(command.c_str()) == 0; };
-    started_ =
-        run("command -v openssl >/dev/null") &&
-        run("cd " + folder + " && openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out cert "
-            "-days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 "
-            ">/dev/null 2>&1") &&
-        run("cd " + folder + " && (openssl s_server -accept " + std::to_string(port_) +
-            " -key key -cert cert -www >/dev/null 2>&1 & echo $! > pid)");
+    started_ = run("command -v openssl >/dev/null") &&
+               run("cd " + folder +
+                   " && openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out cert "
+                   "-days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 "
+                   ">/dev/null 2>&1") &&
+               run("cd " + folder + " && (openssl s_server -accept " + std::to_string(port_) +
+                   " -key key -cert cert -www >/dev/null 2>&1 & echo $! > pid)");
   }
   ~SelfSignedServer() {
     std::ifstream in(folder_ / "pid");
@@ -234,12 +231,14 @@ TEST(Http, RefusesWhatIsNoUrlOrHeader) {
               std::string::npos)
         << url;
   }
-  for (const char* url : {"http://me:secret@host/v1", "http://host/v1?key=secret", "http://h#secret"}) {
+  for (const char* url :
+       {"http://me:secret@host/v1", "http://host/v1?key=secret", "http://h#secret"}) {
     const auto message = message_of<InputError>([&] { check_http_url(url); });
     EXPECT_EQ(message.find("secret"), std::string::npos) << message;
   }
   const auto message = message_of<InputError>([] {
-    HttpConnection().send({.url = "http://127.0.0.1:1", .headers = {{"Authorization", "se\r\ncret"}}});
+    HttpConnection().send(
+        {.url = "http://127.0.0.1:1", .headers = {{"Authorization", "se\r\ncret"}}});
   });
   EXPECT_NE(message.find("`Authorization` holds a line break"), std::string::npos) << message;
   EXPECT_EQ(message.find("cret"), std::string::npos) << message;

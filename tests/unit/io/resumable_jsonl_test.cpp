@@ -110,6 +110,7 @@ TEST_F(ResumableJsonlTest, RestartBeginsAnew) {
     EXPECT_FALSE(file.progress());
     EXPECT_EQ(text_of(partial_), "");
   }
+  EXPECT_TRUE(names().empty()) << "nothing was done";
   ResumableJsonl file(options());
   EXPECT_FALSE(file.progress());
   file.finish();
@@ -162,7 +163,8 @@ TEST_F(ResumableJsonlTest, AFlippedBitInAnyByteAndEveryTruncationIsSeen) {
       damaged[byte] = static_cast<char>(damaged[byte] ^ (1 << byte % 8));
       expect_refused(path, damaged);
     }
-    for (std::size_t size = 0; size < text.size(); ++size) expect_refused(path, text.substr(0, size));
+    for (std::size_t size = 0; size < text.size(); ++size)
+      expect_refused(path, text.substr(0, size));
     set_text(path, text);
   }
   EXPECT_TRUE(ResumableJsonl(options()).progress());

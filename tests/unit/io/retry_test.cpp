@@ -141,7 +141,8 @@ TEST(ParseRetryAfter, TakesSecondsAndDates) {
   EXPECT_EQ(parse("1.5"), 1.5);
   EXPECT_EQ(parse("Wed, 21 Oct 2015 07:28:00 GMT"), 10.0);
   EXPECT_EQ(parse("Wed, 21 Oct 2015 07:27:00 GMT"), 0.0);
-  for (const char* text : {"", "-1", "1e9", "nan", "inf", "soon", "10 s", "0x10", "next Monday at"}) {
+  for (const char* text :
+       {"", "-1", "1e9", "nan", "inf", "soon", "10 s", "0x10", "next Monday at"}) {
     EXPECT_EQ(parse(text), std::nullopt) << text;
   }
 }

@@ -34,10 +34,11 @@ struct ResumableOptions {
 ///     file.finish();
 class ResumableJsonl {
  public:
-  /// Opens or goes on. Throws InputError when PATH exists already, when another process writes it, when
-  /// unfinished work has other facts (it names them) and FormatError when what was written is
+  /// Opens or goes on. Throws InputError when PATH exists already, when another process writes it,
+  /// when unfinished work has other facts (it names them) and FormatError when what was written is
   /// damaged; IoError.
   explicit ResumableJsonl(ResumableOptions options);
+  /// Before the first part is committed nothing is left behind.
   ~ResumableJsonl();
   ResumableJsonl(const ResumableJsonl&) = delete;
   ResumableJsonl& operator=(const ResumableJsonl&) = delete;
@@ -74,6 +75,7 @@ class ResumableJsonl {
   std::uint64_t bytes_ = 0;  ///< of the partial file that count
   core::Hasher hasher_;      ///< of those
   std::string waiting_;
+  bool committed_ = false;
   bool finished_ = false;
   std::optional<JsonValue> progress_;
 };
