@@ -246,6 +246,8 @@ void add_augment(CLI::App& cli, Action& action) {
       ->excludes(url)
       ->check(CLI::PositiveNumber);
   app->add_option("--chat-template", local->chat_template, "auto, chatml or none");
+  app->add_option("--rows-at-once", options->rows_at_once, "Rows of a part; a stop costs one part")
+      ->check(CLI::PositiveNumber);
   app->add_flag("--restart", options->restart, "Begin anew where an unfinished run is");
   app->add_flag("--json", *json, "Write one JSON object");
   add_dtype(*app, local->dtype)->excludes(url);

@@ -24,8 +24,9 @@ ServerOptions checked(ServerOptions options) {
   // A key with a line break at its end is a common slip; its value is not for messages.
   const auto is_plain = [](char c) { return c > 0x20 && c < 0x7f; };
   if (!std::ranges::all_of(options.api_key, is_plain)) {
-    fail<InputError>(options.url, ": the API key holds a blank, a line break or another character "
-                                  "that a key does not have");
+    fail<InputError>(options.url,
+                     ": the API key holds a blank, a line break or another character "
+                     "that a key does not have");
   }
   return options;
 }
@@ -35,9 +36,8 @@ bool says_too_long(std::string text) {
   for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   constexpr std::array kSigns = {"context length", "context_length", "context size",
                                  "context window", "maximum model length"};
-  return std::ranges::any_of(kSigns, [&](const char* sign) {
-    return text.find(sign) != std::string::npos;
-  });
+  return std::ranges::any_of(
+      kSigns, [&](const char* sign) { return text.find(sign) != std::string::npos; });
 }
 
 std::string advice(int status) {
@@ -50,16 +50,15 @@ std::string advice(int status) {
 
 OpenAiClient::OpenAiClient(ServerOptions options, const ClientContext& context)
     : options_(checked(std::move(options))),
-      connection_(
-          {.total_seconds = options_.timeout_seconds, .cancelled = context.cancelled}),
+      connection_({.total_seconds = options_.timeout_seconds, .cancelled = context.cancelled}),
       retrier_(options_.retry, context.clock, core::RandomState(context.random_seed), context.log,
                context.retries) {}
 
 /// Foreign text for a message: one line, short, without the key that some servers repeat.
 std::string OpenAiClient::shown(std::string text) const {
   const std::string& key = options_.api_key;
-  for (std::size_t at = key.empty() ? std::string::npos : text.find(key);
-       at != std::string::npos; at = text.find(key, at + 5)) {
+  for (std::size_t at = key.empty() ? std::string::npos : text.find(key); at != std::string::npos;
+       at = text.find(key, at + 5)) {
     text.replace(at, key.size(), "[key]");
   }
   return core::printable(text, kLongestShown);
@@ -88,8 +87,7 @@ std::string OpenAiClient::ask(const std::string& path, const std::string& body) 
   if (!options_.api_key.empty()) {
     request.headers.push_back({"Authorization", "Bearer " + options_.api_key});
   }
-  io::HttpResponse response =
-      retrier_.send(request.url, [&] { return connection_.send(request); });
+  io::HttpResponse response = retrier_.send(request.url, [&] { return connection_.send(request); });
   if (response.status != 200) refuse(request.url, response);
   return std::move(response.body);
 }
@@ -103,8 +101,9 @@ auto OpenAiClient::read(const std::string& url, const std::string& body, const P
     // Its message shows some of the answer.
     const bool has_key = !options_.api_key.empty() && body.find(options_.api_key) != body.npos;
     if (!has_key) throw;
-    fail<TeacherError>(url, ": not the answer that was expected; it is not shown, since it repeats "
-                            "the API key");
+    fail<TeacherError>(url,
+                       ": not the answer that was expected; it is not shown, since it repeats "
+                       "the API key");
   }
 }
 
@@ -138,8 +137,7 @@ Completion OpenAiClient::complete(const CompletionRequest& request) {
       fail<InputError>("log-probabilities of a prompt want its token ids, not its text");
     }
   }
-  const std::string body =
-      ask("/completions", detail::completion_json(options_.model, request));
+  const std::string body = ask("/completions", detail::completion_json(options_.model, request));
   return read(expected.url, body, [&] { return detail::parse_completion(body, expected); });
 }
 
@@ -148,8 +146,7 @@ Completion OpenAiClient::chat(const ChatRequest& request) {
                                   .model = options_.model,
                                   .num_answers = request.answer.num_answers,
                                   .chat = true};
-  const std::string body =
-      ask("/chat/completions", detail::chat_json(options_.model, request));
+  const std::string body = ask("/chat/completions", detail::chat_json(options_.model, request));
   return read(expected.url, body, [&] { return detail::parse_completion(body, expected); });
 }
 

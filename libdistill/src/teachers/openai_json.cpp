@@ -118,8 +118,8 @@ void check_model(const io::JsonCursor& answer, const std::string& asked) {
   const io::JsonCursor name = answer.at("model");
   const std::string& seen = name.as_string();
   if (seen == asked || seen.starts_with(asked + "-")) return;
-  name.fail(core::concat("is `", core::printable(seen), "`, asked was `", core::printable(asked),
-                         "`"));
+  name.fail(
+      core::concat("is `", core::printable(seen), "`, asked was `", core::printable(asked), "`"));
 }
 
 }  // namespace
@@ -158,16 +158,16 @@ Completion parse_completion(std::string_view text, const Expected& expected) {
     check_model(answer, expected.model);
     const io::JsonCursor choices = answer.at("choices");
     if (std::ssize(choices.as_array()) != expected.num_answers) {
-      choices.fail(core::concat("has ", choices.size(), " answers, expected ",
-                                expected.num_answers));
+      choices.fail(
+          core::concat("has ", choices.size(), " answers, expected ", expected.num_answers));
     }
     Completion completion;
     completion.answers.resize(choices.size());
     std::vector<bool> seen(choices.size());
     for (std::size_t i = 0; i < choices.size(); ++i) {
       const io::JsonCursor choice = choices.at(i);
-      const auto index = static_cast<std::size_t>(
-          choice.at("index").int_in(0, expected.num_answers - 1));
+      const auto index =
+          static_cast<std::size_t>(choice.at("index").int_in(0, expected.num_answers - 1));
       if (seen[index]) choice.fail(core::concat("has the index ", index, " once more"));
       seen[index] = true;
       completion.answers[index] = {read_text(choice, expected.chat), read_finish(choice)};

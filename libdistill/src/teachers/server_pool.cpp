@@ -63,18 +63,15 @@ ServerPool::ServerPool(const ServerOptions& options, core::Logger& log, const co
     fail<InputError>("requests at one time must be 1 to ", kMaxParallel, ", they are ",
                      options.parallel);
   }
-  const auto cancelled = [this] {
-    return abandoned_ || (stop_ != nullptr && stop_->requested());
-  };
+  const auto cancelled = [this] { return abandoned_ || (stop_ != nullptr && stop_->requested()); };
   clock_ = io::make_system_clock(cancelled);
   std::random_device seeds;
   const auto make_client = [&](const ServerOptions& its_options) {
-    return std::make_unique<OpenAiClient>(
-        its_options, ClientContext{.log = *log_,
-                                   .clock = *clock_,
-                                   .retries = retries_,
-                                   .cancelled = cancelled,
-                                   .random_seed = seeds()});
+    return std::make_unique<OpenAiClient>(its_options, ClientContext{.log = *log_,
+                                                                     .clock = *clock_,
+                                                                     .retries = retries_,
+                                                                     .cancelled = cancelled,
+                                                                     .random_seed = seeds()});
   };
   ServerOptions hasty = options;
   hasty.retry.max_retries = std::min(options.retry.max_retries, kRetriesAtStart);
@@ -105,11 +102,12 @@ void ServerPool::run(std::size_t count,
                      const std::function<void(OpenAiClient&, std::size_t)>& ask) {
   Work work{.count = count, .ask = ask};
   abandoned_ = false;
-  std::vector<std::thread> threads;
-  for (std::size_t i = 0; i < std::min(count, clients_.size()); ++i) {
-    threads.emplace_back([&, i] { this->work(*clients_[i], work); });
+  {
+    std::vector<std::jthread> threads;  // joined on every way out
+    for (std::size_t i = 0; i < std::min(count, clients_.size()); ++i) {
+      threads.emplace_back([&, i] { this->work(*clients_[i], work); });
+    }
   }
-  for (auto& thread : threads) thread.join();
   if (work.error) std::rethrow_exception(work.error);
 }
 

@@ -111,8 +111,9 @@ TEST(ServerGenerator, WithoutATemplatePromptsAreContinued) {
   EXPECT_EQ(make_server_generator(options, log, nullptr)->answer({"a"}, 7)[0]->text, "a more");
   EXPECT_EQ(served.server().calls().back().path, "/v1/completions");
   options.chat_template = "chatml";
-  EXPECT_NE(message_of<InputError>([&] { make_server_generator(options, log, nullptr); })
-                .find("expected auto or none"),
+  EXPECT_NE(message_of<InputError>([&] {
+              make_server_generator(options, log, nullptr);
+            }).find("expected auto or none"),
             std::string::npos);
 }
 
@@ -124,17 +125,18 @@ TEST(ServerGenerator, CanBeStopped) {
   });
   testing::RecordingLogger log;
   const auto generator = make_server_generator(served.options(), log, &stop);
-  EXPECT_TRUE(message_of<Interrupted>([&] { generator->answer({"a", "b"}, 7); })
-                  .starts_with("stopped by signal 2 while asking m at http://"));
+  EXPECT_TRUE(message_of<Interrupted>([&] {
+                generator->answer({"a", "b"}, 7);
+              }).starts_with("stopped by signal 2 while asking m at http://"));
 }
 
 TEST(ServerGenerator, AServerThatFailsIsAnError) {
   const Served served([](const std::string&) { return reply(503, "busy"); });
   testing::RecordingLogger log;
   const auto generator = make_server_generator(served.options(), log, nullptr);
-  EXPECT_NE(message_of<TeacherError>([&] { generator->answer({"a"}, 7); })
-                .find("answered 503, `busy`"),
-            std::string::npos);
+  EXPECT_NE(
+      message_of<TeacherError>([&] { generator->answer({"a"}, 7); }).find("answered 503, `busy`"),
+      std::string::npos);
 }
 
 }  // namespace

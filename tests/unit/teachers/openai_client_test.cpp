@@ -86,7 +86,9 @@ TEST_F(OpenAiClientTest, WithoutAKeyNoneIsSent) {
 }
 
 TEST_F(OpenAiClientTest, WhatMaySucceedLaterIsAskedAgain) {
-  script({reply(503, "starting"), reply(429, "", "Retry-After: 1\r\n"), {.then = HttpReply::Then::kReset},
+  script({reply(503, "starting"),
+          reply(429, "", "Retry-After: 1\r\n"),
+          {.then = HttpReply::Then::kReset},
           {.bytes = "HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{\"model\"",
            .then = HttpReply::Then::kClose},
           reply(200, kAnswer)});
@@ -145,8 +147,8 @@ TEST_F(OpenAiClientTest, APromptThatIsTooLongIsToldApart) {
 }
 
 TEST_F(OpenAiClientTest, SaysWhatIsServed) {
-  script({reply(200, R"({"data":[{"id":"m"}]})"), reply(200, R"({"data":[{"id":"mm"},{"id":"n"}]})"),
-          reply(200, R"({"data":[]})")});
+  script({reply(200, R"({"data":[{"id":"m"}]})"),
+          reply(200, R"({"data":[{"id":"mm"},{"id":"n"}]})"), reply(200, R"({"data":[]})")});
   auto asking = client();
   EXPECT_NO_THROW(asking.require_model());
   EXPECT_EQ(server_->calls().at(0).method, "GET");

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <distill/core/random.h>
 #include <distill/core/strings.h>
 
 #include "support/temp_folder.h"
@@ -60,15 +61,15 @@ TEST(OpenAiJson, ReadsTextsAndWhyTheyEnd) {
   EXPECT_EQ(finish_of("length"), FinishReason::kLength);
   EXPECT_EQ(finish_of("content_filter"), FinishReason::kOther);
   const Expected chat{.url = kUrl, .model = "m", .chat = true};
-  EXPECT_EQ(parse(answer(R"("message":{"role":"assistant","content":"yes"},"finish_reason":"stop")"),
-                  chat)
-                .answers[0]
-                .text,
-            "yes");
-  EXPECT_EQ(parse(answer(R"("message":{"content":null},"finish_reason":"length")"), chat)
-                .answers[0]
-                .text,
-            "");
+  EXPECT_EQ(
+      parse(answer(R"("message":{"role":"assistant","content":"yes"},"finish_reason":"stop")"),
+            chat)
+          .answers[0]
+          .text,
+      "yes");
+  EXPECT_EQ(
+      parse(answer(R"("message":{"content":null},"finish_reason":"length")"), chat).answers[0].text,
+      "");
 }
 
 TEST(OpenAiJson, PutsSeveralAnswersInOrder) {
@@ -122,9 +123,7 @@ TEST(OpenAiJson, AnythingElseIsAnErrorThatShowsHowItBegins) {
 
 class PromptLogProbs : public ::testing::Test {
  protected:
-  Completion read(const std::string& positions) const {
-    return parse(body(positions), expected_);
-  }
+  Completion read(const std::string& positions) const { return parse(body(positions), expected_); }
   std::string refused(const std::string& positions) const {
     return refusal(body(positions), expected_);
   }
@@ -149,9 +148,9 @@ TEST_F(PromptLogProbs, AreReadInOrderOfIds) {
   const auto with_actual =
       read(R"([null,{"8":{"logprob":-9999.0},"3":{"logprob":-0.7},"100":{"logprob":-0.9}}])");
   EXPECT_EQ(with_actual.prompt_log_probs[1].size(), 3u);
-  EXPECT_EQ(read(R"([null,{"8":{"logprob":1e-7},"3":{"logprob":-40}}])").prompt_log_probs[1][1]
-                .log_prob,
-            0.0)
+  EXPECT_EQ(
+      read(R"([null,{"8":{"logprob":1e-7},"3":{"logprob":-40}}])").prompt_log_probs[1][1].log_prob,
+      0.0)
       << "rounding";
 }
 
@@ -180,6 +179,33 @@ TEST_F(PromptLogProbs, WhatCannotBeIsRefused) {
   expect(R"([null,{"8":{"logprob":-1e999},)" + good + "}]", "; the answer begins");
   expect(R"([null,{"8":{"logprob":"-1"},)" + good + "}]", "must be a number");
   expect(R"([null,{"8":{},)" + good + "}]", "logprob");
+}
+
+TEST_F(PromptLogProbs, DamagedTextsAreReadOrRefused) {
+  const std::string good = body(
+      R"([null,{"8":{"logprob":-0.5,"rank":1},"3":{"logprob":-1.5,"decoded_token":"\u00e4"}}])");
+  core::RandomState random(31);
+  int refused_texts = 0;
+  const auto take = [&](const std::string& text) {
+    try {
+      for (const auto& entry : parse(text, expected_).prompt_log_probs.at(1)) {
+        EXPECT_LE(entry.log_prob, 0) << text;
+        EXPECT_GE(entry.id, 0) << text;
+      }
+    } catch (const TeacherError&) {  // anything else fails the test
+      ++refused_texts;
+    }
+  };
+  for (std::size_t size = 0; size < good.size(); ++size) take(good.substr(0, size));
+  EXPECT_EQ(refused_texts, static_cast<int>(good.size())) << "no beginning of it is an answer";
+  const std::string parts[] = {"\"", "{", "}", "[",    "]",     ",",
+                               ":",  "-", "9", "null", "1e999", "\xff"};
+  for (int trial = 0; trial < 5000; ++trial) {
+    std::string text = good;
+    const auto at = static_cast<std::size_t>(random.below(text.size()));
+    text.replace(at, random.below(3), parts[random.below(std::size(parts))]);
+    take(text);
+  }
 }
 
 TEST(OpenAiJson, ReadsTheNamesOfModels) {

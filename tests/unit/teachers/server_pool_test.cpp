@@ -74,9 +74,8 @@ TEST_F(ServerPoolTest, SeveralAtOnceAndAnswersAtTheirPlaces) {
 }
 
 TEST_F(ServerPoolTest, RetriesAreCountedOverAllClients) {
-  HttpServer server([](const HttpCall& call) {
-    return call.number % 2 == 1 ? reply(503, "") : echo(call);
-  });
+  HttpServer server(
+      [](const HttpCall& call) { return call.number % 2 == 1 ? reply(503, "") : echo(call); });
   ServerPool pool(options(server, 1), log_, nullptr);
   ask(pool, 6);
   EXPECT_EQ(pool.num_retries(), 6);

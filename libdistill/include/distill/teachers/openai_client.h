@@ -18,11 +18,11 @@ namespace distill::teachers {
 
 /// A model behind an OpenAI-compatible server: vLLM, SGLang, llama.cpp, a hosted one.
 struct ServerOptions {
-  std::string url;                ///< http://HOST:PORT/v1
-  std::string model;              ///< as the server calls it
-  std::string api_key = {};       ///< sent as a bearer token and never shown; empty: none
-  double timeout_seconds = 600;   ///< for one answer
-  std::int64_t parallel = 8;      ///< requests at one time
+  std::string url;               ///< http://HOST:PORT/v1
+  std::string model;             ///< as the server calls it
+  std::string api_key = {};      ///< sent as a bearer token and never shown; empty: none
+  double timeout_seconds = 600;  ///< for one answer
+  std::int64_t parallel = 8;     ///< requests at one time
   io::RetryOptions retry = {};
 };
 
