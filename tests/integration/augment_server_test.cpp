@@ -27,8 +27,7 @@ HttpReply say(const HttpCall& call) {
   if (call.method == "GET") return reply(200, R"({"object":"list","data":[{"id":"echo"}]})");
   const auto value = io::parse_json(call.body, "body");
   const io::JsonCursor body(value, "body");
-  const std::string prompt =
-      body.at("messages").at(std::size_t{0}).at("content").as_string();
+  const std::string prompt = body.at("messages").at(std::size_t{0}).at("content").as_string();
   core::JsonWriter json;
   json.begin_object().member("model", "echo").key("choices").begin_array().begin_object();
   json.member("index", 0).member("finish_reason", "stop").key("message").begin_object();
@@ -50,11 +49,27 @@ class AugmentServer : public ::testing::Test {
   /// The command that writes `out`, with more arguments.
   ProgramResult augment(const fs::path& out, const ProgramOptions& options = {},
                         const std::vector<std::string>& more = {}) {
-    std::vector<std::string> arguments = {
-        DISTILL_BINARY,    "augment",      "--url",     server_.url("/v1"), "--model", "echo",
-        "--data",          data_.string(), "--out",     out.string(),       "--seed",  "5",
-        "--prompt",        "{from}:{text}", "--copies", "2",                "--json",  "--retries",
-        "2",               "--rows-at-once", "3"};
+    std::vector<std::string> arguments = {DISTILL_BINARY,
+                                          "augment",
+                                          "--url",
+                                          server_.url("/v1"),
+                                          "--model",
+                                          "echo",
+                                          "--data",
+                                          data_.string(),
+                                          "--out",
+                                          out.string(),
+                                          "--seed",
+                                          "5",
+                                          "--prompt",
+                                          "{from}:{text}",
+                                          "--copies",
+                                          "2",
+                                          "--json",
+                                          "--retries",
+                                          "2",
+                                          "--rows-at-once",
+                                          "3"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_program(arguments, options);
   }
@@ -241,8 +256,7 @@ TEST_F(AugmentServer, EveryFaultIsRetriedOrToldInOneLineAndItGoesOn) {
       }
       EXPECT_EQ(result.exit_code, 1) << what << result.err;
       EXPECT_EQ(num_errors(result), 1u) << result.err;
-      EXPECT_NE(result.err.find("error: " + server_.url("/v1/chat/completions")),
-                std::string::npos)
+      EXPECT_NE(result.err.find("error: " + server_.url("/v1/chat/completions")), std::string::npos)
           << what << result.err;
       expect_goes_on(out, what);
     }
