@@ -45,6 +45,7 @@ PRIVATE_THIRD_PARTY = {  # which layer may include it in its sources
     "xxhash": {"core"},
     "zlib": {"io"},
     "zstd": {"io"},
+    "curl/": {"io"},
     "CLI/": {"cli"},
     "sentencepiece": {"text"},
     "pcre2": {"lora"},

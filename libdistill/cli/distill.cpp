@@ -1,4 +1,5 @@
 // The `distill` command: arguments to calls, nothing else.
+#include <csignal>
 #include <cstdlib>
 #include <functional>
 #include <iostream>
@@ -18,7 +19,9 @@
 #include <distill/commands/logits.h>
 #include <distill/commands/tokenize.h>
 #include <distill/core/byte_size.h>
+#include <distill/core/error.h>
 #include <distill/core/output.h>
+#include <distill/core/stop_flag.h>
 #include <distill/pipeline/train_command.h>
 
 namespace {
@@ -30,10 +33,10 @@ using Action = std::function<int(core::Logger&)>;
 
 /// `Dtype` is a c10::ScalarType, or an optional one.
 template <class Dtype>
-void add_dtype(CLI::App& app, Dtype& dtype) {
+CLI::Option* add_dtype(CLI::App& app, Dtype& dtype) {
   static const std::map<std::string, c10::ScalarType> kNames = {
       {"fp32", c10::ScalarType::Float}, {"bf16", c10::ScalarType::BFloat16}};
-  app.add_option("--dtype", dtype, "Type of weights and activations: fp32 or bf16")
+  return app.add_option("--dtype", dtype, "Type of weights and activations: fp32 or bf16")
       ->transform(CLI::CheckedTransformer(kNames, CLI::ignore_case));
 }
 
@@ -163,14 +166,74 @@ void add_eval(CLI::App& cli, Action& action) {
   });
 }
 
+core::StopFlag stop_flag;  // a signal handler has nothing else to reach it by
+
+void on_signal(int signal) {
+  stop_flag.request(signal);
+  std::signal(signal, SIG_DFL);  // the second one ends the program at once
+}
+
+/// The key itself is in no argument: those are shown to everybody on the machine.
+std::string read_api_key(const std::string& variable) {
+  if (variable.empty()) return "";
+  const char* key = std::getenv(variable.c_str());
+  if (key != nullptr && *key != '\0') return key;
+  // Not named: it may be a key that was given by mistake.
+  fail<InputError>(
+      "the environment variable that --api-key-env names is not set; give the name of the one that "
+      "holds the key");
+}
+
+/// What only a model that is served has.
+struct ServerArguments {
+  commands::ServerGeneratorOptions generator;
+  std::string api_key_env;
+};
+
+CLI::Option* add_server(CLI::App& app, ServerArguments& arguments) {
+  auto& server = arguments.generator.server;
+  auto* url = app.add_option("--url", server.url,
+                             "Ask an OpenAI-compatible server, such as http://127.0.0.1:8000/v1");
+  app.add_option("--api-key-env", arguments.api_key_env,
+                 "Name of the environment variable that holds its key")
+      ->needs(url);
+  app.add_option("--parallel", server.parallel, "Requests at one time")
+      ->needs(url)
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--retries", server.retry.max_retries, "Of one request, when the server fails")
+      ->needs(url)
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--timeout", server.timeout_seconds, "Seconds for one answer")
+      ->needs(url)
+      ->check(CLI::PositiveNumber);
+  return url;
+}
+
+/// The generator that the arguments describe; `local` holds what both kinds have.
+std::unique_ptr<commands::TextGenerator> make_generator(
+    ServerArguments& arguments, const commands::LocalGeneratorOptions& local, core::Logger& log) {
+  if (arguments.generator.server.url.empty()) return commands::make_local_generator(local);
+  commands::ServerGeneratorOptions& options = arguments.generator;
+  options.server.model = local.model.string();
+  options.server.api_key = read_api_key(arguments.api_key_env);
+  options.chat_template = local.chat_template;
+  options.max_new_tokens = local.generate.max_new_tokens;
+  options.temperature = local.generate.sampling.temperature;
+  options.top_p = local.generate.sampling.top_p;
+  return commands::make_server_generator(options, log, &stop_flag);
+}
+
 void add_augment(CLI::App& cli, Action& action) {
   auto* app = cli.add_subcommand("augment", "Say texts in other words, by way of another language");
   auto options = std::make_shared<commands::AugmentOptions>();
   auto local = std::make_shared<commands::LocalGeneratorOptions>();
   local->generate.sampling.temperature = 0.7;
   local->generate.sampling.top_p = 0.9;
+  auto server = std::make_shared<ServerArguments>();
   auto json = std::make_shared<bool>(false);
-  app->add_option("--model", local->model, "Model folder")->required();
+  app->add_option("--model", local->model, "Model folder; with --url what the server calls it")
+      ->required();
+  auto* url = add_server(*app, *server);
   app->add_option("--data", options->data, "JSONL file")->required();
   app->add_option("--out", options->out, "JSONL file to write; must not exist")->required();
   app->add_option("--field", options->fields, "Member to rewrite; may be repeated");
@@ -189,15 +252,22 @@ void add_augment(CLI::App& cli, Action& action) {
   app->add_option("--max-new-tokens", local->generate.max_new_tokens, "Most tokens of a text")
       ->check(CLI::PositiveNumber);
   app->add_option("--batch-size", local->generate.batch_size, "Texts translated at once")
+      ->excludes(url)
       ->check(CLI::PositiveNumber);
   app->add_option("--chat-template", local->chat_template, "auto, chatml or none");
+  app->add_option("--rows-at-once", options->rows_at_once, "Rows of a part; a stop costs one part")
+      ->check(CLI::PositiveNumber);
+  app->add_flag("--restart", options->restart, "Begin anew where an unfinished run is");
   app->add_flag("--json", *json, "Write one JSON object");
-  add_dtype(*app, local->dtype);
-  app->callback([&action, options, local, json] {
-    action = [options, local, json](core::Logger& log) {
+  add_dtype(*app, local->dtype)->excludes(url);
+  app->callback([&action, options, local, server, json] {
+    action = [options, local, server, json](core::Logger& log) {
+      options->stop = &stop_flag;
+      std::signal(SIGINT, on_signal);
+      std::signal(SIGTERM, on_signal);
       options->progress.terminal = ::isatty(STDERR_FILENO) != 0;
       options->progress.output = [](std::string_view text) { std::cerr << text << std::flush; };
-      const auto generator = commands::make_local_generator(*local);
+      const auto generator = make_generator(*server, *local, log);
       commands::print_result(commands::augment(*options, *generator, log), *json, std::cout);
       return 0;
     };

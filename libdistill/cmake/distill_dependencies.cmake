@@ -25,6 +25,7 @@ find_package(spdlog REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(CURL 7.85 REQUIRED)
 find_package(CLI11 REQUIRED)
 find_library(DISTILL_UTF8PROC utf8proc REQUIRED)  # no CMake package in Debian; linked by name
 find_library(DISTILL_XXHASH xxhash REQUIRED)

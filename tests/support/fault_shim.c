@@ -98,3 +98,12 @@ int unlinkat(int folder, const char* path, int flags) {
   if (descriptor_below(folder) && !setting("FAULT_ERRNO")) fault(1);
   return real(folder, path, flags);
 }
+int fdatasync(int descriptor) {
+  REAL(fdatasync);
+  return fault(descriptor_below(descriptor)) ? -1 : real(descriptor);
+}
+int ftruncate(int descriptor, off_t size) {
+  REAL(ftruncate);
+  if (descriptor_below(descriptor) && !setting("FAULT_ERRNO")) fault(1);
+  return real(descriptor, size);
+}

@@ -3,16 +3,18 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <limits>
 #include <ostream>
 #include <unordered_set>
 
-#include <distill/core/error.h>
-#include <distill/core/files.h>
 #include <distill/core/hash.h>
+#include <distill/core/interrupted.h>
+#include <distill/core/json_writer.h>
 #include <distill/core/paths.h>
 #include <distill/core/random.h>
 #include <distill/core/strings.h>
 #include <distill/io/jsonl.h>
+#include <distill/io/resumable_jsonl.h>
 
 #include "commands/row_texts.h"
 
@@ -34,8 +36,8 @@ std::string fill_in(std::string prompt, const std::string& from, const std::stri
                     const std::string& text) {
   replace_all(prompt, "{from}", from);
   replace_all(prompt, "{to}", to);
-  const std::size_t at = prompt.find("{text}");
-  return prompt.replace(at, 6, text);
+  replace_all(prompt, "{text}", text);
+  return prompt;
 }
 
 std::int64_t num_characters(const std::string& text) {
@@ -87,20 +89,77 @@ void check(const AugmentOptions& options) {
     fail<InputError>("copies and rows at once must be at least 1, they are ", options.copies,
                      " and ", options.rows_at_once);
   }
-  if (core::path_exists(options.out)) {
-    fail<InputError>(core::shown(options.out), ": exists; name another file, or remove it");
-  }
+}
+
+/// What decides the rows.
+io::WorkFacts facts_of(const AugmentOptions& options, const TextGenerator& generator) {
+  io::WorkFacts facts = {{"command", "augment"},
+                         {"data", options.data.string()},
+                         {"data's hash", core::hash_file(options.data)},
+                         {"model", generator.name()},
+                         {"model's hash", generator.hash()},
+                         {"fields", core::join(options.fields)},
+                         {"language", options.language},
+                         {"via", options.via},
+                         {"prompt", options.prompt},
+                         {"back prompt", options.back_prompt},
+                         {"copies", core::concat(options.copies)},
+                         {"min length", core::concat(options.min_length)},
+                         {"max length", core::concat(options.max_length)},
+                         {"seed", core::concat(options.seed)},
+                         {"rows at once", core::concat(options.rows_at_once)}};
+  for (auto& setting : generator.settings()) facts.push_back(std::move(setting));
+  return facts;
+}
+
+std::string progress_json(const AugmentResult& result, std::uint64_t num_calls) {
+  core::JsonWriter json;
+  json.begin_object()
+      .member("rows", result.rows)
+      .member("written", result.written)
+      .member("duplicates", result.duplicates)
+      .member("wrong_length", result.wrong_length)
+      .member("too_long", result.too_long)
+      .member("cut_off", result.cut_off)
+      .member("calls", num_calls)
+      .end_object();
+  return json.text();
 }
 
 class Augmenter {
  public:
   Augmenter(const AugmentOptions& options, TextGenerator& generator)
-      : options_(options), generator_(generator), file_(options.out), bar_(bar_options(options)) {}
+      : options_(options),
+        generator_(generator),
+        file_({.path = options.out,
+               .facts = facts_of(options, generator),
+               .restart = options.restart}),
+        bar_(bar_options(options)) {}
 
-  AugmentResult run() {
+  AugmentResult run(core::Logger& log) {
+    note_progress(log);
+    if (file_.finished()) return result_;
     note_originals();
+    note_written();
+    try {
+      rewrite_all();
+    } catch (...) {
+      if (result_.rows > 0) {
+        log.info(core::shown(options_.out), ": ", core::with_thousands(result_.rows),
+                 " rows are done and kept; the same command goes on from there");
+      }
+      throw;
+    }
+    file_.finish();
+    return result_;
+  }
+
+ private:
+  void rewrite_all() {
     io::JsonlReader reader(options_.data);
+    for (std::int64_t i = 0; i < result_.rows; ++i) reader.next();
     while (true) {
+      stop_if_asked();
       std::deque<io::JsonlRow> rows;  // does not move them: texts are found by where they stand
       while (std::ssize(rows) < options_.rows_at_once) {
         auto row = reader.next();
@@ -110,18 +169,48 @@ class Augmenter {
       if (rows.empty()) break;
       for (std::int64_t copy = 0; copy < options_.copies; ++copy) rewrite(rows, copy);
       result_.rows += std::ssize(rows);
+      file_.commit_part(progress_json(result_, num_calls_));
       bar_.update(static_cast<double>(result_.rows), static_cast<double>(num_rows_),
                   core::concat(core::with_thousands(result_.written), " new rows"));
     }
-    file_.commit();
-    return result_;
   }
 
- private:
   static core::ProgressOptions bar_options(const AugmentOptions& options) {
     core::ProgressOptions bar = options.progress;
     bar.label = "translating";
     return bar;
+  }
+
+  /// How far an earlier call came.
+  void note_progress(core::Logger& log) {
+    if (!file_.progress()) return;
+    const io::JsonCursor progress(*file_.progress(), core::shown(options_.out));
+    const auto read = [&](const char* name) {
+      return progress.at(name).int_in(0, std::numeric_limits<std::int64_t>::max());
+    };
+    result_ = {.rows = read("rows"),
+               .written = read("written"),
+               .duplicates = read("duplicates"),
+               .wrong_length = read("wrong_length"),
+               .too_long = read("too_long"),
+               .cut_off = read("cut_off")};
+    num_calls_ = static_cast<std::uint64_t>(read("calls"));
+    log.info(core::shown(options_.out), ": going on after ", core::with_thousands(result_.rows),
+             " rows");
+  }
+
+  /// New rows of an earlier call are there already.
+  void note_written() {
+    if (result_.written == 0) return;
+    io::JsonlReader reader(file_.partial_path());
+    while (const auto row = reader.next()) {
+      seen_.insert(identity(words_of(find_texts(*row, options_.fields))));
+    }
+  }
+
+  void stop_if_asked() const {
+    if (options_.stop == nullptr || !options_.stop->requested()) return;
+    fail<Interrupted>("stopped by signal ", options_.stop->reason());
   }
 
   /// A new row must say something that no row of the file says; also finds bad rows before work
@@ -139,24 +228,25 @@ class Augmenter {
     if (num_rows_ == 0) fail<InputError>(core::shown(options_.data), ": no row in it");
   }
 
-  std::vector<std::optional<std::string>> ask(const std::vector<std::string>& prompts) {
+  std::vector<std::optional<TextAnswer>> ask(const std::vector<std::string>& prompts) {
     // Each call draws from a stream of its own.
     return generator_.answer(prompts, core::RandomState(options_.seed, num_calls_++).next());
   }
 
-  /// All texts there and back; nothing where the model could not read one.
-  std::vector<std::optional<std::string>> there_and_back(const std::vector<std::string>& texts) {
+  /// All texts there and back; nothing where the model could not read one. What was cut off on one
+  /// of the ways says so: part of the text is missing.
+  std::vector<std::optional<TextAnswer>> there_and_back(const std::vector<std::string>& texts) {
     std::vector<std::string> prompts;
     for (const auto& text : texts) {
       prompts.push_back(fill_in(options_.prompt, options_.language, options_.via, text));
     }
-    std::vector<std::optional<std::string>> results = ask(prompts);
+    std::vector<std::optional<TextAnswer>> results = ask(prompts);
     const std::string& back = options_.back_prompt.empty() ? options_.prompt : options_.back_prompt;
     prompts.clear();
     std::vector<std::size_t> places;
     for (std::size_t i = 0; i < results.size(); ++i) {
-      if (!results[i] || results[i]->empty()) continue;
-      prompts.push_back(fill_in(back, options_.via, options_.language, *results[i]));
+      if (!results[i] || results[i]->text.empty() || results[i]->cut_off) continue;
+      prompts.push_back(fill_in(back, options_.via, options_.language, results[i]->text));
       places.push_back(i);
     }
     if (prompts.empty()) return results;
@@ -178,18 +268,22 @@ class Augmenter {
       NewTexts replaced;
       std::vector<std::string> words;
       bool read = true;
+      bool whole = true;
       bool fits = true;
       for (const auto* place : places[r]) {
         const std::string& before = texts[next];
         const auto& after = results[next++];
         read = read && after.has_value();
-        fits = fits && after && has_right_length(before, *after);
         if (!after) continue;
-        replaced[place] = *after;
-        words.push_back(*after);
+        whole = whole && !after->cut_off;
+        fits = fits && has_right_length(before, after->text);
+        replaced[place] = after->text;
+        words.push_back(after->text);
       }
       if (!read) {
         ++result_.too_long;
+      } else if (!whole) {
+        ++result_.cut_off;
       } else if (!fits) {
         ++result_.wrong_length;
       } else if (!seen_.insert(identity(words)).second) {
@@ -227,13 +321,13 @@ class Augmenter {
         .member("seed", options_.seed)
         .end_object();
     json.end_object();
-    file_.write(json.text() + "\n");
+    file_.write(json.text());
     ++result_.written;
   }
 
   const AugmentOptions& options_;
   TextGenerator& generator_;
-  core::AtomicFile file_;
+  io::ResumableJsonl file_;
   core::ProgressBar bar_;
   std::unordered_set<std::string> seen_;
   std::uint64_t num_calls_ = 0;
@@ -245,9 +339,14 @@ class Augmenter {
 
 AugmentResult augment(const AugmentOptions& options, TextGenerator& generator, core::Logger& log) {
   check(options);
-  const AugmentResult result = Augmenter(options, generator).run();
+  const AugmentResult result = Augmenter(options, generator).run(log);
   if (result.written == 0) {
     log.warning(core::shown(options.out), ": empty, no new row was good enough");
+  }
+  if (result.cut_off > 0) {
+    log.warning(core::with_thousands(result.cut_off),
+                " rows are left out: an answer was cut off before its end; allow more new tokens "
+                "(--max-new-tokens)");
   }
   return result;
 }
@@ -262,6 +361,7 @@ void print_result(const AugmentResult& result, bool json, std::ostream& out) {
         .member("duplicates", result.duplicates)
         .member("wrong_length", result.wrong_length)
         .member("too_long", result.too_long)
+        .member("cut_off", result.cut_off)
         .end_object();
     out << writer.text() << '\n';
     return;
@@ -269,7 +369,8 @@ void print_result(const AugmentResult& result, bool json, std::ostream& out) {
   out << with_thousands(result.written) << " new rows from " << with_thousands(result.rows)
       << "; left out: " << with_thousands(result.duplicates) << " said already, "
       << with_thousands(result.wrong_length) << " of another length, "
-      << with_thousands(result.too_long) << " too long for the model\n";
+      << with_thousands(result.cut_off) << " cut off, " << with_thousands(result.too_long)
+      << " too long for the model\n";
 }
 
 }  // namespace distill::commands

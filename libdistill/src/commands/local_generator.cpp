@@ -11,18 +11,13 @@
 #include <distill/text/chat_template.h>
 #include <distill/text/tokenizer.h>
 
+#include "commands/answer_text.h"
+
 namespace distill::commands {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-std::string without_blanks_around(const std::string& text) {
-  constexpr const char* kBlanks = " \t\r\n";
-  const std::size_t begin = text.find_first_not_of(kBlanks);
-  if (begin == std::string::npos) return "";
-  return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
-}
 
 /// Of all that decides what the model says.
 std::string hash_model(const fs::path& folder, const text::Tokenizer& tokenizer) {
@@ -52,8 +47,8 @@ class LocalGenerator final : public TextGenerator {
     }
   }
 
-  std::vector<std::optional<std::string>> answer(const std::vector<std::string>& prompts,
-                                                 std::uint64_t seed) override {
+  std::vector<std::optional<TextAnswer>> answer(const std::vector<std::string>& prompts,
+                                                std::uint64_t seed) override {
     std::vector<std::vector<std::int64_t>> ids;
     std::vector<std::size_t> asked;  // which prompt each belongs to
     for (std::size_t i = 0; i < prompts.size(); ++i) {
@@ -64,16 +59,28 @@ class LocalGenerator final : public TextGenerator {
     }
     models::GenerateOptions generate = options_.generate;
     generate.sampling.seed = seed;
-    std::vector<std::optional<std::string>> answers(prompts.size());
+    std::vector<std::optional<TextAnswer>> answers(prompts.size());
     if (ids.empty()) return answers;
     const auto written = models::generate(*model_, ids, generate);
     for (std::size_t i = 0; i < written.size(); ++i) {
-      answers[asked[i]] = without_blanks_around(tokenizer_->decode(written[i]));
+      const auto& stops = options_.generate.stop_ids;
+      const bool ended =
+          !written[i].empty() && std::ranges::find(stops, written[i].back()) != stops.end();
+      answers[asked[i]] = {without_blanks_around(tokenizer_->decode(written[i])), !ended};
     }
     return answers;
   }
   std::string name() const override { return options_.model.string(); }
   std::string hash() const override { return hash_; }
+  std::vector<std::pair<std::string, std::string>> settings() const override {
+    const auto& generate = options_.generate;
+    return {{"chat template", options_.chat_template},
+            {"temperature", core::concat(generate.sampling.temperature)},
+            {"top-p", core::concat(generate.sampling.top_p)},
+            {"max new tokens", core::concat(generate.max_new_tokens)},
+            {"batch size", core::concat(generate.batch_size)},
+            {"dtype", c10::toString(options_.dtype)}};
+  }
 
  private:
   std::vector<std::int64_t> encode(const std::string& prompt) const {

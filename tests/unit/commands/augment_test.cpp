@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include <distill/core/error.h>
+#include <distill/core/interrupted.h>
 #include <distill/core/paths.h>
 #include <distill/io/jsonl.h>
 
@@ -26,21 +26,29 @@ class Puppet : public TextGenerator {
   using Answer = std::function<std::optional<std::string>(const std::string& prompt)>;
   explicit Puppet(Answer answer) : answer_(std::move(answer)) {}
 
-  std::vector<std::optional<std::string>> answer(const std::vector<std::string>& prompts,
-                                                 std::uint64_t seed) override {
+  std::vector<std::optional<TextAnswer>> answer(const std::vector<std::string>& prompts,
+                                                std::uint64_t seed) override {
+    if (std::ssize(seeds) >= breaks_at) throw TeacherError("broken");
     seeds.push_back(seed);
-    std::vector<std::optional<std::string>> answers;
+    std::vector<std::optional<TextAnswer>> answers;
     for (const auto& prompt : prompts) {
       asked.push_back(prompt);
-      answers.push_back(answer_(prompt));
+      const auto text = answer_(prompt);
+      answers.push_back(text ? std::optional(TextAnswer{*text, cuts_off}) : std::nullopt);
     }
     return answers;
   }
   std::string name() const override { return "puppet"; }
   std::string hash() const override { return "0123"; }
+  std::vector<std::pair<std::string, std::string>> settings() const override {
+    return {{"mood", mood}};
+  }
 
   std::vector<std::string> asked;
   std::vector<std::uint64_t> seeds;
+  std::int64_t breaks_at = 1'000'000;  ///< calls that are answered
+  bool cuts_off = false;
+  std::string mood = "good";
 
  private:
   Answer answer_;
@@ -219,17 +227,124 @@ TEST_F(AugmentTest, RefusesWhatMakesNoSenseAndOverwritesNothing) {
   EXPECT_EQ(written(), std::vector<std::string>{"precious"});
 }
 
+/// Rows that say something, and some that are left out: a copy, an empty answer.
+std::vector<std::string> many_rows() {
+  std::vector<std::string> lines;
+  for (int i = 0; i < 11; ++i) {
+    lines.push_back("{\"text\": \"text number " + std::to_string(i % 9) + "\"}");
+  }
+  lines.push_back(R"({"text": "nothing"})");
+  return lines;
+}
+
+Puppet answering_by_seed(const Puppet*& self) {
+  return Puppet([&self](const std::string& prompt) -> std::optional<std::string> {
+    if (prompt.ends_with("nothing")) return "";
+    return prompt.substr(prompt.find(':') + 1) + " " + std::to_string(self->seeds.back() % 3);
+  });
+}
+
+TEST_F(AugmentTest, StoppedAnywhereItGoesOnToTheSameBytes) {
+  options_.copies = 2;
+  options_.rows_at_once = 3;
+  const Puppet* self = nullptr;
+  Puppet straight = answering_by_seed(self);
+  self = &straight;
+  const auto expected = run(many_rows(), straight);
+  const auto bytes = written();
+  ASSERT_GT(expected.written, 5);
+  ASSERT_GT(expected.duplicates, 0);
+  for (std::int64_t calls = 0; calls < std::ssize(straight.seeds); ++calls) {
+    options_.out = folder_ / core::concat("stopped_", calls, ".jsonl");
+    Puppet first = answering_by_seed(self);
+    self = &first;
+    first.breaks_at = calls;
+    EXPECT_THROW(run(many_rows(), first), TeacherError);
+    EXPECT_FALSE(core::path_exists(options_.out));
+    Puppet second = answering_by_seed(self);
+    self = &second;
+    const auto result = run(many_rows(), second);
+    EXPECT_EQ(written(), bytes) << "after " << calls << " calls";
+    EXPECT_EQ(result.rows, expected.rows);
+    EXPECT_EQ(result.written, expected.written);
+    EXPECT_EQ(result.duplicates, expected.duplicates);
+    EXPECT_EQ(result.wrong_length, expected.wrong_length);
+    // 2 copies there and back for each part: what was done before is not done again.
+    EXPECT_EQ(second.seeds.size(), straight.seeds.size() - static_cast<std::size_t>(calls / 4 * 4));
+  }
+  EXPECT_TRUE(log_.has("rows are done and kept; the same command goes on from there"));
+  EXPECT_TRUE(log_.has("going on after 9 rows"));
+}
+
+TEST_F(AugmentTest, GoesOnOnlyWithTheSameOptionsModelAndData) {
+  options_.rows_at_once = 3;
+  const auto stop = [&] {
+    Puppet puppet = other_words_;
+    puppet.breaks_at = 2;
+    EXPECT_THROW(run(many_rows(), puppet), TeacherError);
+  };
+  stop();
+  const auto refusal = [&](const std::vector<std::string>& lines, Puppet puppet) {
+    return message_of<InputError>([&] { run(lines, puppet); });
+  };
+  auto lines = many_rows();
+  lines.push_back(R"({"text": "one more"})");
+  EXPECT_NE(refusal(lines, other_words_).find("was begun with something else: `data's hash` was "),
+            std::string::npos);
+  Puppet sad = other_words_;
+  sad.mood = "bad";
+  EXPECT_NE(refusal(many_rows(), sad).find("`mood` was good and is bad"), std::string::npos);
+  options_.seed = 18;
+  EXPECT_NE(refusal(many_rows(), other_words_)
+                .find("`seed` was 17 and is 18; give the same again, "
+                      "or add --restart"),
+            std::string::npos);
+  options_.restart = true;
+  EXPECT_EQ(run(many_rows(), other_words_).rows, 12);
+}
+
+TEST_F(AugmentTest, StopsBetweenPartsWhenAsked) {
+  options_.rows_at_once = 3;
+  core::StopFlag stop;
+  options_.stop = &stop;
+  int answered = 0;
+  Puppet puppet([&](const std::string& prompt) {
+    if (++answered == 4) stop.request(15);
+    return prompt.substr(prompt.find(':') + 1) + "!";
+  });
+  EXPECT_EQ(message_of<Interrupted>([&] { run(many_rows(), puppet); }), "stopped by signal 15");
+  EXPECT_TRUE(log_.has("out.jsonl: 3 rows are done and kept"));
+  options_.stop = nullptr;
+  EXPECT_EQ(run(many_rows(), puppet).rows, 12);
+}
+
+TEST_F(AugmentTest, AnswersThatWereCutOffAreNoNewRows) {
+  other_words_.cuts_off = true;
+  const auto result = run({R"({"text": "some words"})"}, other_words_);
+  EXPECT_EQ(other_words_.asked.size(), 1u);  // half a text is not brought back
+  EXPECT_EQ(result.written, 0);
+  EXPECT_EQ(result.cut_off, 1);
+  EXPECT_TRUE(log_.has("1 rows are left out: an answer was cut off before its end"));
+}
+
+TEST_F(AugmentTest, EveryPlaceForTheTextIsFilledAndTheTextItselfIsNotLookedInto) {
+  options_.prompt = "{text}|{text}:{text}";
+  run({R"({"text": "a {text} b"})"}, other_words_);
+  EXPECT_EQ(other_words_.asked.front(), "a {text} b|a {text} b:a {text} b");
+}
+
 TEST(AugmentResult, IsPrintedInBothForms) {
   std::ostringstream words;
   std::ostringstream json;
-  const AugmentResult result{10, 6, 2, 1, 1};
+  const AugmentResult result{12, 6, 2, 1, 1, 2};
   print_result(result, false, words);
   print_result(result, true, json);
   EXPECT_EQ(words.str(),
-            "6 new rows from 10; left out: 2 said already, 1 of another length, 1 too long for the "
-            "model\n");
+            "6 new rows from 12; left out: 2 said already, 1 of another length, 2 cut off, 1 too long "
+            "for the model\n");
   EXPECT_EQ(json.str(),
-            "{\"rows\":10,\"written\":6,\"duplicates\":2,\"wrong_length\":1,\"too_long\":1}\n");
+            "{\"rows\":12,\"written\":6,\"duplicates\":2,\"wrong_length\":1,\"too_long\":1,"
+            "\"cut_off\":2}\n");
 }
 
 }  // namespace

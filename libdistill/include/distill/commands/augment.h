@@ -9,6 +9,7 @@
 #include <distill/commands/text_generator.h>
 #include <distill/core/log.h>
 #include <distill/core/progress.h>
+#include <distill/core/stop_flag.h>
 
 namespace distill::commands {
 
@@ -30,7 +31,9 @@ struct AugmentOptions {
   double min_length = 0.5;  ///< of a new text, relative to the old one, in characters
   double max_length = 2.0;
   std::uint64_t seed = 17;
-  std::int64_t rows_at_once = 32;
+  std::int64_t rows_at_once = 32;  ///< what is lost at most when it is stopped
+  bool restart = false;            ///< begin anew where an unfinished run is
+  const core::StopFlag* stop = nullptr;
   core::ProgressOptions progress = {};
 };
 
@@ -40,11 +43,14 @@ struct AugmentResult {
   std::int64_t duplicates = 0;    ///< left out: said already, by a row or a copy of one
   std::int64_t wrong_length = 0;  ///< left out: much shorter or longer, or nothing at all
   std::int64_t too_long = 0;      ///< left out: more than the model can read
+  std::int64_t cut_off = 0;       ///< left out: an answer did not end by itself
 };
 
 /// Writes new rows with the labels and all other members of the old ones, and where they come from
-/// in `augmentation`. The file appears whole or not at all. Throws InputError for options that
-/// make no sense, an `out` that exists, a row that holds no text to rewrite.
+/// in `augmentation`. The file appears whole or not at all; what a stopped call has done already
+/// is kept beside it, and the same call goes on from there (docs/formats/partial.md). Throws
+/// InputError for options that make no sense, an `out` that exists, a row that holds no text to
+/// rewrite, unfinished work of other options; Interrupted when stopped.
 AugmentResult augment(const AugmentOptions& options, TextGenerator& generator, core::Logger& log);
 
 /// As one JSON object, or in words.

@@ -5,25 +5,36 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <c10/core/ScalarType.h>
 
+#include <distill/core/log.h>
+#include <distill/core/stop_flag.h>
 #include <distill/models/generate.h>
+#include <distill/teachers/openai_client.h>
 
 namespace distill::commands {
 
-/// Something that does what it is told in words: a model in this process now; a server that is
-/// asked over the network fits here as well.
+struct TextAnswer {
+  std::string text;      ///< without blanks around it
+  bool cut_off = false;  ///< it did not end by itself: max_new_tokens, or no further position
+};
+
+/// Something that does what it is told in words: a model in this process, or one that is asked over
+/// the network.
 class TextGenerator {
  public:
   virtual ~TextGenerator() = default;
-  /// An answer to each prompt, without blanks around it; nothing where a prompt is too long. The
-  /// same prompts and seed give the same answers.
-  virtual std::vector<std::optional<std::string>> answer(const std::vector<std::string>& prompts,
-                                                         std::uint64_t seed) = 0;
+  /// An answer to each prompt; nothing where a prompt is too long. The same prompts and seed give
+  /// the same answers, as far as the model does.
+  virtual std::vector<std::optional<TextAnswer>> answer(const std::vector<std::string>& prompts,
+                                                        std::uint64_t seed) = 0;
   virtual std::string name() const = 0;  ///< for provenance: the model's folder, a server's address
   virtual std::string hash() const = 0;  ///< of what decides its answers; empty: not known
+  /// Options that decide its answers, for people to compare.
+  virtual std::vector<std::pair<std::string, std::string>> settings() const = 0;
 };
 
 struct LocalGeneratorOptions {
@@ -36,5 +47,21 @@ struct LocalGeneratorOptions {
 
 /// Throws as loading a model and a tokenizer does.
 std::unique_ptr<TextGenerator> make_local_generator(const LocalGeneratorOptions& options);
+
+struct ServerGeneratorOptions {
+  teachers::ServerOptions server;
+  /// auto: a prompt is what a user says, in the template of the server's model; none: plain text to
+  /// continue.
+  std::string chat_template = "auto";
+  std::int64_t max_new_tokens = 256;
+  double temperature = 0.7;
+  double top_p = 0.9;
+};
+
+/// Asks whether the model is served first; throws as teachers::ServerPool does. An answer throws
+/// teachers::TeacherError or io::HttpError where the server gives none, Interrupted where
+/// `stop` (may be null) is requested. `log` and `stop` must outlive it.
+std::unique_ptr<TextGenerator> make_server_generator(const ServerGeneratorOptions& options,
+                                                     core::Logger& log, const core::StopFlag* stop);
 
 }  // namespace distill::commands

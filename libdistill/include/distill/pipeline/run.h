@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include <distill/core/error.h>
+#include <distill/core/interrupted.h>
 #include <distill/core/log.h>
 #include <distill/core/stop_flag.h>
 #include <distill/pipeline/report.h>
@@ -14,11 +14,7 @@
 
 namespace distill::pipeline {
 
-/// A run was asked to stop before its end; the message says what is saved and how to go on.
-class Interrupted : public Error {
- public:
-  using Error::Error;
-};
+using distill::Interrupted;
 
 struct RunOptions {
   StartPolicy policy = StartPolicy::kAuto;

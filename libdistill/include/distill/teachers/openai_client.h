@@ -1,0 +1,121 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <distill/core/error.h>
+#include <distill/core/log.h>
+#include <distill/io/http.h>
+#include <distill/io/json_value.h>
+#include <distill/io/retry.h>
+
+namespace distill::teachers {
+
+/// A model behind an OpenAI-compatible server: vLLM, SGLang, llama.cpp, a hosted one.
+struct ServerOptions {
+  std::string url;               ///< http://HOST:PORT/v1
+  std::string model;             ///< as the server calls it
+  std::string api_key = {};      ///< sent as a bearer token and never shown; empty: none
+  double timeout_seconds = 600;  ///< for one answer
+  std::int64_t parallel = 8;     ///< requests at one time
+  io::RetryOptions retry = {};
+};
+
+/// How answers are drawn.
+struct AnswerOptions {
+  std::int64_t max_tokens = 256;
+  double temperature = 0;
+  double top_p = 1;
+  std::optional<std::int64_t> seed = {};
+  std::vector<std::string> stop = {};
+  std::int64_t num_answers = 1;
+};
+
+/// Text that is continued, or the ids of its tokens.
+struct CompletionRequest {
+  std::variant<std::string, std::vector<std::int64_t>> prompt;
+  AnswerOptions answer = {};
+  /// With ids: also the log-probabilities of so many likeliest ids at each position (vLLM).
+  std::optional<std::int64_t> prompt_log_probs = {};
+};
+
+struct ChatMessage {
+  std::string role;
+  std::string content;
+};
+
+/// A conversation that the server puts into its model's template.
+struct ChatRequest {
+  std::vector<ChatMessage> messages;
+  AnswerOptions answer = {};
+};
+
+/// Why an answer ended: by itself or at a stop text, at max_tokens, or otherwise (a filter).
+enum class FinishReason { kStop, kLength, kOther };
+
+struct ServerAnswer {
+  std::string text;
+  FinishReason finish = FinishReason::kStop;
+};
+
+struct TokenLogProb {
+  std::int64_t id = 0;
+  double log_prob = 0;  ///< of the whole softmax, at most 0
+};
+
+struct Completion {
+  std::vector<ServerAnswer> answers;
+  /// [prompt tokens], each ascending by id and with the token that is there; the first is empty,
+  /// nothing comes before it. Empty as a whole where it was not asked for.
+  std::vector<std::vector<TokenLogProb>> prompt_log_probs;
+};
+
+/// The model cannot read the prompt, or not write max_tokens behind it.
+class PromptTooLong : public TeacherError {
+ public:
+  using TeacherError::TeacherError;
+};
+
+/// What clients share. All must outlive them.
+struct ClientContext {
+  core::Logger& log;  ///< used from several threads where there are several clients
+  io::RetryClock& clock;
+  std::atomic<std::int64_t>& retries;  ///< counts them
+  std::function<bool()> cancelled = {};
+  std::uint64_t random_seed = 0;  ///< of the waits between retries
+};
+
+/// Asks one thing at a time over a connection that it keeps. Answers are read strictly: anything
+/// but what was asked for is a TeacherError that begins with the URL and shows what came instead.
+/// Throws io::HttpError where there is no answer.
+class OpenAiClient {
+ public:
+  /// Throws InputError for a URL, a model's name or a key that cannot be sent.
+  OpenAiClient(ServerOptions options, const ClientContext& context);
+
+  /// The names of what is served.
+  std::vector<std::string> models();
+  /// Throws InputError listing what is served where the model is not.
+  void require_model();
+
+  Completion complete(const CompletionRequest& request);
+  Completion chat(const ChatRequest& request);
+
+ private:
+  std::string ask(const std::string& path, const std::string& body);
+  template <class Parse>
+  auto read(const std::string& url, const std::string& body, const Parse& parse) const;
+  [[noreturn]] void refuse(const std::string& url, const io::HttpResponse& response) const;
+  std::string shown(std::string text) const;
+
+  ServerOptions options_;
+  io::HttpConnection connection_;
+  io::Retrier retrier_;
+};
+
+}  // namespace distill::teachers

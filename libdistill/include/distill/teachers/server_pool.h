@@ -1,0 +1,48 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include <distill/core/log.h>
+#include <distill/core/stop_flag.h>
+#include <distill/teachers/openai_client.h>
+
+namespace distill::teachers {
+
+/// Several clients of one server, each in a thread of its own while there is work.
+///
+///     ServerPool pool(options, log, stop);
+///     pool.run(prompts.size(), [&](OpenAiClient& client, std::size_t i) {
+///       answers[i] = client.chat(...);
+///     });
+class ServerPool {
+ public:
+  /// Asks the server for its models first, with few retries. Throws as OpenAiClient does, and
+  /// InputError where the model is not served. `log` and `stop` (may be null) must outlive it.
+  ServerPool(const ServerOptions& options, core::Logger& log, const core::StopFlag* stop);
+  ~ServerPool();
+
+  /// Calls `ask` for 0 .. count-1, in that order but several at a time. What one throws ends the
+  /// others and is thrown here; where `stop` is requested that is an io::HttpError of kind
+  /// kCancelled.
+  void run(std::size_t count, const std::function<void(OpenAiClient&, std::size_t)>& ask);
+
+  std::int64_t num_retries() const { return retries_; }
+
+ private:
+  struct Work;
+  void work(OpenAiClient& client, Work& work);
+
+  std::unique_ptr<core::Logger> log_;  ///< the caller's, one thread at a time
+  const core::StopFlag* stop_;
+  std::atomic<bool> abandoned_{false};
+  std::atomic<std::int64_t> retries_{0};
+  std::unique_ptr<io::RetryClock> clock_;
+  std::vector<std::unique_ptr<OpenAiClient>> clients_;
+};
+
+}  // namespace distill::teachers
