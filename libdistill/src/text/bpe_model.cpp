@@ -74,9 +74,10 @@ void BpeModel::learn_chars() {
   WholeChars chars = chars_to_begin_with(merges_, bytes_, byte_ids_);
   char_ids_ = std::move(chars.always);
   unbroken_ids_ = std::move(chars.between);
-  cuts_ = CharCuts(merges_, bytes_, [this](std::string_view text, std::vector<Symbol>& out) {
+  const auto encode = [this](std::string_view text, std::vector<Symbol>& out) {
     encode_by_merges(text, out);
-  });
+  };
+  cuts_ = CharCuts(merges_, bytes_, byte_ids_, encode);
 }
 
 bool BpeModel::can_cut_at_spaces() const {
@@ -159,7 +160,7 @@ void BpeModel::encode_parts(std::string_view word, std::vector<Symbol>& out) con
 void BpeModel::encode_part(std::string_view word, const Part& part, std::size_t end, char32_t last,
                            std::vector<Symbol>& out) const {
   const std::size_t begin = part.begin;
-  if (part.num_chars == 1 && cuts_.add_alone(last, begin, end, out)) return;
+  if (part.num_chars == 1 && cuts_.add_alone(word, last, begin, end, out)) return;
   if (part.num_chars == 2 && part.pair && part.pair->first >= 0) {
     const bool two = part.pair->second >= 0;
     const std::size_t middle = begin + part.pair->first_size;

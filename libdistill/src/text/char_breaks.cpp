@@ -1,6 +1,7 @@
 #include "text/char_breaks.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 #include <string_view>
@@ -65,22 +66,27 @@ std::uint32_t packed_char(char32_t value) {
 /// Sorts characters into classes by which of some edges they have on one side.
 class EdgeClasses {
  public:
+  /// `at_end`: edges are ends of characters, otherwise beginnings.
+  explicit EdgeClasses(bool at_end) : at_end_(at_end) {}
+
   /// The number of an edge, a new one for a new edge.
   std::uint32_t number(std::uint32_t edge) {
+    outer_bytes_[outer_byte(edge)] = true;
     return numbers_.emplace(edge, static_cast<std::uint32_t>(numbers_.size())).first->second;
   }
 
   /// By code point. Nothing when there are too many classes.
-  std::optional<std::vector<std::uint16_t>> classify(bool from_end) {
+  std::optional<std::vector<std::uint16_t>> classify() {
     std::vector<std::uint16_t> classes(kEnd);
     std::vector<std::uint32_t> seen;
     for (char32_t value = 0; value < kEnd; ++value) {
       const std::uint32_t bytes = packed_char(value);
+      if (!outer_bytes_[outer_byte(bytes)]) continue;
       const int size = value < 0x80 ? 1 : value < 0x800 ? 2 : 3;
       seen.clear();
       for (int kept = 1; kept <= size; ++kept) {
         const std::uint32_t edge =
-            from_end ? bytes & (0xFFFFFFFFU >> (32 - 8 * kept)) : bytes >> (8 * (size - kept));
+            at_end_ ? bytes & (0xFFFFFFFFU >> (32 - 8 * kept)) : bytes >> (8 * (size - kept));
         const auto found = numbers_.find(edge);
         if (found != numbers_.end()) seen.push_back(found->second);
       }
@@ -104,6 +110,14 @@ class EdgeClasses {
   std::size_t size() const { return classes_.size() + 1; }
 
  private:
+  /// The last byte of an end, the first of a beginning.
+  std::size_t outer_byte(std::uint32_t edge) const {
+    while (!at_end_ && edge > 0xFF) edge >>= 8;
+    return edge & 0xFF;
+  }
+
+  bool at_end_;
+  std::array<bool, 256> outer_bytes_{};  ///< of all edges
   std::unordered_map<std::uint32_t, std::uint32_t> numbers_;
   std::map<std::vector<std::uint32_t>, std::uint16_t> classes_;
   std::unordered_map<std::uint32_t, std::vector<std::uint16_t>> classes_of_;
@@ -129,8 +143,8 @@ class RuleBorders {
   }
 
   std::optional<CharBreaks> take() {
-    auto left_class = lefts_.classify(true);
-    auto right_class = rights_.classify(false);
+    auto left_class = lefts_.classify();
+    auto right_class = rights_.classify();
     if (!left_class || !right_class) return std::nullopt;
     CharBreaks result{
         std::move(joined_), std::move(*left_class), std::move(*right_class), {}, rights_.size()};
@@ -149,8 +163,8 @@ class RuleBorders {
   }
 
  private:
-  EdgeClasses lefts_;
-  EdgeClasses rights_;
+  EdgeClasses lefts_{true};
+  EdgeClasses rights_{false};
   std::set<std::pair<std::uint32_t, std::uint32_t>> broken_;  ///< numbers of edges
   std::vector<std::uint32_t> joined_;
 };

@@ -1,6 +1,7 @@
 #include "text/char_cuts.h"
 
 #include <bit>
+#include <unordered_map>
 #include <utility>
 
 #include "text/char_breaks.h"
@@ -24,10 +25,40 @@ bool is_surrogate(char32_t value) {
   return value >= 0xD800 && value <= 0xDFFF;
 }
 
+/// Which pairs of bytes merge.
+class PairsOfBytes {
+ public:
+  PairsOfBytes(const MergeTable& table, const std::array<std::int32_t, 256>& byte_ids)
+      : merges_(std::size_t{1} << 16) {
+    std::unordered_map<std::int32_t, std::size_t> bytes;
+    for (std::size_t byte = 0; byte < byte_ids.size(); ++byte) bytes[byte_ids[byte]] = byte;
+    for (const MergeRule& rule : table.rules()) {
+      const auto left = bytes.find(rule.left);
+      const auto right = bytes.find(rule.right);
+      if (left == bytes.end() || right == bytes.end()) continue;
+      merges_[(left->second << 8) | right->second] = true;
+    }
+  }
+
+  bool any_merges(std::string_view text) const {
+    for (std::size_t i = 0; i + 1 < text.size(); ++i) {
+      const auto byte = [&](std::size_t at) {
+        return static_cast<std::size_t>(static_cast<unsigned char>(text[at]));
+      };
+      if (merges_[(byte(i) << 8) | byte(i + 1)]) return true;
+    }
+    return false;
+  }
+
+ private:
+  std::vector<bool> merges_;
+};
+
 }  // namespace
 
 CharCuts::CharCuts(const MergeTable& table, const std::vector<std::string>& bytes,
-                   const Encode& encode) {
+                   const std::array<std::int32_t, 256>& byte_ids, const Encode& encode)
+    : byte_ids_(byte_ids) {
   auto breaks = find_char_breaks(table, bytes);
   if (!breaks) return;
   chars_.resize(kEnd);
@@ -37,11 +68,12 @@ CharCuts::CharCuts(const MergeTable& table, const std::vector<std::string>& byte
   }
   breaks_ = std::move(breaks->breaks);
   num_columns_ = breaks->num_right;
-  add_chars(encode);
+  add_chars(table, encode);
   add_pairs(std::move(breaks->joined), encode);
 }
 
-void CharCuts::add_chars(const Encode& encode) {
+void CharCuts::add_chars(const MergeTable& table, const Encode& encode) {
+  const PairsOfBytes pairs(table, byte_ids_);
   std::vector<Symbol> symbols;
   std::string text;
   for (char32_t value = 0; value < kEnd; ++value) {
@@ -49,6 +81,7 @@ void CharCuts::add_chars(const Encode& encode) {
     text.clear();
     symbols.clear();
     append_utf8(value, text);
+    if (text.size() > 1 && !pairs.any_merges(text)) continue;
     encode(text, symbols);
     Char& known = chars_[value];
     known.num_tokens = static_cast<std::uint8_t>(symbols.size());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -37,8 +38,9 @@ class CharCuts {
 
   /// Knows nothing.
   CharCuts() = default;
-  /// `bytes` are the tokens by id.
-  CharCuts(const MergeTable& table, const std::vector<std::string>& bytes, const Encode& encode);
+  /// `bytes` are the tokens by id, `byte_ids` those of single bytes.
+  CharCuts(const MergeTable& table, const std::vector<std::string>& bytes,
+           const std::array<std::int32_t, 256>& byte_ids, const Encode& encode);
 
   /// Nothing can be cut.
   bool empty() const { return chars_.empty(); }
@@ -55,13 +57,18 @@ class CharCuts {
     return {pair == nullptr, false, pair};
   }
 
-  /// Appends what a character of the bytes [begin, end) alone comes to. False: it is not known.
-  bool add_alone(char32_t value, std::size_t begin, std::size_t end,
+  /// Appends what the character at the bytes [begin, end) of a word alone comes to. False: it is
+  /// not known.
+  bool add_alone(std::string_view word, char32_t value, std::size_t begin, std::size_t end,
                  std::vector<Symbol>& out) const {
     if (value >= kEnd) return false;
     const Char& known = chars_[value];
     if (known.num_tokens == 1) {
       out.push_back({known.token, begin, end});
+    } else if (known.num_tokens == 0) {
+      for (std::size_t at = begin; at < end; ++at) {
+        out.push_back({byte_ids_[static_cast<unsigned char>(word[at])], at, at + 1});
+      }
     } else {
       const Symbol* part = parts_.data() + known.token;
       for (std::uint8_t i = 0; i < known.num_tokens; ++i) {
@@ -74,10 +81,10 @@ class CharCuts {
  private:
   static constexpr char32_t kEnd = 0x10000;
   struct Char {
-    std::int32_t token = 0;  ///< the only one, or where in parts_ they begin
-    std::uint8_t num_tokens = 0;
-    std::uint16_t as_left = 0;   ///< row of breaks_; 0: no merge breaks it up
-    std::uint16_t as_right = 0;  ///< column of breaks_
+    std::int32_t token = 0;       ///< the only one, or where in parts_ they begin
+    std::uint8_t num_tokens = 0;  ///< 0: those of its bytes
+    std::uint16_t as_left = 0;    ///< row of breaks_; 0: no merge breaks it up
+    std::uint16_t as_right = 0;   ///< column of breaks_
   };
 
   static std::uint32_t key(char32_t left, char32_t right) {
@@ -96,8 +103,9 @@ class CharCuts {
     }
   }
   void add_pairs(std::vector<std::uint32_t> pairs, const Encode& encode);
-  void add_chars(const Encode& encode);
+  void add_chars(const MergeTable& table, const Encode& encode);
 
+  std::array<std::int32_t, 256> byte_ids_{};
   std::vector<Char> chars_;    ///< by code point
   std::vector<Symbol> parts_;  ///< of characters of several tokens
   std::vector<Pair> pairs_;    ///< a hash table
