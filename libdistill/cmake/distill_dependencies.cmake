@@ -20,7 +20,10 @@ set(CMAKE_MESSAGE_LOG_LEVEL ${distill_suppress_saved})
 
 find_package(Threads REQUIRED)
 # at::parallel_for is a template: without OpenMP in the file that uses it, it runs on one thread.
-find_package(OpenMP REQUIRED COMPONENTS CXX)
+if(NOT DISTILL_FUZZ)  # Clang has none of its own, and no layer that is fuzzed uses it
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
+  set(DISTILL_OPENMP OpenMP::OpenMP_CXX)
+endif()
 find_package(spdlog REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(yaml-cpp REQUIRED)

@@ -60,9 +60,10 @@ void compare(const Settings& s, std::int64_t in, std::int64_t out) {
   const double flops = 2.0 * static_cast<double>(s.rows * in * out) * 1e-9;
   const double base[] = {median(times[0]), median(times[1])};
   const double own[] = {median(times[2]), median(times[3])};
-  std::printf("[%4lld, %4lld]  forward %6.1f GFLOP/s, with adapter x %.2f   backward %6.1f, x %.2f\n",
-              static_cast<long long>(out), static_cast<long long>(in), flops / base[0],
-              own[0] / base[0], flops / base[1], own[1] / base[1]);
+  std::printf(
+      "[%4lld, %4lld]  forward %6.1f GFLOP/s, with adapter x %.2f   backward %6.1f, x %.2f\n",
+      static_cast<long long>(out), static_cast<long long>(in), flops / base[0], own[0] / base[0],
+      flops / base[1], own[1] / base[1]);
 }
 
 }  // namespace

@@ -9,8 +9,6 @@
 #include <distill/core/strings.h>
 
 #include "fuzz/fuzz.h"
-#include "support/sentencepiece_bytes.h"
-#include "unit/text/tiny_tokenizer.h"
 
 namespace distill::fuzz {
 namespace {
@@ -102,19 +100,15 @@ TEST(Fuzz, TokenizerJson) {
 }
 
 TEST(Fuzz, TokenizerModel) {
-  std::vector<std::string> corpus;
-  for (const bool bytes : {false, true}) {
-    auto model = testing::SentencePieceBytes::with({"a", "b", "ab", "\xE2\x96\x81"}, bytes);
-    corpus.push_back(model.write());
-    model.model_type = 1;
-    model.remove_extra_spaces = true;
-    corpus.push_back(model.write());
-  }
-  run(tokenizer_model, corpus, 1000);
+  run(tokenizer_model, files("tokenizer_model"), 1000);
 }
 
 TEST(Fuzz, BpeEncoder) {
-  run(bpe_encoder, files("text"), 4000);
+  run(bpe_encoder, files("bpe_encoder"), 4000);
+}
+
+TEST(Fuzz, BpeMerges) {
+  run(bpe_merges, files("bpe_merges"), 300);
 }
 
 TEST(Fuzz, ChatTemplate) {

@@ -7,6 +7,7 @@
 #include <distill/text/tokenizer.h>
 
 #include "fuzz/fuzz.h"
+#include "support/bpe_definition.h"
 #include "support/sentencepiece_bytes.h"
 #include "support/temp_folder.h"
 #include "unit/text/tiny_tokenizer.h"
@@ -75,6 +76,38 @@ void bpe_encoder(std::string_view bytes) {
       require(!core::is_utf8(bytes), "a text was refused");
     }
   }
+}
+
+void bpe_merges(std::string_view bytes) {
+  std::size_t at = 0;
+  const auto take = [&](std::size_t below) {
+    return at < bytes.size() ? static_cast<unsigned char>(bytes[at++]) % below : 0;
+  };
+  const auto take_text = [&](std::size_t num_chars) {
+    std::string text;
+    while (num_chars-- > 0) {
+      text += testing::kOverlappingChars[take(std::size(testing::kOverlappingChars))];
+    }
+    return text;
+  };
+  testing::BpeDefinition bpe;
+  const bool shuffle = take(2) == 1;
+  for (std::size_t n = take(24); n > 0; --n) {
+    const auto ids = bpe.encode(take_text(4));
+    if (ids.size() < 2) continue;
+    const std::size_t place = take(ids.size() - 1);
+    bpe.add_rule(ids[place], ids[place + 1]);
+    if (shuffle) std::swap(bpe.rules.back().rank, bpe.rules[take(bpe.rules.size())].rank);
+  }
+  const text::detail::BpeModel model(bpe.parts());
+  do {
+    const std::string text = take_text(1 + take(12));
+    std::vector<text::detail::Symbol> symbols;
+    model.encode(text, symbols);
+    testing::BpeDefinition::Ids ids;
+    for (const auto& symbol : symbols) ids.push_back(symbol.id);
+    require(ids == bpe.encode(text), "ids are not those of the definition");
+  } while (at < bytes.size());
 }
 
 void chat_template(std::string_view bytes) {

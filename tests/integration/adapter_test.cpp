@@ -16,10 +16,9 @@ class Adapter : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     run = std::make_unique<TinyRun>();
-    const auto result =
-        run->train({"student.init=null", "student.model=" + tiny(), "student.lora={rank: 4}",
-                    "teacher={kind: base}", "loss=[{kind: cross_entropy}]",
-                    "train.optimizer.lr=0.02"});
+    const auto result = run->train({"student.init=null", "student.model=" + tiny(),
+                                    "student.lora={rank: 4}", "teacher={kind: base}",
+                                    "loss=[{kind: cross_entropy}]", "train.optimizer.lr=0.02"});
     ASSERT_EQ(result.exit_code, 0) << result.err;
   }
   static void TearDownTestSuite() { run.reset(); }
@@ -32,22 +31,26 @@ std::unique_ptr<TinyRun> Adapter::run;
 
 TEST_F(Adapter, EvalSeesIt) {
   const std::string data = (tiny_model() / "eval.jsonl").string();
-  const auto base = distill({"eval", "--model", tiny(), "--data", data, "--sequence-length", "64", "--json"});
+  const auto base =
+      distill({"eval", "--model", tiny(), "--data", data, "--sequence-length", "64", "--json"});
   const auto with = distill({"eval", "--model", tiny(), "--adapter", adapter(), "--data", data,
                              "--sequence-length", "64", "--json"});
   ASSERT_EQ(base.exit_code, 0) << base.err;
   ASSERT_EQ(with.exit_code, 0) << with.err;
-  EXPECT_NE(base.out.substr(0, base.out.find("seconds")), with.out.substr(0, with.out.find("seconds")));
+  EXPECT_NE(base.out.substr(0, base.out.find("seconds")),
+            with.out.substr(0, with.out.find("seconds")));
 }
 
 TEST_F(Adapter, ExportedItGeneratesTheSame) {
   const std::string merged = (folder / "merged").string();
-  const auto result = distill({"export", "--model", tiny(), "--adapter", adapter(), "--out", merged});
+  const auto result =
+      distill({"export", "--model", tiny(), "--adapter", adapter(), "--out", merged});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_NO_THROW(models::load_causal_lm(merged, {}));
   EXPECT_TRUE(fs::exists(folder / "merged/tokenizer.json"));
   const auto generate = [](std::vector<std::string> model) {
-    std::vector<std::string> all = {"generate", "--prompt", "The river", "--max-new-tokens", "20", "--dtype", "fp32"};
+    std::vector<std::string> all = {"generate", "--prompt", "The river", "--max-new-tokens",
+                                    "20",       "--dtype",  "fp32"};
     all.insert(all.end(), model.begin(), model.end());
     const auto answer = distill(all);
     EXPECT_EQ(answer.exit_code, 0) << answer.err;
@@ -58,7 +61,8 @@ TEST_F(Adapter, ExportedItGeneratesTheSame) {
 
 TEST_F(Adapter, NothingIsOverwritten) {
   std::ofstream(folder / "kept") << "x";
-  const auto result = distill({"export", "--model", tiny(), "--adapter", adapter(), "--out", folder.path().string()});
+  const auto result = distill(
+      {"export", "--model", tiny(), "--adapter", adapter(), "--out", folder.path().string()});
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_NE(result.err.find("exists already"), std::string::npos) << result.err;
   EXPECT_TRUE(fs::exists(folder / "kept"));
@@ -67,13 +71,17 @@ TEST_F(Adapter, NothingIsOverwritten) {
 TEST_F(Adapter, ForceReplacesAFolderAsAWhole) {
   fs::create_directory(folder / "out");
   std::ofstream(folder / "out/old") << "x";
-  ASSERT_EQ(distill({"export", "--model", tiny(), "--adapter", adapter(), "--out", (folder / "out").string(), "--force"}).exit_code, 0);
+  ASSERT_EQ(distill({"export", "--model", tiny(), "--adapter", adapter(), "--out",
+                     (folder / "out").string(), "--force"})
+                .exit_code,
+            0);
   EXPECT_FALSE(fs::exists(folder / "out/old"));
   EXPECT_TRUE(fs::exists(folder / "out/model.safetensors"));
   EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), {}), 1);  // nothing is left beside
   // What cannot be done leaves what was there.
   EXPECT_EQ(distill({"export", "--model", "no/such", "--out", (folder / "out").string(), "--force"})
-                .exit_code, 2);
+                .exit_code,
+            2);
   EXPECT_TRUE(fs::exists(folder / "out/model.safetensors"));
 }
 
@@ -90,8 +98,8 @@ TEST_F(Adapter, AnotherBaseIsRefused) {
   TinyRun other;
   ASSERT_EQ(other.train({"train.steps=3"}).exit_code, 0);
   const std::string base = (other.output() / "final").string();
-  const auto result = distill({"logits", "--model", base, "--adapter", adapter(), "--ids", "none", "--out",
-                               (folder / "out").string()});
+  const auto result = distill({"logits", "--model", base, "--adapter", adapter(), "--ids", "none",
+                               "--out", (folder / "out").string()});
   EXPECT_EQ(result.exit_code, 2);
   ASSERT_EQ(error_lines(result).size(), 1u) << result.err;
   EXPECT_NE(result.err.find("has no such layer"), std::string::npos) << result.err;

@@ -28,9 +28,10 @@ RANGES = [(0x20, 0x7E), (0x20, 0x7E), (0x30, 0x39), (0xA0, 0x24F), (0x300, 0x36F
 WORDS = ["the", " the", "ing", "word", "'ll", "  ", "\u2581", "\u2581\u2581", "aa", "\u3000", "\u00a0", "\r\n", "\t", " " * 17, "\n" * 5]
 
 
-def random_text(rng, added):
+def random_text(rng, added, tokens=WORDS):
     pools = [lambda r=r: chr(rng.randint(*r)) for r in RANGES]
     pools += [lambda: rng.choice("etaoinshrdlu THE'sx"), lambda: rng.choice(" \n\t\r "), lambda: rng.choice(added), lambda: rng.choice(WORDS)]
+    pools += [lambda: rng.choice(tokens)] * 4  # what merges join, end to end
     chosen = rng.sample(pools, rng.randint(1, 5))
     return "".join(rng.choice(chosen)() for _ in range(rng.randint(0, 30)))
 
@@ -60,7 +61,9 @@ def texts_of(lines):
 def check_json(program, folder, count, rng):
     package = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     added = [token.content for token in package.get_added_tokens_decoder().values()] or ["<s>"]
-    texts = [random_text(rng, added) for _ in range(count)]
+    tokens = [package.decode([rng.randrange(package.get_vocab_size(with_added_tokens=False))]) for _ in range(5000)]
+    wide = [token for token in tokens if not token.isascii() and "\ufffd" not in token] or WORDS
+    texts = [random_text(rng, added, rng.choice((tokens, wide))) for _ in range(count)]
     rows = [{"text": text} for text in texts]
     bad = 0
     for mode in ("encode", "special", "plain", "ranges"):

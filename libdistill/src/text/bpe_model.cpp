@@ -35,25 +35,24 @@ BpeModel::BpeModel(BpeParts parts)
       unknown_symbol_(static_cast<std::int32_t>(parts_.tokens.size() + parts_.helpers.size())),
       bytes_(parts_.tokens.size()),
       whole_(std::make_unique<std::atomic<Whole>[]>(parts_.tokens.size())) {
-  by_bytes_.reserve(parts_.tokens.size());
   for (std::size_t id = 0; id < parts_.tokens.size(); ++id) {
     const std::string& token = parts_.tokens[id];
     if (token.empty()) continue;
     auto bytes = parts_.byte_level ? bytes_of_byte_level(token) : std::optional(token);
     if (bytes) {
       bytes_[id] = std::move(*bytes);
-      by_bytes_.emplace(bytes_[id], static_cast<std::int32_t>(id));
       longest_ = std::max(longest_, bytes_[id].size());
     } else {
       others_.emplace(token, static_cast<std::int32_t>(id));
     }
   }
+  by_bytes_ = TokenTable(bytes_);
   for (std::size_t byte = 0; byte < byte_ids_.size(); ++byte) {
     const char c = static_cast<char>(byte);
     byte_ids_[byte] = find_bytes({&c, 1});
   }
   if (parts_.byte_level) {
-    char_ids_ = chars_to_begin_with(merges_, bytes_, byte_ids_);
+    learn_chars();
     return;
   }
   std::int32_t id = 0;
@@ -64,6 +63,21 @@ BpeModel::BpeModel(BpeParts parts)
     }
   }
   cuts_at_spaces_ = can_cut_at_spaces();
+}
+
+void BpeModel::learn_chars() {
+  for (std::size_t byte = 0; byte < byte_kinds_.size(); ++byte) {
+    byte_kinds_[byte] = byte_ids_[byte] < 0 ? ByteKind::kNoToken
+                        : byte < 0x80       ? ByteKind::kAscii
+                                            : ByteKind::kLong;
+  }
+  WholeChars chars = chars_to_begin_with(merges_, bytes_, byte_ids_);
+  char_ids_ = std::move(chars.always);
+  unbroken_ids_ = std::move(chars.between);
+  const auto encode = [this](std::string_view text, std::vector<Symbol>& out) {
+    encode_by_merges(text, out);
+  };
+  cuts_ = CharCuts(merges_, bytes_, byte_ids_, encode);
 }
 
 bool BpeModel::can_cut_at_spaces() const {
@@ -77,8 +91,7 @@ bool BpeModel::can_cut_at_spaces() const {
 
 std::int32_t BpeModel::find_bytes(std::string_view bytes) const {
   if (bytes.size() > longest_) return -1;
-  const auto found = by_bytes_.find(bytes);
-  return found == by_bytes_.end() ? -1 : found->second;
+  return by_bytes_.find(bytes_, bytes);
 }
 
 std::int32_t BpeModel::id_of(std::string_view token) const {
@@ -106,11 +119,67 @@ void BpeModel::encode(std::string_view piece, std::vector<Symbol>& out) const {
 }
 
 void BpeModel::encode_word(std::string_view word, std::vector<Symbol>& out) const {
+  const bool has_parts = !cuts_.empty() && kind_of(word) == ByteKind::kLong;
+  if (has_parts && !parts_.ignore_merges) return encode_parts(word, out);
   const std::int32_t id = find_bytes(word);
   if (id >= 0 && (parts_.ignore_merges || is_whole(id, word))) {
     out.push_back({id, 0, word.size()});
+  } else if (has_parts) {
+    encode_parts(word, out);
   } else {
     encode_by_merges(word, out);
+  }
+}
+
+BpeModel::ByteKind BpeModel::kind_of(std::string_view word) const {
+  auto kind = ByteKind::kAscii;
+  for (const char c : word) kind = std::max(kind, byte_kinds_[static_cast<unsigned char>(c)]);
+  return kind;
+}
+
+void BpeModel::encode_parts(std::string_view word, std::vector<Symbol>& out) const {
+  CodePoint last = code_point_at(word, 0);
+  Part part;
+  for (std::size_t at = last.size; at < word.size();) {
+    const CodePoint next = code_point_at(word, at);
+    const CharCuts::Border border = cuts_.border(last.value, next.value);
+    if (border.is_cut) {
+      encode_part(word, part, at, last.value, out);
+      part = {at};
+    } else {
+      ++part.num_chars;
+      part.breaks |= border.breaks;
+      part.pair = border.pair;
+    }
+    last = next;
+    at += next.size;
+  }
+  encode_part(word, part, word.size(), last.value, out);
+}
+
+void BpeModel::encode_part(std::string_view word, const Part& part, std::size_t end, char32_t last,
+                           std::vector<Symbol>& out) const {
+  const std::size_t begin = part.begin;
+  if (part.num_chars == 1 && cuts_.add_alone(word, last, begin, end, out)) return;
+  if (part.num_chars == 2 && part.pair && part.pair->first >= 0) {
+    const bool two = part.pair->second >= 0;
+    const std::size_t middle = begin + part.pair->first_size;
+    out.push_back({part.pair->first, begin, middle});
+    if (two) out.push_back({part.pair->second, middle, end});
+    return;
+  }
+  const std::size_t from = out.size();
+  const std::string_view text = word.substr(begin, end - begin);
+  const std::int32_t id = find_bytes(text);
+  if (id >= 0 && is_whole(id, text)) {
+    out.push_back({id, 0, text.size()});
+  } else {
+    add_bytes(text, part.breaks ? &char_ids_ : &unbroken_ids_, out);
+    apply_merges(merges_, out, from);
+  }
+  for (std::size_t i = from; i < out.size(); ++i) {
+    out[i].begin += begin;
+    out[i].end += begin;
   }
 }
 
@@ -130,7 +199,8 @@ bool BpeModel::is_whole(std::int32_t id, std::string_view word) const {
 void BpeModel::encode_by_merges(std::string_view word, std::vector<Symbol>& out) const {
   const std::size_t from = out.size();
   if (parts_.byte_level) {
-    add_bytes(word, out);
+    // A byte that is no token may be left out, and then anything stands beside anything.
+    add_bytes(word, kind_of(word) == ByteKind::kNoToken ? nullptr : &char_ids_, out);
     apply_merges(merges_, out, from);
   } else {
     add_chars(word, out);
@@ -139,13 +209,14 @@ void BpeModel::encode_by_merges(std::string_view word, std::vector<Symbol>& out)
   }
 }
 
-void BpeModel::add_bytes(std::string_view word, std::vector<Symbol>& out) const {
+void BpeModel::add_bytes(std::string_view word, const CharIds* chars,
+                         std::vector<Symbol>& out) const {
   bool after_unknown = false;
   for (std::size_t i = 0; i < word.size();) {
     const auto byte = static_cast<unsigned char>(word[i]);
-    if (byte >= 0xC0) {
+    if (byte >= 0xC0 && chars) {
       const CodePoint point = code_point_at(word, i);
-      if (const std::int32_t whole = char_ids_.find(point.value); whole >= 0) {
+      if (const std::int32_t whole = chars->find(point.value); whole >= 0) {
         out.push_back({whole, i, i + point.size});
         i += point.size;
         after_unknown = false;

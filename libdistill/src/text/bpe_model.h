@@ -9,8 +9,10 @@
 #include <unordered_map>
 #include <vector>
 
+#include "text/char_cuts.h"
 #include "text/char_ids.h"
 #include "text/merge_table.h"
+#include "text/token_table.h"
 
 namespace distill::text::detail {
 
@@ -48,13 +50,27 @@ class BpeModel {
 
  private:
   enum class Whole : std::uint8_t { kUnknown, kYes, kNo };
+  /// Larger ones decide how a word is encoded.
+  enum class ByteKind : std::uint8_t { kAscii, kLong, kNoToken };
 
   std::int32_t find_bytes(std::string_view bytes) const;
   bool is_whole(std::int32_t id, std::string_view piece) const;
   bool can_cut_at_spaces() const;
+  void learn_chars();
+  ByteKind kind_of(std::string_view word) const;
   void encode_word(std::string_view word, std::vector<Symbol>& out) const;
   void encode_by_merges(std::string_view word, std::vector<Symbol>& out) const;
-  void add_bytes(std::string_view word, std::vector<Symbol>& out) const;
+  /// A part of a word that nothing merges across the ends of.
+  struct Part {
+    std::size_t begin = 0;
+    std::size_t num_chars = 1;
+    bool breaks = false;                   ///< at some border inside
+    const CharCuts::Pair* pair = nullptr;  ///< the last two characters
+  };
+  void encode_parts(std::string_view word, std::vector<Symbol>& out) const;
+  void encode_part(std::string_view word, const Part& part, std::size_t end, char32_t last,
+                   std::vector<Symbol>& out) const;
+  void add_bytes(std::string_view word, const CharIds* chars, std::vector<Symbol>& out) const;
   void add_chars(std::string_view word, std::vector<Symbol>& out) const;
   void spell_unknown(std::string_view word, std::vector<Symbol>& symbols, std::size_t from) const;
   void spell_bytes(std::string_view word, const Symbol& symbol, std::vector<Symbol>& out) const;
@@ -62,14 +78,17 @@ class BpeModel {
   BpeParts parts_;
   MergeTable merges_;
   std::array<std::int32_t, 256> byte_ids_{};
+  std::array<ByteKind, 256> byte_kinds_{};  ///< byte-level only
   /// Of tokens and helpers that are one character; byte-level: of those that words may begin with.
   CharIds char_ids_;
+  CharIds unbroken_ids_;            ///< byte-level: further ones, where no border breaks them up
+  CharCuts cuts_;                   ///< byte-level
   std::int32_t unknown_symbol_;     ///< an id that is in no merge
   bool cuts_at_spaces_ = false;     ///< no token goes on with U+2581 after another character
   std::size_t longest_ = 0;         ///< bytes of the longest token
   std::vector<std::string> bytes_;  ///< by id: what pieces are compared with
-  std::unordered_map<std::string_view, std::int32_t> by_bytes_;  ///< views into bytes_
-  std::unordered_map<std::string_view, std::int32_t> others_;    ///< views into parts_.tokens
+  TokenTable by_bytes_;             ///< of bytes_
+  std::unordered_map<std::string_view, std::int32_t> others_;  ///< views into parts_.tokens
   /// Whether a token's own bytes merge to just that token; found out on first use.
   std::unique_ptr<std::atomic<Whole>[]> whole_;
 };

@@ -10,7 +10,7 @@
 namespace distill::text::detail {
 namespace {
 
-constexpr std::int32_t kNever = std::numeric_limits<std::int32_t>::max();
+constexpr std::int32_t kNoRank = std::numeric_limits<std::int32_t>::max();
 
 bool continues_char(char byte) {
   return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
@@ -23,9 +23,9 @@ struct LowestRanks {
   std::vector<std::int32_t> with_right;  ///< with the beginning of a character after it
 
   LowestRanks(const MergeTable& table, const std::vector<std::string>& bytes)
-      : at_all(bytes.size(), kNever),
-        with_left(bytes.size(), kNever),
-        with_right(bytes.size(), kNever) {
+      : at_all(bytes.size(), kNoRank),
+        with_left(bytes.size(), kNoRank),
+        with_right(bytes.size(), kNoRank) {
     const auto lower = [](std::int32_t& lowest, const MergeRule& rule) {
       lowest = std::min(lowest, rule.rank);
     };
@@ -47,12 +47,16 @@ bool is_one_long_char(std::string_view bytes) {
   return step.state == Utf8State::kWhole && step.size == bytes.size();
 }
 
+enum class Begins : std::uint8_t { kNever, kBetween, kAlways };  ///< see WholeChars
+
 /// Merges the bytes of one character as if it stood alone and looks at each state on the way.
-bool may_begin_with(const MergeTable& table, const LowestRanks& lowest,
+Begins begins_whole(const MergeTable& table, const LowestRanks& lowest,
                     const std::array<std::int32_t, 256>& byte_ids, std::string_view bytes,
                     std::int32_t token) {
+  Begins begins = Begins::kAlways;
   std::vector<std::int32_t> ids;
   for (const char byte : bytes) ids.push_back(byte_ids[static_cast<unsigned char>(byte)]);
+  if (std::ranges::find(ids, -1) != ids.end()) return Begins::kNever;
   std::int32_t latest = 0;  // the highest rank so far: until then a state may last
   while (ids.size() > 1) {
     const MergeRule* best = nullptr;
@@ -63,30 +67,32 @@ bool may_begin_with(const MergeTable& table, const LowestRanks& lowest,
       best = rule;
       place = i;
     }
-    if (!best) return false;
+    if (!best) return Begins::kNever;
     latest = std::max(latest, best->rank);
-    if (lowest.with_left[static_cast<std::size_t>(ids.front())] <= latest) return false;
-    if (lowest.with_right[static_cast<std::size_t>(ids.back())] <= latest) return false;
+    if (lowest.with_left[static_cast<std::size_t>(ids.front())] <= latest ||
+        lowest.with_right[static_cast<std::size_t>(ids.back())] <= latest) {
+      begins = Begins::kBetween;
+    }
     ids[place] = best->result;
     ids.erase(ids.begin() + static_cast<std::ptrdiff_t>(place) + 1);
   }
-  return ids[0] == token && lowest.at_all[static_cast<std::size_t>(token)] > latest;
+  const bool in_order = lowest.at_all[static_cast<std::size_t>(token)] > latest;
+  return ids[0] == token && in_order ? begins : Begins::kNever;
 }
 
 }  // namespace
 
-CharIds chars_to_begin_with(const MergeTable& table, const std::vector<std::string>& bytes,
-                            const std::array<std::int32_t, 256>& byte_ids) {
-  CharIds chars;
-  // A byte that is no token may be left out, and then anything stands beside anything.
-  if (std::ranges::find(byte_ids, -1) != byte_ids.end()) return chars;
+WholeChars chars_to_begin_with(const MergeTable& table, const std::vector<std::string>& bytes,
+                               const std::array<std::int32_t, 256>& byte_ids) {
+  WholeChars chars;
   const LowestRanks lowest(table, bytes);
   for (std::size_t id = 0; id < bytes.size(); ++id) {
-    const auto token = static_cast<std::int32_t>(id);
     if (!is_one_long_char(bytes[id])) continue;
-    if (may_begin_with(table, lowest, byte_ids, bytes[id], token)) {
-      chars.set(code_point_at(bytes[id], 0).value, token);
-    }
+    const auto token = static_cast<std::int32_t>(id);
+    const Begins begins = begins_whole(table, lowest, byte_ids, bytes[id], token);
+    const char32_t value = code_point_at(bytes[id], 0).value;
+    if (begins == Begins::kAlways) chars.always.set(value, token);
+    if (begins != Begins::kNever) chars.between.set(value, token);
   }
   return chars;
 }

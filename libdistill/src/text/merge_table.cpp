@@ -31,9 +31,10 @@ MergeTable::MergeTable(std::vector<MergeRule> rules, std::size_t num_ids) {
   slots_.resize(std::bit_ceil(2 * rules_.size()));
   mask_ = slots_.size() - 1;
   for (std::size_t i = 0; i < rules_.size(); ++i) {
-    std::size_t at = slot_of(rules_[i].left, rules_[i].right);
-    while (slots_[at] != 0) at = (at + 1) & mask_;
-    slots_[at] = static_cast<std::uint32_t>(i + 1);
+    const std::uint64_t hash = hash_of(rules_[i].left, rules_[i].right);
+    std::size_t at = static_cast<std::size_t>(hash) & mask_;
+    while (slots_[at].index != 0) at = (at + 1) & mask_;
+    slots_[at] = {static_cast<std::uint32_t>(hash >> 32), static_cast<std::uint32_t>(i + 1)};
   }
 }
 
@@ -41,7 +42,7 @@ std::size_t MergeTable::longest_search() const {
   std::size_t longest = 0;
   std::size_t run = 0;
   for (std::size_t i = 0; i < 2 * slots_.size(); ++i) {  // twice: a run may go around the end
-    run = slots_[i & mask_] == 0 ? 0 : run + 1;
+    run = slots_[i & mask_].index == 0 ? 0 : run + 1;
     longest = std::max(longest, run);
     if (longest > slots_.size()) break;
   }

@@ -25,10 +25,13 @@ class MergeTable {
   /// The rule for a pair, or null. Ids may be any.
   const MergeRule* find(std::int32_t left, std::int32_t right) const {
     if (slots_.empty()) return nullptr;
-    for (std::size_t at = slot_of(left, right);; at = (at + 1) & mask_) {
-      const std::uint32_t index = slots_[at];
-      if (index == 0) return nullptr;
-      const MergeRule& rule = rules_[index - 1];
+    const std::uint64_t hash = hash_of(left, right);
+    const auto tag = static_cast<std::uint32_t>(hash >> 32);
+    for (std::size_t at = static_cast<std::size_t>(hash) & mask_;; at = (at + 1) & mask_) {
+      const Slot slot = slots_[at];
+      if (slot.index == 0) return nullptr;
+      if (slot.tag != tag) continue;
+      const MergeRule& rule = rules_[slot.index - 1];
       if (rule.left == left && rule.right == right) return &rule;
     }
   }
@@ -38,17 +41,22 @@ class MergeTable {
   std::size_t longest_search() const;
 
  private:
-  std::size_t slot_of(std::int32_t left, std::int32_t right) const {
+  struct Slot {
+    std::uint32_t tag = 0;  ///< half of the hash: nearly always decides without a look at the rule
+    std::uint32_t index = 0;  ///< of a rule and 1; 0: empty
+  };
+
+  static std::uint64_t hash_of(std::int32_t left, std::int32_t right) {
     const std::uint64_t pair =
         (std::uint64_t{static_cast<std::uint32_t>(left)} << 32) | static_cast<std::uint32_t>(right);
     // The finalizer of SplitMix64 (see core/random.h).
     std::uint64_t mixed = (pair ^ (pair >> 30)) * 0xBF58476D1CE4E5B9U;
     mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EBU;
-    return static_cast<std::size_t>(mixed ^ (mixed >> 31)) & mask_;
+    return mixed ^ (mixed >> 31);
   }
 
   std::vector<MergeRule> rules_;
-  std::vector<std::uint32_t> slots_;  ///< index of a rule and 1; 0: empty
+  std::vector<Slot> slots_;
   std::size_t mask_ = 0;
 };
 

@@ -105,8 +105,11 @@ std::string normal_part(NormalForm form, std::string_view part) {
 /// the common ones.
 bool is_plain(char32_t value) {
   return value < 0x300 || (value >= 0x400 && value <= 0x482) ||
-         (value >= 0x48A && value <= 0x52F) || (value >= 0x3400 && value <= 0x4DBF) ||
-         (value >= 0x4E00 && value <= 0x9FA5);
+         (value >= 0x48A && value <= 0x52F) || (value >= 0x2010 && value <= 0x2027) ||
+         (value >= 0x3000 && value <= 0x3029) || (value >= 0x3041 && value <= 0x3096) ||
+         (value >= 0x30A1 && value <= 0x30FA) || (value >= 0x3400 && value <= 0x4DBF) ||
+         (value >= 0x4E00 && value <= 0x9FA5) || (value >= 0xAC00 && value <= 0xD7A3) ||
+         (value >= 0xFF01 && value <= 0xFF60);
 }
 
 /// Where the plain characters that begin at `at` end. The last of them is left out when something

@@ -339,9 +339,10 @@ TEST(AugmentResult, IsPrintedInBothForms) {
   const AugmentResult result{12, 6, 2, 1, 1, 2};
   print_result(result, false, words);
   print_result(result, true, json);
-  EXPECT_EQ(words.str(),
-            "6 new rows from 12; left out: 2 said already, 1 of another length, 2 cut off, 1 too long "
-            "for the model\n");
+  EXPECT_EQ(
+      words.str(),
+      "6 new rows from 12; left out: 2 said already, 1 of another length, 2 cut off, 1 too long "
+      "for the model\n");
   EXPECT_EQ(json.str(),
             "{\"rows\":12,\"written\":6,\"duplicates\":2,\"wrong_length\":1,\"too_long\":1,"
             "\"cut_off\":2}\n");

@@ -93,7 +93,12 @@ TEST(CharMerges, OnlyCharactersThatNothingCanBreakUp) {
   bytes[257] = "\xC3\xA8";
   bytes[258] = "a\xC3";
   const auto find = [&](std::vector<MergeRule> rules, char32_t code_point) {
-    return chars_to_begin_with(MergeTable(std::move(rules), 259), bytes, byte_ids).find(code_point);
+    const MergeTable table(std::move(rules), 259);
+    return chars_to_begin_with(table, bytes, byte_ids).always.find(code_point);
+  };
+  const auto find_between = [&](std::vector<MergeRule> rules, char32_t code_point) {
+    const MergeTable table(std::move(rules), 259);
+    return chars_to_begin_with(table, bytes, byte_ids).between.find(code_point);
   };
   const MergeRule e_acute = {0xC3, 0xA9, 1, 256};
   const MergeRule e_grave = {0xC3, 0xA8, 3, 257};
@@ -105,7 +110,10 @@ TEST(CharMerges, OnlyCharactersThatNothingCanBreakUp) {
   EXPECT_EQ(find({e_grave, {0xA8, 'a', 2, 258}}, 0xE8), -1);
   EXPECT_EQ(find({e_grave, {0xA8, 'a', 4, 258}}, 0xE8), 257);
   EXPECT_EQ(find({e_grave, {257, 'a', 2, 258}}, 0xE8), -1);
-  byte_ids[0xFF] = -1;
+  // Where nothing breaks it up, only the order within the character counts.
+  EXPECT_EQ(find_between({e_acute, e_grave, across}, 0xE8), 257);
+  EXPECT_EQ(find_between({e_grave, {257, 'a', 2, 258}}, 0xE8), -1);
+  byte_ids[0xA9] = -1;
   EXPECT_EQ(find({e_acute}, 0xE9), -1);
 }
 

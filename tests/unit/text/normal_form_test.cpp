@@ -1,6 +1,10 @@
 #include "text/normal_form.h"
 
+#include <array>
+#include <cstdlib>
+
 #include <gtest/gtest.h>
+#include <utf8proc.h>
 
 namespace distill::text::detail {
 namespace {
@@ -31,6 +35,35 @@ TEST(NormalForm, HangulHasNoConsonantBeforeTheFirst) {
 TEST(NormalForm, KnowsUnicodeNineLikeThePackage) {
   const std::string text = "a\xCC\x81\xDF\xBD\xCC\x96";
   EXPECT_EQ(nfc(text), "\xC3\xA1\xDF\xBD\xCC\x96");
+}
+
+std::string utf8(std::vector<char32_t> points) {
+  std::string text;
+  for (const char32_t point : points) {
+    std::array<utf8proc_uint8_t, 4> bytes{};
+    const auto size = utf8proc_encode_char(static_cast<utf8proc_int32_t>(point), bytes.data());
+    text.append(reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(size));
+  }
+  return text;
+}
+
+// Common characters are passed over without a look at their properties, marks after them or not.
+TEST(NormalForm, CommonBlocksEqualUtf8proc) {
+  const std::pair<char32_t, char32_t> blocks[] = {{0x20, 0x52F},    {0x2002, 0x205F},
+                                                  {0x3000, 0x30FF}, {0x4E00, 0x4EFF},
+                                                  {0xAC00, 0xAD00}, {0xFF00, 0xFFEF}};
+  for (const auto& [first, last] : blocks) {
+    for (char32_t value = first; value <= last; ++value) {
+      for (const char32_t mark : {0x301, 0x3099, 0x11A8}) {
+        const std::string text = utf8({'a', value, mark, value});
+        utf8proc_uint8_t* wanted =
+            utf8proc_NFC(reinterpret_cast<const utf8proc_uint8_t*>(text.c_str()));
+        ASSERT_NE(wanted, nullptr);
+        EXPECT_EQ(nfc(text), reinterpret_cast<const char*>(wanted)) << std::hex << +value;
+        std::free(wanted);
+      }
+    }
+  }
 }
 
 TEST(NormalForm, PlacesInTheOriginal) {
