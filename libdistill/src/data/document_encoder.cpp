@@ -11,7 +11,8 @@ namespace distill::data {
 namespace {
 
 // Raise it when the same rows become other ids: caches of before are built anew then.
-constexpr int kEncodingVersion = 1;
+// Version 1 could hold tokens of a file that grew while it was read.
+constexpr int kEncodingVersion = 2;
 
 /// What the tokenizer or the template has to say, under the row's name.
 template <class Action>

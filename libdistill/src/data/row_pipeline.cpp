@@ -154,7 +154,7 @@ void take_rows(Chunk& chunk, const RowPipeline& pipeline) {
 
 }  // namespace
 
-void read_rows(const std::filesystem::path& path, const RowPipeline& pipeline) {
+std::string read_rows(const std::filesystem::path& path, const RowPipeline& pipeline) {
   io::LineReader lines(path, io::kJsonlRowLimits.max_bytes);
   const auto wanted = static_cast<std::size_t>(std::max<std::int64_t>(pipeline.threads, 0));
   const std::size_t processors = std::max(1u, std::thread::hardware_concurrency());
@@ -192,6 +192,7 @@ void read_rows(const std::filesystem::path& path, const RowPipeline& pipeline) {
     in_flight.pop_front();
   }
   if (stream_error) std::rethrow_exception(stream_error);
+  return lines.content_hash();
 }
 
 }  // namespace distill::data
