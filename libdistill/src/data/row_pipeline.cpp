@@ -12,6 +12,8 @@
 #include <distill/core/error.h>
 #include <distill/io/jsonl.h>
 
+#include "data/start_thread.h"
+
 namespace distill::data {
 
 namespace {
@@ -62,9 +64,15 @@ ReadRow read_row(const io::LineReader::Line& line, const std::string& file,
 /// Threads that work on chunks; results are fetched by the one who gave them.
 class Workers {
  public:
+  /// Fewer than `count` where the system makes no more; throws Error where it makes none.
   Workers(std::size_t count, std::string file, const DocumentEncoder* encoder)
       : file_(std::move(file)), encoder_(encoder) {
-    for (std::size_t i = 0; i < count; ++i) threads_.emplace_back([this] { run(); });
+    threads_.reserve(count);
+    try {
+      while (threads_.size() < count) threads_.push_back(start_thread([this] { run(); }));
+    } catch (const Error&) {
+      if (threads_.empty()) throw;
+    }
   }
   ~Workers() {
     {
