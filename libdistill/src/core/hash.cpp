@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <vector>
 
 #include <xxhash.h>
 
@@ -52,14 +53,16 @@ std::string hash_text(std::string_view text) {
 
 std::string hash_file(const std::filesystem::path& path,
                       const std::function<void()>& between_parts) {
-  constexpr std::size_t kPart = std::size_t{16} << 20;
-  const MappedFile file = MappedFile::open(path);
+  // Read, not mapped: the file may shrink meanwhile. One that grows is read as far as it went.
+  InputFile file(path);
+  std::vector<std::byte> part(std::size_t{1} << 20);
   Hasher hasher;
-  for (auto rest = file.bytes(); !rest.empty();) {
-    const auto part = rest.first(std::min(kPart, rest.size()));
-    hasher.add(part);
-    file.forget(part);
-    rest = rest.subspan(part.size());
+  for (std::uint64_t left = file.size(); left > 0;) {
+    const std::size_t count =
+        file.read(std::span(part).first(std::min<std::uint64_t>(left, part.size())));
+    if (count == 0) break;
+    hasher.add(std::span(part).first(count));
+    left -= count;
     if (between_parts) between_parts();
   }
   return hasher.hex();

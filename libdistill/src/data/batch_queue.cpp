@@ -3,11 +3,13 @@
 #include <optional>
 #include <utility>
 
+#include "data/start_thread.h"
+
 namespace distill::data {
 
 BatchQueue::BatchQueue(Make make, std::int64_t stride, std::int64_t depth)
     : make_(std::move(make)), stride_(stride), depth_(static_cast<std::size_t>(depth)) {
-  if (depth_ > 0) thread_ = std::thread([this] { run(); });
+  if (depth_ > 0) thread_ = start_thread([this] { run(); });
 }
 
 BatchQueue::~BatchQueue() {

@@ -18,6 +18,7 @@ class BatchQueue {
  public:
   using Make = std::function<types::Batch(std::int64_t position)>;
 
+  /// Throws Error where the system makes no thread.
   BatchQueue(Make make, std::int64_t stride, std::int64_t depth);
   /// Waits for the batch being made, not for more.
   ~BatchQueue();

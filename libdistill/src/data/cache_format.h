@@ -14,9 +14,11 @@
 namespace distill::data {
 
 /// Writes a cache file; it appears with `finish`, whole, or not at all. Documents go to the disk in
-/// pieces. Throws IoError.
+/// pieces. `finish` reads all of it again; `between_parts` is called while that goes on, and what
+/// it throws ends it. Throws IoError.
 std::unique_ptr<TokenSink> make_cache_writer(const std::filesystem::path& path,
-                                             const std::string& key);
+                                             const std::string& key,
+                                             std::function<void()> between_parts = {});
 
 /// A file of this kind that may not be used.
 class CacheDamaged : public FormatError {

@@ -38,6 +38,7 @@ CacheLock::CacheLock(const std::filesystem::path& path, const std::function<void
     const int status = ::flock(descriptor, LOCK_EX | LOCK_NB);
     const bool taken = status != 0 && errno == EWOULDBLOCK;
     if (status != 0 && !taken) {  // no locks on this file system
+      ::unlink(path.c_str());
       ::close(descriptor);
       return;
     }

@@ -17,6 +17,9 @@ class CacheLock {
   CacheLock(const CacheLock&) = delete;
   CacheLock& operator=(const CacheLock&) = delete;
 
+  /// False: there may be other builders at work on the same file.
+  bool held() const { return descriptor_ >= 0; }
+
  private:
   std::filesystem::path path_;
   int descriptor_ = -1;

@@ -39,12 +39,13 @@ Parts find_parts(const fs::path& path, const core::MappedFile& file) {
   const auto bytes = file.bytes();
   Parts parts;
   parts.file = file;
-  if (bytes.size() < sizeof(CacheHeader) ||
-      std::memcmp(bytes.data(), kCacheMagic.data(), kCacheMagic.size()) != 0) {
+  const std::size_t magic = std::min(kCacheMagic.size(), bytes.size());
+  if (magic > 0 && std::memcmp(bytes.data(), kCacheMagic.data(), magic) != 0) {
     fail<FormatError>(core::shown(path),
                       ": not a token cache, though it has the name of one; move it away, or set "
                       "`data.cache` to another folder");
   }
+  if (bytes.size() < sizeof(CacheHeader)) damaged(path, "was cut off");
   std::memcpy(&parts.header, bytes.data(), sizeof(CacheHeader));
   if (parts.header.version != kCacheVersion) {
     damaged(path, core::concat("a token cache of version ", parts.header.version,

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <system_error>
 
 #include <fcntl.h>
@@ -85,8 +86,12 @@ void set_text(std::array<char, N>& chars, std::string_view text) {
 
 class CacheWriter final : public TokenSink {
  public:
-  CacheWriter(const fs::path& path, const std::string& key)
-      : path_(path), key_(key), file_(path), spool_(path) {
+  CacheWriter(const fs::path& path, const std::string& key, std::function<void()> between_parts)
+      : path_(path),
+        key_(key),
+        between_parts_(std::move(between_parts)),
+        file_(path),
+        spool_(path) {
     set_text(header_.key, key);
     file_.write(bytes_of(header_));
   }
@@ -104,7 +109,10 @@ class CacheWriter final : public TokenSink {
     flush_words();
     flush_documents();
     pad(trailer_.num_words * sizeof(Word));
-    spool_.read_back([this](std::span<const std::byte> bytes) { file_.write(bytes); });
+    spool_.read_back([this](std::span<const std::byte> bytes) {
+      file_.write(bytes);
+      if (between_parts_) between_parts_();
+    });
     const std::string text = summary_json(summary);
     file_.write(text);
     pad(text.size());
@@ -118,7 +126,7 @@ class CacheWriter final : public TokenSink {
     set_text(trailer_.rest_hash, rest.hex());
     file_.write(bytes_of(trailer_));
     file_.commit();
-    return open_cache_file(path_, key_, std::int64_t{1} << 31, {});
+    return open_cache_file(path_, key_, std::int64_t{1} << 31, between_parts_);
   }
 
  private:
@@ -146,6 +154,7 @@ class CacheWriter final : public TokenSink {
 
   fs::path path_;
   std::string key_;
+  std::function<void()> between_parts_;
   core::AtomicFile file_;
   Spool spool_;
   CacheHeader header_;
@@ -158,8 +167,9 @@ class CacheWriter final : public TokenSink {
 
 }  // namespace
 
-std::unique_ptr<TokenSink> make_cache_writer(const fs::path& path, const std::string& key) {
-  return std::make_unique<CacheWriter>(path, key);
+std::unique_ptr<TokenSink> make_cache_writer(const fs::path& path, const std::string& key,
+                                             std::function<void()> between_parts) {
+  return std::make_unique<CacheWriter>(path, key, std::move(between_parts));
 }
 
 }  // namespace distill::data

@@ -11,7 +11,8 @@ namespace distill::data {
 namespace {
 
 // Raise it when the same rows become other ids: caches of before are built anew then.
-constexpr int kEncodingVersion = 1;
+// Version 1 could hold tokens of a file that grew while it was read.
+constexpr int kEncodingVersion = 2;
 
 /// What the tokenizer or the template has to say, under the row's name.
 template <class Action>
@@ -51,6 +52,22 @@ std::vector<std::vector<text::ChatMessage>> probes() {
           {user, {"assistant", ""}}};
 }
 
+/// An answer without words, before others and as the last one: templates may write the last one
+/// in another way.
+std::vector<std::string> empty_answers(const text::ChatTemplate& chat) {
+  const text::ChatMessage user{"user", "a"};
+  const text::ChatMessage nothing{"assistant", ""};
+  std::vector<std::string> found;
+  try {
+    for (auto& span : chat.render({user, nothing, user, nothing}, false)) {
+      if (span.is_target) found.push_back(std::move(span.text));
+    }
+  } catch (const InputError&) {
+    // A template that is not known: its rows are refused one by one.
+  }
+  return found;
+}
+
 void add_rendering(core::Hasher& hasher, const text::ChatTemplate& chat,
                    const std::vector<text::ChatMessage>& messages) {
   try {
@@ -74,6 +91,7 @@ DocumentEncoder::DocumentEncoder(const text::Tokenizer& tokenizer, const text::C
   const auto found = std::ranges::search(whole, plain);
   prefix_.assign(whole.begin(), found.begin());
   suffix_.assign(found.end(), whole.end());
+  if (chat != nullptr) empty_answers_ = empty_answers(*chat);
 }
 
 EncodedDocument DocumentEncoder::encode(const DocumentRow& row) const {
@@ -124,8 +142,17 @@ EncodedDocument DocumentEncoder::encode_chat(const std::vector<text::ChatMessage
                      ": a conversation needs a chat template and there is none; set "
                      "`chat_template: chatml`, or give rows with `text`");
   }
+  const auto spans = at_row(source, [&] { return chat_->render(messages, false); });
+  for (const text::ChatSpan& span : spans) {
+    if (!span.is_target || std::ranges::find(empty_answers_, span.text) == empty_answers_.end()) {
+      continue;
+    }
+    fail<FormatError>(source,
+                      ": the chat template leaves nothing of an answer, expected words behind its "
+                      "reasoning (</think>); the student would learn to say nothing");
+  }
   const text::EncodedChat encoded =
-      at_row(source, [&] { return text::encode_chat(*chat_, tokenizer_, messages, false); });
+      at_row(source, [&] { return text::encode_spans(spans, tokenizer_); });
   EncodedDocument document = make_document(
       encoded.ids, [&](std::size_t i) { return encoded.is_target[i]; }, source);
   if (document.targets == 0) {

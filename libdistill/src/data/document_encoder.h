@@ -39,8 +39,9 @@ class DocumentEncoder {
 
   const text::Tokenizer& tokenizer_;
   const text::ChatTemplate* chat_;
-  text::TokenIds prefix_;  ///< what the post-processor puts before a text
-  text::TokenIds suffix_;  ///< and behind it
+  text::TokenIds prefix_;                   ///< what the post-processor puts before a text
+  text::TokenIds suffix_;                   ///< and behind it
+  std::vector<std::string> empty_answers_;  ///< what the template makes of answers without words
 };
 
 }  // namespace distill::data

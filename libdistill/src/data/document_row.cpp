@@ -47,6 +47,32 @@ void refuse(const io::JsonCursor& row, std::string_view name, const char* instea
   if (!empty) member.fail(core::concat("is not read; ", instead));
 }
 
+void refuse_tools(const io::JsonCursor& row) {
+  constexpr const char* kInstead = "leave it out, or write it into the system message";
+  refuse(row, "tools", kInstead);
+  refuse(row, "functions", kInstead);
+}
+
+/// Members of a message that would change what it says.
+void refuse_in_message(const io::JsonCursor& message) {
+  constexpr const char* kCall = "write the call into `content`";
+  constexpr const char* kThoughts =
+      "write it into `content`, before the answer: <think>...</think>";
+  refuse(message, "tool_calls", kCall);
+  refuse(message, "function_call", kCall);
+  refuse(message, "reasoning_content", kThoughts);
+  refuse(message, "thinking", kThoughts);
+}
+
+/// An answer that its file wants to be read and not to be learned.
+void refuse_unlearned(const io::JsonCursor& message) {
+  constexpr const char* kWhy =
+      "is not read: every answer is learned; take it out, or leave the row out";
+  if (message.has("weight") && message.at("weight").as_double() != 1)
+    message.at("weight").fail(kWhy);
+  if (message.has("train") && !message.at("train").as_bool()) message.at("train").fail(kWhy);
+}
+
 void add_message(const io::JsonCursor& content, const std::string& role, Messages& messages) {
   messages.push_back(
       {role, role == "assistant" ? words(content, "the assistant's words") : content.as_string()});
@@ -56,14 +82,15 @@ Messages read_messages(const io::JsonCursor& row) {
   const io::JsonCursor list = row.at("messages");
   const std::size_t count = list.as_array().size();
   if (count == 0) list.fail("is empty, expected at least one message");
-  refuse(row, "tools", "leave it out, or write it into the system message");
+  refuse_tools(row);
   Messages messages;
   messages.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     const io::JsonCursor message = list.at(i);
     const io::JsonCursor role = message.at("role");
     if (role.as_string().empty()) role.fail("is empty, expected system, user or assistant");
-    refuse(message, "tool_calls", "write the call into `content`");
+    refuse_in_message(message);
+    if (role.as_string() == "assistant") refuse_unlearned(message);
     add_message(message.at("content"), role.as_string(), messages);
   }
   return messages;
@@ -97,11 +124,13 @@ Messages read_conversation(const io::JsonCursor& row) {
   const io::JsonCursor list = row.at("conversations");
   const std::size_t count = list.as_array().size();
   if (count == 0) list.fail("is empty, expected at least one message");
-  refuse(row, "tools", "leave it out, or write it into the system message");
+  refuse_tools(row);
   Messages messages;
   add_system(row, messages);
   for (std::size_t i = 0; i < count; ++i) {
     const std::string role = role_of(list.at(i).at("from"));
+    refuse_in_message(list.at(i));
+    if (role == "assistant") refuse_unlearned(list.at(i));
     add_message(list.at(i).at("value"), role, messages);
   }
   return messages;

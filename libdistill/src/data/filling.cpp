@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 #include <queue>
+#include <set>
+#include <tuple>
 
 namespace distill::data {
 
@@ -60,11 +62,20 @@ class Filler {
   }
 
  private:
+  using Key = std::tuple<std::int32_t, std::int64_t, std::int32_t>;
+  static Key key_of(const Span& piece) { return {piece.file, piece.begin, piece.length}; }
+
   std::pair<Span, Span> split(const Span& piece, std::int64_t at) {
     const auto first = static_cast<std::int32_t>(at);
     const Span rest{piece.begin + at, piece.length - first, piece.file};
-    if (rest.length > 0 && (words_of(files_, rest).front() & kTargetBit) != 0) ++targets_lost_;
-    return {{piece.begin, first, piece.file}, rest};
+    const Span part{piece.begin, first, piece.file};
+    if (rest.length == 0) return {part, rest};
+    if ((words_of(files_, rest).front() & kTargetBit) != 0) ++targets_lost_;
+    // Of a part nothing new is cut up.
+    if (!parts_.contains(key_of(piece))) ++pieces_cut_;
+    parts_.insert(key_of(part));
+    parts_.insert(key_of(rest));
+    return {part, rest};
   }
 
   /// The shortest beginning with something to learn; 0 when there is nothing.
@@ -140,7 +151,6 @@ class Filler {
           row.space += end.length;
           row.is_host = true;
           ++next_host_;
-          ++pieces_cut_;
           offer(r);
           return end;
         }
@@ -165,7 +175,6 @@ class Filler {
         left.push_back(end);
         rest = put_in_parts(rest);
       }
-      if (rest.length < piece.length && i < left.size()) ++pieces_cut_;
       if (rest.length > 0) kept.push_back(rest);
     }
     rows_[r].given_up = kept.empty();
@@ -179,6 +188,7 @@ class Filler {
   std::priority_queue<std::pair<std::int64_t, std::int64_t>> gaps_;  // (space, -row)
   std::vector<std::size_t> hosts_;
   std::size_t next_host_ = 0;
+  std::set<Key> parts_;  // of pieces that were cut up
   std::int64_t pieces_cut_ = 0;
   std::int64_t targets_lost_ = 0;
   std::int64_t tokens_unlearned_ = 0;

@@ -9,7 +9,7 @@ namespace distill::data {
 
 struct FilledRows {
   PackedRows rows;
-  std::int64_t pieces_cut = 0;
+  std::int64_t pieces_cut = 0;        ///< that were given, each counted once
   std::int64_t targets_lost = 0;      ///< first tokens of parts, which are not predicted
   std::int64_t tokens_unlearned = 0;  ///< ends of cut pieces with nothing to learn, left out
 };

@@ -1,5 +1,6 @@
 #include "data/load_tokens.h"
 
+#include <optional>
 #include <system_error>
 
 #include <distill/core/error.h>
@@ -23,8 +24,15 @@ std::string without_name(const std::string& message, const fs::path& file) {
   return message.starts_with(name) ? message.substr(name.size()) : ": " + message;
 }
 
-/// Reads a data file into `sink`.
+[[noreturn]] void fail_changed(const fs::path& file) {
+  fail<InputError>(core::shown(file),
+                   ": changed while it was read; run this again when it is complete");
+}
+
+/// Reads a data file into `sink`. Nothing is finished when its bytes are not those of
+/// `content_hash`: the tokens of others must not stand under that name.
 std::shared_ptr<const TokenFile> read_into(TokenSink& sink, const fs::path& file,
+                                           const std::string& content_hash,
                                            const TokenLoading& loading) {
   ReadSummary summary;
   std::int64_t documents = 0;
@@ -50,38 +58,72 @@ std::shared_ptr<const TokenFile> read_into(TokenSink& sink, const fs::path& file
     if (loading.between) loading.between();
     if (loading.progress) loading.progress(bytes, documents, tokens);
   };
-  read_rows(file, pipeline);
+  if (read_rows(file, pipeline) != content_hash) fail_changed(file);
   return sink.finish(summary);
 }
 
-/// A file of the key that may be used, or nothing.
-std::shared_ptr<const TokenFile> find(const fs::path& path, const std::string& key,
-                                      const TokenLoading& loading, core::Logger& log) {
-  if (!core::path_exists(path)) return nullptr;
+/// What keeps the folder from being looked into is the system's doing, whatever was asked of it:
+/// a cache that is not required can be done without.
+template <class Action>
+auto in_folder(Action&& action) {
   try {
-    return open_cache_file(path, key, loading.vocabulary, loading.between);
-  } catch (const CacheDamaged& error) {
-    log.warning(error.what(), "; it is built anew");
-    return nullptr;
+    return action();
+  } catch (const FormatError&) {
+    throw;
+  } catch (const InputError& error) {
+    throw IoError(error.what());
   }
 }
 
-/// What builders left behind that were killed. The lock of `path` is held.
-void remove_leftovers(const fs::path& path) {
-  for (const auto& other : core::list_folder(path.parent_path())) {
-    const std::string name = other.filename().string();
-    for (const char* kind : {".tmp-", ".spool-"}) {
-      std::error_code ignored;
-      if (name.starts_with(path.filename().string() + kind)) fs::remove(other, ignored);
+/// The file of a key.
+class Entry {
+ public:
+  Entry(const fs::path& path, const std::string& key, const TokenLoading& loading,
+        core::Logger& log)
+      : path_(path), key_(key), loading_(loading), log_(log) {}
+
+  /// When it is there and may be used; otherwise nothing. A damaged one is looked at only once.
+  std::shared_ptr<const TokenFile> find() {
+    const auto version = in_folder([&]() -> std::optional<core::InputFile::Version> {
+      if (!core::path_exists(path_)) return std::nullopt;
+      return core::InputFile(path_).version();
+    });
+    if (!version || damaged_ == version) return nullptr;
+    try {
+      return open_cache_file(path_, key_, loading_.vocabulary, loading_.between);
+    } catch (const CacheDamaged& error) {
+      log_.warning(error.what(), "; it is built anew");
+      damaged_ = version;
+      return nullptr;
     }
   }
-}
+
+  /// What builders left behind that were killed. Their lock is held: none of them is at work.
+  void remove_leftovers() const {
+    const auto files = in_folder([&] { return core::list_folder(path_.parent_path()); });
+    for (const auto& other : files) {
+      const std::string name = other.filename().string();
+      for (const char* kind : {".tmp-", ".spool-"}) {
+        std::error_code ignored;
+        if (name.starts_with(path_.filename().string() + kind)) fs::remove(other, ignored);
+      }
+    }
+  }
+
+ private:
+  fs::path path_;
+  std::string key_;
+  const TokenLoading& loading_;
+  core::Logger& log_;
+  std::optional<core::InputFile::Version> damaged_;
+};
 
 LoadedTokens load_cached(const fs::path& file, const std::string& content_hash,
                          const TokenLoading& loading, core::Logger& log) {
   const std::string key = core::hash_text(content_hash + "\n" + loading.encoder.fingerprint());
   const fs::path path = loading.cache.folder / (key + ".tokens");
-  if (auto found = find(path, key, loading, log)) return {found, content_hash, true};
+  Entry entry(path, key, loading, log);
+  if (auto found = entry.find()) return {found, content_hash, true};
   std::error_code error;
   fs::create_directories(loading.cache.folder, error);
   if (error) {
@@ -95,10 +137,10 @@ LoadedTokens load_cached(const fs::path& file, const std::string& content_hash,
     if (loading.between) loading.between();
   });
   // Another process may have built it meanwhile.
-  if (auto found = find(path, key, loading, log)) return {found, content_hash, true};
-  remove_leftovers(path);
-  const auto writer = make_cache_writer(path, key);
-  return {read_into(*writer, file, loading), content_hash, false};
+  if (auto found = entry.find()) return {found, content_hash, true};
+  if (lock.held()) entry.remove_leftovers();
+  const auto writer = make_cache_writer(path, key, loading.between);
+  return {read_into(*writer, file, content_hash, loading), content_hash, false};
 }
 
 LoadedTokens load(const fs::path& file, const TokenLoading& loading, core::Logger& log) {
@@ -112,7 +154,7 @@ LoadedTokens load(const fs::path& file, const TokenLoading& loading, core::Logge
     }
   }
   const auto sink = make_memory_sink();
-  return {read_into(*sink, file, loading), content_hash, false};
+  return {read_into(*sink, file, content_hash, loading), content_hash, false};
 }
 
 }  // namespace
@@ -122,8 +164,7 @@ LoadedTokens load_tokens(const fs::path& file, const TokenLoading& loading, core
   const auto version = opened.version();
   LoadedTokens loaded = load(file, loading, log);
   if (opened.version() != version || core::InputFile(file).version() != version) {
-    fail<InputError>(core::shown(file),
-                     ": changed while it was read; run this again when it is complete");
+    fail_changed(file);
   }
   const ReadSummary& summary = loaded.tokens->summary;
   if (summary.skipped > 0 && loading.on_bad_sample == OnBadSample::kError) {

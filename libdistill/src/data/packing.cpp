@@ -1,9 +1,8 @@
 #include "data/packing.h"
 
 #include <algorithm>
-#include <deque>
+#include <map>
 #include <numeric>
-#include <set>
 
 namespace distill::data {
 
@@ -24,33 +23,37 @@ std::vector<std::int64_t> by_falling_length(const std::vector<Span>& pieces, std
   return order;
 }
 
-/// Rows that have space left, by how much.
+/// Rows that have space left, by how much: chains of rows with the same space, the oldest first.
 class OpenRows {
  public:
-  explicit OpenRows(std::int64_t length) : rows_(static_cast<std::size_t>(length) + 1) {}
-
+  /// `row`: of a number that is new, or that was taken out before.
   void add(std::int64_t row, std::int64_t space) {
+    if (row == std::ssize(next_)) next_.push_back(-1);
     if (space < kShortestPiece) return;
-    auto& same = rows_[static_cast<std::size_t>(space)];
-    if (same.empty()) spaces_.insert(space);
-    same.push_back(row);
+    next_[static_cast<std::size_t>(row)] = -1;
+    const auto [place, is_new] = chains_.try_emplace(space, Chain{row, row});
+    if (is_new) return;
+    next_[static_cast<std::size_t>(place->second.last)] = row;
+    place->second.last = row;
   }
 
   /// Takes out the row with the least space of at least `wanted`; (-1, 0) when there is none.
   std::pair<std::int64_t, std::int64_t> take(std::int64_t wanted) {
-    const auto best = spaces_.lower_bound(wanted);
-    if (best == spaces_.end()) return {-1, 0};
-    const std::int64_t space = *best;
-    auto& same = rows_[static_cast<std::size_t>(space)];
-    const std::int64_t row = same.front();
-    same.pop_front();
-    if (same.empty()) spaces_.erase(best);
-    return {row, space};
+    const auto best = chains_.lower_bound(wanted);
+    if (best == chains_.end()) return {-1, 0};
+    const auto [space, chain] = *best;
+    best->second.first = next_[static_cast<std::size_t>(chain.first)];
+    if (best->second.first < 0) chains_.erase(best);
+    return {chain.first, space};
   }
 
  private:
-  std::vector<std::deque<std::int64_t>> rows_;
-  std::set<std::int64_t> spaces_;  // those with rows
+  struct Chain {
+    std::int64_t first = 0;
+    std::int64_t last = 0;
+  };
+  std::map<std::int64_t, Chain> chains_;  // by space
+  std::vector<std::int64_t> next_;        // the row behind each in its chain; -1: none
 };
 
 /// Numbers rows anew by their first pieces; returns how many there are.
@@ -84,7 +87,7 @@ PackedRows group(const std::vector<Span>& pieces, const std::vector<std::int64_t
 }  // namespace
 
 PackedRows pack_best_fit(const std::vector<Span>& pieces, std::int64_t length) {
-  OpenRows open(length);
+  OpenRows open;
   std::vector<std::int64_t> row_of(pieces.size());
   std::int64_t num_rows = 0;
   for (const std::int64_t i : by_falling_length(pieces, length)) {

@@ -12,6 +12,8 @@
 #include <distill/core/error.h>
 #include <distill/io/jsonl.h>
 
+#include "data/start_thread.h"
+
 namespace distill::data {
 
 namespace {
@@ -62,9 +64,15 @@ ReadRow read_row(const io::LineReader::Line& line, const std::string& file,
 /// Threads that work on chunks; results are fetched by the one who gave them.
 class Workers {
  public:
+  /// Fewer than `count` where the system makes no more; throws Error where it makes none.
   Workers(std::size_t count, std::string file, const DocumentEncoder* encoder)
       : file_(std::move(file)), encoder_(encoder) {
-    for (std::size_t i = 0; i < count; ++i) threads_.emplace_back([this] { run(); });
+    threads_.reserve(count);
+    try {
+      while (threads_.size() < count) threads_.push_back(start_thread([this] { run(); }));
+    } catch (const Error&) {
+      if (threads_.empty()) throw;
+    }
   }
   ~Workers() {
     {
@@ -154,7 +162,7 @@ void take_rows(Chunk& chunk, const RowPipeline& pipeline) {
 
 }  // namespace
 
-void read_rows(const std::filesystem::path& path, const RowPipeline& pipeline) {
+std::string read_rows(const std::filesystem::path& path, const RowPipeline& pipeline) {
   io::LineReader lines(path, io::kJsonlRowLimits.max_bytes);
   const auto wanted = static_cast<std::size_t>(std::max<std::int64_t>(pipeline.threads, 0));
   const std::size_t processors = std::max(1u, std::thread::hardware_concurrency());
@@ -192,6 +200,7 @@ void read_rows(const std::filesystem::path& path, const RowPipeline& pipeline) {
     in_flight.pop_front();
   }
   if (stream_error) std::rethrow_exception(stream_error);
+  return lines.content_hash();
 }
 
 }  // namespace distill::data

@@ -30,8 +30,8 @@ struct RowPipeline {
 
 /// Reads a data file: this thread takes lines and rows, others parse and tokenize. What is held at
 /// a time is bounded (about 64 MiB of lines, and one line more), whatever the file's size.
-/// Throws what is no fault of a single row: a file that is not there or is damaged, a missing
-/// template; and what `take` and `between` throw.
-void read_rows(const std::filesystem::path& path, const RowPipeline& pipeline);
+/// Returns core::hash_file of the bytes that were read. Throws what is no fault of a single row: a
+/// file that is not there or is damaged, a missing template; and what `take` and `between` throw.
+std::string read_rows(const std::filesystem::path& path, const RowPipeline& pipeline);
 
 }  // namespace distill::data

@@ -10,6 +10,7 @@
 
 #include <distill/core/error.h>
 #include <distill/core/files.h>
+#include <distill/core/hash.h>
 #include <distill/core/paths.h>
 
 namespace distill::io {
@@ -32,6 +33,7 @@ class Input {
   }
   std::uint64_t used() const { return used_; }
   std::string name() const { return core::shown(file_.path()); }
+  std::string hash() const { return hasher_.hex(); }
 
  private:
   void fill() {
@@ -43,9 +45,11 @@ class Input {
       if (count == 0) break;
       end_ += count;
     }
+    hasher_.add(std::span(buffer_).first(end_));
   }
 
   core::InputFile file_;
+  core::Hasher hasher_;
   std::array<std::byte, std::size_t{128} << 10> buffer_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
@@ -64,6 +68,7 @@ class PlainSource final : public ByteSource {
     return count;
   }
   std::uint64_t consumed() const override { return input_->used(); }
+  std::string content_hash() const override { return input_->hash(); }
 
  private:
   std::unique_ptr<Input> input_;
@@ -109,6 +114,7 @@ class GzipSource final : public ByteSource {
     return 0;
   }
   std::uint64_t consumed() const override { return input_->used(); }
+  std::string content_hash() const override { return input_->hash(); }
 
  private:
   /// What follows a member is another one, or zeros that a tape was filled up with.
@@ -152,6 +158,7 @@ class ZstdSource final : public ByteSource {
     }
   }
   std::uint64_t consumed() const override { return input_->used(); }
+  std::string content_hash() const override { return input_->hash(); }
 
  private:
   std::unique_ptr<Input> input_;

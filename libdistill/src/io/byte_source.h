@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
 
 namespace distill::io {
 
@@ -17,6 +18,8 @@ class ByteSource {
   virtual std::size_t read(std::span<char> out) = 0;
   /// Bytes of the file itself that were read so far.
   virtual std::uint64_t consumed() const = 0;
+  /// At the end: core::hash_file of the file, of the very bytes that were read.
+  virtual std::string content_hash() const = 0;
 };
 
 /// gzip and zstd are recognised by their first bytes, whatever the name. Memory is bounded: gzip

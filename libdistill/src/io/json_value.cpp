@@ -90,12 +90,12 @@ class Builder {
   bool boolean(bool flag) { return add(JsonValue(JsonValue::Storage(flag))); }
   bool number_integer(std::int64_t number) { return add(JsonValue(JsonValue::Storage(number))); }
   bool number_unsigned(std::uint64_t number) {
-    if (!std::in_range<std::int64_t>(number)) fail_integer(std::to_string(number));
+    if (!std::in_range<std::int64_t>(number)) return large_integer(std::to_string(number));
     return number_integer(static_cast<std::int64_t>(number));
   }
   bool number_float(double number, const std::string& text) {
     // The lexer turns integers that do not fit into floats.
-    if (text.find_first_of(".eE") == std::string::npos) fail_integer(text);
+    if (text.find_first_of(".eE") == std::string::npos) return large_integer(text);
     return add(JsonValue(JsonValue::Storage(number)));
   }
   bool string(std::string& text) { return add(JsonValue(JsonValue::Storage(std::move(text)))); }
@@ -143,7 +143,10 @@ class Builder {
     fail_at(input_, begin, core::concat("number `", printable(token, 40), "` ", what));
   }
 
-  [[noreturn]] void fail_integer(const std::string& token) {
+  bool large_integer(const std::string& token) {
+    if (limits_.keeps_large_integers) {
+      return add(JsonValue(JsonValue::Storage(core::JsonNumber{token})));
+    }
     fail_number(token, "does not fit 64 bits, expected an integer from -2^63 to 2^63-1");
   }
 
@@ -203,7 +206,8 @@ void refuse_what_the_lexer_accepts(const Input& input) {
 
 const char* JsonValue::kind_name() const {
   static constexpr std::array<const char*, std::variant_size_v<Storage>> kNames = {
-      "null", "a boolean", "an integer", "a number", "a string", "an array", "an object"};
+      "null",     "a boolean", "an integer", "a number",
+      "a string", "an array",  "an object",  "an integer that does not fit 64 bits"};
   return kNames[storage_.index()];
 }
 

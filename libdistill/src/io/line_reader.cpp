@@ -87,4 +87,8 @@ std::uint64_t LineReader::consumed() const {
   return impl_->source->consumed();
 }
 
+std::string LineReader::content_hash() const {
+  return impl_->source->content_hash();
+}
+
 }  // namespace distill::io

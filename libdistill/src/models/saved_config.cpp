@@ -42,6 +42,7 @@ struct ValueWriter {
     out.raw(digits.text() + (whole ? ".0" : ""));
   }
   void operator()(const std::string& text) const { out.value(text); }
+  void operator()(const core::JsonNumber& number) const { out.value(number); }
   void operator()(const io::JsonArray& array) const {
     out.begin_array();
     for (const io::JsonValue& item : array) write_value(out, item);

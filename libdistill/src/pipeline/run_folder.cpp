@@ -35,7 +35,7 @@ void make_folder(const fs::path& path) {
 /// Part of the run folder's format, do not change.
 constexpr std::string_view kMarker = "# resolved recipe of a run, written by distill_train\n";
 
-/// `NAME.tmp-PID` of a file or folder that a run writes; anything else is the user's.
+/// `NAME.tmp-N` of a file or folder that a run writes; anything else is the user's.
 bool is_leftover(const fs::path& path) {
   constexpr std::array<std::string_view, 7> kWritten = {"recipe.yaml",
                                                         "manifest.json",

@@ -130,9 +130,13 @@ std::shared_ptr<const ChatTemplate> load_chat_template(const fs::path& folder,
 
 EncodedChat encode_chat(const ChatTemplate& chat, const Tokenizer& tokenizer,
                         const std::vector<ChatMessage>& messages, bool add_generation_prompt) {
+  return encode_spans(chat.render(messages, add_generation_prompt), tokenizer);
+}
+
+EncodedChat encode_spans(const std::vector<ChatSpan>& spans, const Tokenizer& tokenizer) {
   std::string text;
   std::vector<ByteRange> targets;
-  for (const ChatSpan& span : chat.render(messages, add_generation_prompt)) {
+  for (const ChatSpan& span : spans) {
     if (span.is_target) targets.push_back({text.size(), text.size() + span.text.size()});
     text += span.text;
   }

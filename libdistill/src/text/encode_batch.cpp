@@ -1,6 +1,7 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include <distill/core/error.h>
@@ -69,7 +70,11 @@ std::vector<TokenIds> encode_batch(const Tokenizer& tokenizer, std::span<const s
   Batch batch(tokenizer, texts, add_special);
   {
     std::vector<std::jthread> threads;
-    for (int i = 1; i < num_threads; ++i) threads.emplace_back([&batch] { batch.work(); });
+    try {
+      for (int i = 1; i < num_threads; ++i) threads.emplace_back([&batch] { batch.work(); });
+    } catch (const std::system_error&) {
+      // The system makes no more of them: those that are there, this one at least, do all of it.
+    }
     batch.work();
   }
   return batch.take();

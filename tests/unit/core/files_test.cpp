@@ -68,6 +68,19 @@ TEST(AtomicFile, NothingChangesWithoutCommit) {
   EXPECT_EQ(count_files(folder.path()), 1u);
 }
 
+TEST(AtomicFile, TwoWritersOfOneFileDoNotMeet) {
+  const TempFolder folder;
+  AtomicFile first(folder / "f");
+  AtomicFile second(folder / "f");
+  first.write("the first");
+  second.write("2nd");
+  first.commit();
+  EXPECT_EQ(read_file(folder / "f", 100), "the first");
+  second.commit();
+  EXPECT_EQ(read_file(folder / "f", 100), "2nd");
+  EXPECT_EQ(count_files(folder.path()), 1u);
+}
+
 TEST(AtomicFile, FullDiskIsOneLineAndLeavesTheOldFile) {
   // /dev/full accepts opens and fails each write with ENOSPC.
   AppendFile file("/dev/full");

@@ -1,5 +1,7 @@
 #include <distill/core/hash.h>
 
+#include <filesystem>
+
 #include <gtest/gtest.h>
 
 #include <distill/core/files.h>
@@ -26,6 +28,17 @@ TEST(Hash, FileEqualsText) {
   const testing::TempFolder folder;
   write_file_atomically(folder / "f", "hello world");
   EXPECT_EQ(hash_file(folder / "f"), hash_text("hello world"));
+}
+
+TEST(Hash, AFileMayShrinkMeanwhile) {
+  const testing::TempFolder folder;
+  write_file_atomically(folder / "f", std::string(std::size_t{40} << 20, 'x'));
+  int parts = 0;
+  hash_file(folder / "f", [&] {
+    ++parts;
+    std::filesystem::resize_file(folder / "f", 0);
+  });
+  EXPECT_GT(parts, 0);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "support/jsonl_file.h"
 #include "support/recording_logger.h"
 #include "support/temp_folder.h"
+#include "text/chat_forms.h"
 
 namespace distill::data {
 namespace {
@@ -118,6 +119,28 @@ INSTANTIATE_TEST_SUITE_P(
         BadRow{"ToolCalls",
                chat_row(R"([{"role": "assistant", "content": "a", "tool_calls": [{}]}])"),
                ": `messages[0].tool_calls` is not read; write the call into `content`"},
+        BadRow{"Reasoning",
+               chat_row(R"([{"role": "assistant", "reasoning_content": "easy", "content": "4"}])"),
+               ": `messages[0].reasoning_content` is not read; write it into `content`, before the "
+               "answer: <think>...</think>"},
+        BadRow{"Thinking",
+               chat_row(R"([{"role": "assistant", "thinking": "easy", "content": "4"}])"),
+               ": `messages[0].thinking` is not read; write it into `content`, before the answer: "
+               "<think>...</think>"},
+        BadRow{
+            "FunctionCall",
+            chat_row(R"([{"role": "assistant", "content": "a", "function_call": {"name": "f"}}])"),
+            ": `messages[0].function_call` is not read; write the call into `content`"},
+        BadRow{"Functions",
+               R"({"messages": [{"role": "assistant", "content": "a"}], "functions": [1]})",
+               ": `functions` is not read; leave it out, or write it into the system message"},
+        BadRow{"WeightIsZero", chat_row(R"([{"role": "assistant", "content": "a", "weight": 0}])"),
+               ": `messages[0].weight` is not read: every answer is learned; take it out, or leave "
+               "the row out"},
+        BadRow{"NotToBeLearned",
+               R"({"conversations": [{"from": "gpt", "value": "a", "train": false}]})",
+               ": `conversations[0].train` is not read: every answer is learned; take it out, or "
+               "leave the row out"},
         BadRow{"ConversationsIsEmpty", R"({"conversations": []})",
                ": `conversations` is empty, expected at least one message"},
         BadRow{"SpeakerIsUnknown", R"({"conversations": [{"from": "moss", "value": "a"}]})",
@@ -175,11 +198,44 @@ TEST(BadRows, ExtraMembersAreAllowed) {
   const std::string path = testing::write_lines(
       folder / "d.jsonl",
       {R"({"text": "a", "id": 7, "messages": null})",
-       R"({"messages": [{"role": "assistant", "content": "b", "name": "x"}], "text": null})"});
+       R"({"messages": [{"role": "assistant", "content": "b", "name": "x"}], "text": null})",
+       R"({"messages": [{"role": "user", "content": "", "weight": 0}, {"role": "assistant", )"
+       R"("content": "b", "reasoning_content": "", "function_call": null, "weight": 1.0, )"
+       R"("train": true}], "functions": []})"});
   testing::RecordingLogger log;
   const auto data = Dataset::load({{path, 1.0}}, {}, testing::ByteTokenizer(), &chat, log);
-  EXPECT_EQ(data->num_targets(), 3);
-  EXPECT_TRUE(log.has(path + ": 2 documents, 15 tokens"));
+  EXPECT_EQ(data->num_targets(), 5);
+  EXPECT_TRUE(log.has(path + ": 3 documents, 35 tokens"));
+}
+
+TEST(BadRows, NumbersThatAreNotReadMayBeOfAnySize) {
+  const testing::TempFolder folder;
+  const std::string path =
+      testing::write_lines(folder / "d.jsonl", {R"({"text": "a", "id": 18446744073709551615})",
+                                                R"({"text": "b", "id": [-9223372036854775809]})"});
+  testing::RecordingLogger log;
+  const auto data = Dataset::load({{path, 1.0}}, {}, testing::ByteTokenizer(), nullptr, log);
+  EXPECT_EQ(data->report().documents, 2);
+}
+
+TEST(BadRows, AnAnswerOfWhichTheTemplateLeavesNothingIsRefused) {
+  const text::detail::DeepSeekChat drops({}, {});
+  const std::string thought = R"({"role": "assistant", "content": "<think>easy</think>"})";
+  const std::string user = R"({"role": "user", "content": "2 + 2?"})";
+  const std::string message = ": the chat template leaves nothing of an answer, expected words ";
+  EXPECT_TRUE(load_error({chat_row("[" + user + ", " + thought + "]")}, &drops)
+                  .starts_with(":1" + message));
+  // Qwen 3 keeps the thoughts of the last answer only.
+  const text::detail::Qwen3Chat keeps_last;
+  EXPECT_TRUE(
+      load_error({chat_row("[" + user + ", " + thought + ", " + user + ", " + thought + "]")},
+                 &keeps_last)
+          .starts_with(":1" + message));
+  const testing::TempFolder folder;
+  testing::RecordingLogger log;
+  const std::string path =
+      testing::write_lines(folder / "d.jsonl", {chat_row("[" + user + ", " + thought + "]")});
+  EXPECT_NO_THROW(Dataset::load({{path, 1.0}}, {}, testing::ByteTokenizer(), &keeps_last, log));
 }
 
 /// Good and bad lines in turn, with everything on its own line.

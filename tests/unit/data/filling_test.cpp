@@ -67,6 +67,12 @@ void check(const Result& result, std::int64_t length) {
     EXPECT_GE(begin, end) << "no token twice";
     end = part_end;
   }
+  const auto is_whole = [&](const Span& piece) {
+    const auto part = parts.find(piece.begin);
+    return part != parts.end() && part->second == piece.begin + piece.length;
+  };
+  EXPECT_EQ(result.filled.pieces_cut, std::ssize(result.before.pieces) -
+                                          std::ranges::count_if(result.before.pieces, is_whole));
   EXPECT_EQ(tokens_of(rows) + result.filled.tokens_unlearned, tokens_of(result.before));
   EXPECT_EQ(targets, result.targets_before - result.filled.targets_lost);
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include <sys/resource.h>
+
 #include <gtest/gtest.h>
 
 #include <distill/core/random.h>
@@ -57,6 +59,18 @@ TEST(Packing, OffGivesOnePieceARow) {
   const auto rows = one_piece_per_row(pieces);
   EXPECT_EQ(rows.pieces, pieces);
   EXPECT_EQ(rows.row_begin, (std::vector<std::int64_t>{0, 1, 2, 3}));
+}
+
+TEST(Packing, MemoryDoesNotGrowWithTheLengthOfRows) {
+  const auto most_memory = [] {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss;  // KiB
+  };
+  const std::int64_t before = most_memory();
+  const auto packed = pack_best_fit(of_lengths(std::vector<std::int64_t>(50, 60)), 1 << 20);
+  EXPECT_EQ(packed.row_begin.size(), 2u);
+  EXPECT_LT(most_memory() - before, 64 << 10);
 }
 
 TEST(Packing, HoldsItsPromisesOnRandomPieces) {

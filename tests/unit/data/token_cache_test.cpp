@@ -104,9 +104,9 @@ TEST(TokenCacheFile, EveryDamagedByteIsFound) {
       EXPECT_THROW(open_cache_file(path, kKey, 60, {}), CacheDamaged) << at;
     }
   }
-  for (std::size_t size = 8; size < whole.size(); ++size) {
+  for (std::size_t size = 0; size < whole.size(); ++size) {
     write_bytes(path, whole.substr(0, size));
-    EXPECT_THROW(open_cache_file(path, kKey, 60, {}), FormatError) << size;
+    EXPECT_THROW(open_cache_file(path, kKey, 60, {}), CacheDamaged) << size;
   }
   write_bytes(path, whole + std::string(8, '\0'));
   EXPECT_THROW(open_cache_file(path, kKey, 60, {}), CacheDamaged);
@@ -136,6 +136,21 @@ TEST(TokenCacheFile, AWriterThatIsGivenUpLeavesNothing) {
   const TempFolder folder;
   make_cache_writer(folder / "c.tokens", kKey)->add(encoded(3));
   EXPECT_TRUE(core::list_folder(folder.path()).empty());
+}
+
+TEST(TokenCacheFile, FinishingCanBeStopped) {
+  struct Stop {};
+  const TempFolder folder;
+  auto writer = make_cache_writer(folder / "c.tokens", kKey, [] { throw Stop{}; });
+  writer->add(encoded(3));
+  EXPECT_THROW(writer->finish({}), Stop);
+  writer.reset();
+  EXPECT_TRUE(core::list_folder(folder.path()).empty());
+  int parts = 0;
+  const auto other = make_cache_writer(folder / "c.tokens", kKey, [&] { ++parts; });
+  other->add(encoded(3));
+  other->finish({});
+  EXPECT_GE(parts, 3) << "while documents are copied, and while words and documents are checked";
 }
 
 TEST(CacheLock, LetsOneInAndTheOthersWait) {
@@ -223,10 +238,15 @@ TEST_F(TokenCacheTest, ADamagedEntryIsBuiltAnew) {
   const std::string whole = bytes_of(entry);
   for (const std::string& damaged :
        {whole.substr(0, 100), whole.substr(0, 70) + "x" + whole.substr(71),
-        whole.substr(0, 8) + "\x09" + whole.substr(9)}) {
+        whole.substr(0, 8) + "\x09" + whole.substr(9), whole.substr(0, 63), whole.substr(0, 20),
+        std::string()}) {
     write_bytes(entry, damaged);
     EXPECT_EQ(load()->fingerprint(), fingerprint);
-    EXPECT_TRUE(log_.has("; it is built anew"));
+    EXPECT_EQ(std::ranges::count_if(log_.lines,
+                                    [](const auto& line) {
+                                      return line.find("; it is built anew") != std::string::npos;
+                                    }),
+              1);
     EXPECT_EQ(bytes_of(entry), whole);
     log_.lines.clear();
   }

@@ -7,6 +7,7 @@
 
 #include <distill/core/error.h>
 #include <distill/core/files.h>
+#include <distill/core/json_writer.h>
 
 #include "support/temp_folder.h"
 
@@ -98,6 +99,25 @@ TEST(JsonlReader, NamesTheLineThatIsWrong) {
     const std::string message = refusal(content);
     EXPECT_TRUE(message.starts_with(expected)) << message << "\nexpected: " << expected;
   }
+}
+
+TEST(JsonlReader, IntegersOfAnySizeArePassedOver) {
+  const JsonlRow row =
+      parse_jsonl_row({R"({"id": 18446744073709551615, "low": -9223372036854775809})", 1}, "f");
+  const JsonCursor cursor(row.value, row.source);
+  for (const auto* name : {"id", "low"}) {
+    EXPECT_EQ(message_of<FormatError>([&] { cursor.at(name).as_int(); }),
+              core::concat("f:1: `", name,
+                           "` must be an integer, it is an integer that does not fit 64 bits"));
+    EXPECT_THROW(cursor.at(name).as_double(), FormatError);
+  }
+  core::JsonWriter json;
+  json.begin_array();
+  for (const auto& [name, value] : cursor.as_object().members()) {
+    json.value(std::get<core::JsonNumber>(value.storage()));
+  }
+  EXPECT_EQ(json.end_array().text(), "[18446744073709551615,-9223372036854775809]");
+  EXPECT_THROW(parse_json("18446744073709551615", "f"), FormatError);
 }
 
 TEST(JsonlReader, LinesAreLimited) {

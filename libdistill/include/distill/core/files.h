@@ -65,9 +65,10 @@ class InputFile {
 /// The content of a regular file of at most `max_bytes`. Throws InputError / IoError as above.
 std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 
-/// A file that appears whole or not at all: bytes go to a temporary name in the same folder;
-/// `commit` flushes them to disk and renames. Without `commit` the destructor removes the
-/// temporary file, and what was there before stays.
+/// A file that appears whole or not at all: bytes go to a name of its own in the same folder,
+/// `NAME.tmp-N` with a random number N; `commit` flushes them to disk and renames. Without `commit`
+/// the destructor removes the temporary file, and what was there before stays. Of several writers
+/// of one file, also in other processes or on other machines, the last one to commit wins.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);

@@ -7,6 +7,11 @@
 
 namespace distill::core {
 
+/// An integer that does not fit an int64, as it was written.
+struct JsonNumber {
+  std::string text;
+};
+
 /// Writes JSON text piece by piece. Numbers keep all their digits; a number that is not finite
 /// becomes null; strings that are not UTF-8 have the wrong bytes replaced by U+FFFD.
 ///
@@ -31,6 +36,7 @@ class JsonWriter {
   JsonWriter& value(std::uint64_t number);
   JsonWriter& value(int number) { return value(static_cast<std::int64_t>(number)); }
   JsonWriter& value(double number);
+  JsonWriter& value(const JsonNumber& number) { return raw(number.text); }
   JsonWriter& null();
   /// Text that is JSON already.
   JsonWriter& raw(std::string_view json);

@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include <distill/core/json_writer.h>
+
 namespace distill::io {
 
 class JsonValue;
@@ -36,6 +38,8 @@ struct JsonLimits {
   int max_depth = 64;
   /// A value takes 48 bytes in memory, but as little as two in the file.
   std::uint64_t max_values = 100'000;
+  /// Integers beyond int64 are refused where something reads them, not where they stand.
+  bool keeps_large_integers = false;
 };
 
 /// Strictly parsed JSON (RFC 8259): no duplicate names, no trailing commas, UTF-8 only, no numbers
@@ -44,8 +48,8 @@ struct JsonLimits {
 /// what is there: `config.json: `rope_scaling.factor` must be a number, it is a string`.
 class JsonValue {
  public:
-  using Storage =
-      std::variant<std::nullptr_t, bool, std::int64_t, double, std::string, JsonArray, JsonObject>;
+  using Storage = std::variant<std::nullptr_t, bool, std::int64_t, double, std::string, JsonArray,
+                               JsonObject, core::JsonNumber>;
 
   JsonValue() = default;
   explicit JsonValue(Storage storage) : storage_(std::move(storage)) {}
@@ -58,7 +62,8 @@ class JsonValue {
   bool is_array() const { return std::holds_alternative<JsonArray>(storage_); }
   bool is_object() const { return std::holds_alternative<JsonObject>(storage_); }
   const Storage& storage() const { return storage_; }
-  /// `null`, `a boolean`, `an integer`, `a number`, `a string`, `an array`, `an object`.
+  /// `null`, `a boolean`, `an integer`, `a number`, `a string`, `an array`, `an object`, `an
+  /// integer that does not fit 64 bits` (no getter gives it).
   const char* kind_name() const;
 
  private:

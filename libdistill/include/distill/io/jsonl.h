@@ -12,8 +12,8 @@
 namespace distill::io {
 
 /// One row of a JSON Lines file.
-inline constexpr JsonLimits kJsonlRowLimits{.max_bytes = std::uint64_t{16} << 20,
-                                            .max_values = 1'000'000};
+inline constexpr JsonLimits kJsonlRowLimits{
+    .max_bytes = std::uint64_t{16} << 20, .max_values = 1'000'000, .keeps_large_integers = true};
 
 struct JsonlRow {
   JsonValue value;

@@ -33,6 +33,10 @@ class LineReader {
   /// Bytes of the file itself, packed or not, that were read so far; for progress.
   std::uint64_t consumed() const;
 
+  /// After the last line: core::hash_file of the file, of the very bytes that were read. The file
+  /// may have changed before or since.
+  std::string content_hash() const;
+
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;

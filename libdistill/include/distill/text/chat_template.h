@@ -55,5 +55,7 @@ std::shared_ptr<const ChatTemplate> load_chat_template(const std::filesystem::pa
 /// A token is a target when any of its bytes are; the BOS of a post-processor is not added.
 EncodedChat encode_chat(const ChatTemplate& chat, const Tokenizer& tokenizer,
                         const std::vector<ChatMessage>& messages, bool add_generation_prompt);
+/// The same for a conversation that is rendered already.
+EncodedChat encode_spans(const std::vector<ChatSpan>& spans, const Tokenizer& tokenizer);
 
 }  // namespace distill::text
