@@ -28,8 +28,8 @@ struct BpeDefinition {
     std::size_t id = 0;
     while (id < tokens.size() && tokens[id] != joined) ++id;
     if (id == tokens.size()) tokens.push_back(joined);
-    rules.push_back({left, right, static_cast<std::int32_t>(rules.size()),
-                     static_cast<std::int32_t>(id)});
+    rules.push_back(
+        {left, right, static_cast<std::int32_t>(rules.size()), static_cast<std::int32_t>(id)});
   }
 
   /// The lowest rank anywhere, the leftmost of it, until there is none. Of several rules for one
