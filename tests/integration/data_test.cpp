@@ -77,7 +77,7 @@ TEST(Data, AugmentWritesRowsThatAreTheSameForASeed) {
                     "--prompt",
                     "{text}",
                     "--max-new-tokens",
-                    "24",
+                    "100",
                     "--min-length",
                     "0.01",
                     "--max-length",
