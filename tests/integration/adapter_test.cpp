@@ -20,6 +20,9 @@ class Adapter : public ::testing::Test {
                                     "student.lora={rank: 4}", "teacher={kind: base}",
                                     "loss=[{kind: cross_entropy}]", "train.optimizer.lr=0.02"});
     ASSERT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_NE(result.out.find(" generate --model " + tiny() + " --adapter " + adapter()),
+              std::string::npos)
+        << result.out;
   }
   static void TearDownTestSuite() { run.reset(); }
   static std::string adapter() { return (run->output() / "final").string(); }

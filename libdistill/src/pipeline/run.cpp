@@ -309,6 +309,7 @@ RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, co
   RunResult result;
   result.folder = folder.path();
   result.model = folder.final_model();
+  if (recipe.student.lora) result.base = *recipe.student.model;
   if (folder.state() == RunFolder::State::kFinished) {
     result.was_finished = true;
     result.report = read_report(folder.report());

@@ -19,8 +19,12 @@ namespace fs = std::filesystem;
 namespace {
 
 std::string result_text(const RunResult& result, const std::string& distill) {
-  return core::concat("\n", report_table(result.report), "\nstudent: ", result.model.string(),
-                      "\ntalk to it: ", distill, " generate --model ", result.model.string(),
+  const std::string model = result.base.empty() ? result.model.string()
+                                                : core::concat(result.base.string(), " --adapter ",
+                                                               result.model.string());
+  return core::concat("\n", report_table(result.report),
+                      result.base.empty() ? "\nstudent: " : "\nadapter: ", result.model.string(),
+                      "\ntalk to it: ", distill, " generate --model ", model,
                       " --prompt \"...\"\n");
 }
 

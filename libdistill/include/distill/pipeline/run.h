@@ -31,6 +31,7 @@ struct RunResult {
   Report report;
   std::filesystem::path folder;
   std::filesystem::path model;  ///< the student, a Hugging Face folder
+  std::filesystem::path base;   ///< the model folder beneath, when `model` is an adapter folder
   bool was_finished = false;    ///< it was done before; nothing was trained
 };
 
