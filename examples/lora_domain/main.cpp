@@ -36,6 +36,7 @@ int train_adapter(const char* model_folder, const char* data_file, const char* o
 
   for (int step = 0; step < steps; ++step) {
     const types::Batch batch = batches.next();
+    if (batch.num_targets == 0) continue;
     model->adapter_switch()->dropout_seed = static_cast<std::uint64_t>(step);
     const auto value = loss({model->forward(batch.input), {}, batch.labels, batch.loss_mask});
     (value.sum / value.count).backward();

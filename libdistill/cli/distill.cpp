@@ -50,9 +50,10 @@ void add_ignore_memory(CLI::App& app, std::optional<std::uint64_t>& available_me
 }
 
 void add_adapter(CLI::App& app, commands::AdapterSource& adapter, const char* what) {
-  app.add_option("--adapter", adapter.folder, what);
+  auto* folder = app.add_option("--adapter", adapter.folder, what);
   app.add_flag("--any-base", adapter.any_base,
-               "Take an adapter that was trained on another base of the same shapes");
+               "Take an adapter that was trained on another base of the same shapes")
+      ->needs(folder);
 }
 
 void add_device(CLI::App& app, recipe::Device& device) {

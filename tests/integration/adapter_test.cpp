@@ -74,6 +74,12 @@ TEST_F(Adapter, NothingIsOverwritten) {
 TEST_F(Adapter, ForceReplacesAFolderAsAWhole) {
   fs::create_directory(folder / "out");
   std::ofstream(folder / "out/old") << "x";
+  const auto refused =
+      distill({"export", "--model", tiny(), "--out", (folder / "out").string(), "--force"});
+  EXPECT_EQ(refused.exit_code, 2);  // it might be anything
+  EXPECT_NE(refused.err.find("is no model folder"), std::string::npos) << refused.err;
+  EXPECT_TRUE(fs::exists(folder / "out/old"));
+  std::ofstream(folder / "out/config.json") << "{}";
   ASSERT_EQ(distill({"export", "--model", tiny(), "--adapter", adapter(), "--out",
                      (folder / "out").string(), "--force"})
                 .exit_code,
@@ -94,6 +100,11 @@ TEST_F(Adapter, InspectSaysWhatItIs) {
   for (const char* part : {"adapter folder", "LoRA", "down_proj", "base fingerprint"}) {
     EXPECT_NE(result.out.find(part), std::string::npos) << result.out;
   }
+}
+
+TEST_F(Adapter, ItsRunIsWhole) {
+  const auto result = distill({"inspect", run->output().string(), "--check"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
 }
 
 TEST_F(Adapter, AnotherBaseIsRefused) {

@@ -56,20 +56,46 @@ void warn_of_rounding(const io::SafetensorsFolder& weights, const models::Causal
               count == 1 ? "" : ", ...", "); --dtype fp32 keeps every value");
 }
 
+/// fp32 where any weight is stored in another type than bf16.
+c10::ScalarType widest_dtype(const io::SafetensorsFolder& weights) {
+  for (const auto& [name, location] : weights.tensors()) {
+    if (location.entry->dtype != c10::ScalarType::BFloat16) return c10::ScalarType::Float;
+  }
+  return c10::ScalarType::BFloat16;
+}
+
+/// Only a model folder, such as an earlier export, goes: nothing else of the user's is in it.
+void check_replaceable(const ExportOptions& options) {
+  if (!core::path_exists(options.out)) return;
+  if (core::is_same_path(options.model, options.out)) {
+    fail<InputError>(options.out.string(),
+                     ": is the model itself, whose files are in use; choose another folder");
+  }
+  bool is_model = core::is_folder(options.out) && core::path_exists(options.out / "config.json");
+  if (is_model) {
+    for (const auto& path : core::list_folder(options.out)) {
+      is_model = is_model && !core::is_folder(path);
+    }
+  }
+  if (is_model) return;
+  fail<InputError>(options.out.string(),
+                   ": is no model folder (config.json and no folder in it), "
+                   "so --force does not replace it; choose another folder");
+}
+
 }  // namespace
 
 void export_model(const ExportOptions& options, core::Logger& log) {
-  if (options.force && core::is_same_path(options.model, options.out)) {
-    fail<InputError>(options.out.string(),
-                     ": is the model itself, its mapped files cannot be "
-                     "replaced; choose another folder");
-  }
+  if (options.force) check_replaceable(options);
   const auto weights = io::SafetensorsFolder::open(options.model);
+  const bool merges = !options.adapter.folder.empty();
   const auto dtype = options.dtype ? *options.dtype : stored_dtype(weights, options.model);
-  const auto model =
-      load_model(options.model, options.adapter,
-                 {.dtype = dtype, .available_memory = options.available_memory, .log = &log});
-  if (!options.adapter.folder.empty()) lora::merge(*model);
+  // A merged weight is rounded once, on its way into the file.
+  const auto model = load_model(options.model, options.adapter,
+                                {.dtype = merges ? widest_dtype(weights) : dtype,
+                                 .available_memory = options.available_memory,
+                                 .log = &log});
+  if (merges) lora::merge(*model);
   warn_of_rounding(weights, *model, dtype, log);
   models::save_causal_lm(*model, options.out,
                          {.base_folder = options.model,

@@ -68,7 +68,9 @@ void check_final(const InspectOptions& options, Inspection& inspection) {
   InspectOptions final_model = options;
   final_model.path = options.path / "final";
   if (!core::path_exists(final_model.path)) return;
-  const auto inner = inspect_model_folder(final_model);
+  const bool adapter = core::path_exists(final_model.path / "adapter_config.json");
+  const auto inner =
+      adapter ? inspect_adapter_folder(final_model) : inspect_model_folder(final_model);
   inspection.problems.insert(inspection.problems.end(), inner.problems.begin(),
                              inner.problems.end());
 }

@@ -1,7 +1,11 @@
 #include <distill/core/pending_folder.h>
 
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <system_error>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <distill/core/error.h>
@@ -10,17 +14,6 @@
 namespace distill::core {
 
 namespace fs = std::filesystem;
-
-namespace {
-
-/// Beside the target, of this process.
-fs::path neighbour(const fs::path& target, const char* what) {
-  fs::path name = target.filename();
-  name += concat(what, ::getpid());
-  return target.parent_path() / name;
-}
-
-}  // namespace
 
 PendingFolder::PendingFolder(const fs::path& target, Existing existing)
     : target_(target.has_filename() ? target : target.parent_path()) {
@@ -31,7 +24,9 @@ PendingFolder::PendingFolder(const fs::path& target, Existing existing)
   if (fs::exists(status) && !fs::is_directory(status)) {
     fail<InputError>(target_.string(), ": is no folder, only a folder is replaced");
   }
-  path_ = neighbour(target_, ".tmp-");
+  fs::path name = target_.filename();
+  name += concat(".tmp-", ::getpid());
+  path_ = target_.parent_path() / name;
   std::error_code error;
   fs::remove_all(path_, error);
   if (!fs::create_directory(path_, error)) {
@@ -46,13 +41,19 @@ PendingFolder::~PendingFolder() {
 
 void PendingFolder::publish() {
   sync_folder(path_);
-  const fs::path old = neighbour(target_, ".old-");
-  const bool replaces = fs::exists(fs::symlink_status(target_));
-  if (replaces) rename_durably(target_, old);
-  rename_durably(path_, target_);
-  path_.clear();
-  std::error_code ignored;
-  if (replaces) fs::remove_all(old, ignored);
+  if (!fs::exists(fs::symlink_status(target_))) {
+    rename_durably(path_, target_);
+    path_.clear();
+    return;
+  }
+  // Both names change hands at once; the old folder is removed under the temporary name.
+  if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) != 0) {
+    const std::string why = std::strerror(errno);
+    fail<IoError>(target_.string(), ": could not be replaced at once: ", why,
+                  "; remove it, then do the same again");
+  }
+  const fs::path parent = target_.parent_path();
+  sync_folder(parent.empty() ? fs::path(".") : parent);
 }
 
 }  // namespace distill::core

@@ -22,6 +22,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+/// Adapters whose ranks are all different name every module.
+constexpr std::size_t kMostPatterns = 10'000;
 constexpr std::int64_t kMostRank = std::int64_t{1} << 20;
 
 /// Keys that change nothing about what the tensors mean, or are read below.
@@ -95,6 +97,10 @@ class ValuePatterns {
   ValuePatterns(const io::JsonCursor& json, std::string_view key) {
     if (!json.has(key)) return;
     const io::JsonCursor patterns = json.at(key);
+    if (patterns.size() > kMostPatterns) {
+      patterns.fail(core::concat("holds ", patterns.size(), " patterns, at most ", kMostPatterns,
+                                 " are taken"));
+    }
     for (const auto& [pattern, value] : patterns.as_object().members()) {
       const io::JsonCursor at = patterns.at(pattern);
       patterns_.emplace_back(NamePattern(pattern, NamePattern::Part::kEnd, at.where()),

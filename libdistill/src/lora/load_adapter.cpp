@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -37,9 +38,9 @@ void check_base(const fs::path& base, const fs::path& adapter, const AdapterConf
   if (config.fingerprint.empty()) return;  // PEFT does not say
   const std::string found = models::fingerprint(base);
   if (found == config.fingerprint) return;
-  fail<InputError>(adapter.string(), ": was trained on another base (", config.base_model,
-                   ", fingerprint ", core::printable(config.fingerprint), "; that of ",
-                   base.string(), " is ", found,
+  fail<InputError>(adapter.string(), ": was trained on another base (",
+                   core::printable(config.base_model, 200), ", fingerprint ",
+                   core::printable(config.fingerprint), "; that of ", base.string(), " is ", found,
                    "); give its own base, or --any-base to use it all the same");
 }
 
@@ -58,6 +59,16 @@ void check_modules(const AdapterConfig& config, const std::vector<AdapterSite>& 
   }
 }
 
+/// Its magnitudes would be taken for nothing.
+void check_embedding(const AdapterConfig& config, const std::vector<AdapterSite>& sites,
+                     const fs::path& file) {
+  for (const AdapterSite& site : sites) {
+    if (!site.embedding || !config.options.dora || !config.choice.contains(site.module)) continue;
+    fail<UnsupportedError>(file.string(), ": `use_dora` is not done for the embedding `",
+                           site.module, "`; train the adapter without it");
+  }
+}
+
 /// Every layer that `target_modules` means must have tensors. Routed experts need not: whether they
 /// are layers of their own depends on who wrote the file.
 void check_targets(const AdapterConfig& config, const std::vector<AdapterSite>& sites,
@@ -68,18 +79,19 @@ void check_targets(const AdapterConfig& config, const std::vector<AdapterSite>& 
   const bool partly = json.has("layers_to_transform") || json.has("exclude_modules");
   if (partly || !json.has("target_modules")) return;
   const io::JsonCursor targets = json.at("target_modules");
+  if (targets.value().is_string() && targets.as_string() == "all-linear") return;
+  std::optional<NamePattern> pattern;
+  if (targets.value().is_string()) {
+    pattern.emplace(targets.as_string(), NamePattern::Part::kWhole, targets.where());
+  }
   const auto is_meant = [&](const std::string& module) {
-    if (targets.value().is_string()) {
-      return NamePattern(targets.as_string(), NamePattern::Part::kWhole, targets.where())
-          .matches(module);
-    }
+    if (pattern) return pattern->matches(module);
     for (std::size_t i = 0; i < targets.as_array().size(); ++i) {
       const std::string& target = targets.at(i).as_string();
       if (module == target || module.ends_with("." + target)) return true;
     }
     return false;
   };
-  if (targets.value().is_string() && targets.as_string() == "all-linear") return;
   for (const AdapterSite& site : sites) {
     if (site.routed_expert || config.choice.contains(site.module) || !is_meant(site.module))
       continue;
@@ -93,9 +105,11 @@ void check_base_layer(const io::SafetensorsFile& file, const models::NamedAdapte
   const io::TensorEntry* entry = file.find(kPeftPrefix + named.site.module + kBaseLayer);
   if (entry == nullptr) return;
   const at::Tensor stored = file.tensor(*entry);
-  const at::Tensor& weight = *named.weight;
-  if (stored.sizes() == weight.sizes() && at::equal(stored.to(weight.scalar_type()), weight.cpu()))
-    return;
+  const at::Tensor weight = named.weight->cpu();
+  // Either may have been rounded to the narrower type of the two.
+  const bool narrow = stored.element_size() < weight.element_size();
+  const at::ScalarType type = narrow ? stored.scalar_type() : weight.scalar_type();
+  if (stored.sizes() == weight.sizes() && at::equal(stored.to(type), weight.to(type))) return;
   fail<UnsupportedError>(file.path().string(), ": `", core::printable(entry->name, kShownName),
                          "` is not the base's embedding; an adapter that brings an embedding of "
                          "its own is not done");
@@ -149,6 +163,7 @@ std::shared_ptr<models::CausalLm> load_with_adapter(const fs::path& base, const 
   const AdapterConfig config = read_adapter_config(adapter);
   const auto sites = models::describe_causal_lm(base, load.keep_layers).adapter_sites;
   check_modules(config, sites, adapter / kAdapterTensors, base);
+  check_embedding(config, sites, adapter / kAdapterConfig);
   check_targets(config, sites, adapter);
   if (!options.any_base) check_base(base, adapter, config);
   load.adapters = config.choice;

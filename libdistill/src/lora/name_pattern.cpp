@@ -14,7 +14,7 @@ namespace distill::lora {
 namespace {
 
 /// Far beyond what a pattern for names of some hundred bytes needs.
-constexpr std::uint32_t kMostSteps = 1'000'000;
+constexpr std::uint32_t kMostSteps = 100'000;
 constexpr std::size_t kLongestPattern = 4096;
 
 const unsigned char* bytes(const std::string& text) {
@@ -69,6 +69,11 @@ bool NamePattern::matches(const std::string& name) const {
                                  compiled_->limits);
   if (result >= 0) return true;
   if (result == PCRE2_ERROR_NOMATCH) return false;
+  if (result != PCRE2_ERROR_MATCHLIMIT && result != PCRE2_ERROR_DEPTHLIMIT &&
+      result != PCRE2_ERROR_HEAPLIMIT) {
+    fail<ConfigError>(compiled_->where, ": `", core::printable(compiled_->pattern),
+                      "` cannot be matched (PCRE2 error ", result, ")");
+  }
   fail<ConfigError>(compiled_->where, ": `", core::printable(compiled_->pattern),
                     "` takes too long to match; write a simpler pattern");
 }

@@ -26,7 +26,8 @@ void describe(core::FieldVisitor& visit, RankPattern& pattern) {
                  "regular expression for the name of a module or its end after a dot, such as "
                  "`down_proj` or `layers.[0-3].self_attn.q_proj`");
   visit.required("rank", pattern.rank, "rank of these modules");
-  visit("alpha", pattern.alpha, "alpha of these modules; as for all when not given");
+  visit("alpha", pattern.alpha,
+        "alpha of these modules; that of `lora.alpha`, or twice their rank, when not given");
 }
 
 void validate(const RankPattern& pattern, core::Problems& problems) {

@@ -115,6 +115,13 @@ void save_adapter(models::CausalLm& model, const std::filesystem::path& folder, 
     saved.push_back({named.site, of_whole_base(*named.adapter)});
   }
   if (saved.empty()) fail<InputError>(folder.string(), ": the model has no adapter to save");
+  for (const Saved& one : saved) {
+    const nn::AdapterOptions &own = one.adapter.options, &first = saved.front().adapter.options;
+    if (own.rslora == first.rslora && own.dora == first.dora) continue;
+    fail<UnsupportedError>(folder.string(), ": `", one.site.module, "` and `",
+                           saved.front().site.module,
+                           "` differ in rslora or dora, which a PEFT folder says once for all");
+  }
   std::vector<io::NamedTensor> tensors;
   for (const Saved& one : saved) {
     for (const AdapterTensor& tensor : adapter_tensors(one.site, one.adapter.options)) {

@@ -9,7 +9,7 @@
 namespace distill::models {
 
 std::string fingerprint(const std::filesystem::path& folder) {
-  constexpr std::uint64_t kMostBytes = 4096;  // part of adapter files, do not change
+  constexpr std::uint64_t kPartBytes = 4096;  // part of adapter files, do not change
   core::Hasher hasher;
   const auto weights = io::SafetensorsFolder::open(folder);
   for (const auto& [name, location] : weights.tensors()) {
@@ -18,8 +18,10 @@ std::string fingerprint(const std::filesystem::path& folder) {
     hasher.add("\n");
     const at::Tensor tensor = location.file->tensor(*location.entry);
     const auto bytes = static_cast<std::uint64_t>(tensor.nbytes());
-    hasher.add(std::span(static_cast<const std::byte*>(tensor.const_data_ptr()),
-                         std::min(bytes, kMostBytes)));
+    const std::uint64_t part = std::min(bytes, kPartBytes), rest = bytes - part;
+    for (const std::uint64_t begin : {std::uint64_t{0}, rest / 2, rest}) {
+      hasher.add(std::span(static_cast<const std::byte*>(tensor.const_data_ptr()) + begin, part));
+    }
     location.file->forget(*location.entry);
   }
   return hasher.hex();

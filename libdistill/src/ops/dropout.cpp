@@ -1,5 +1,6 @@
 #include <distill/ops/dropout.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include <ATen/Parallel.h>
@@ -20,7 +21,8 @@ using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
 std::uint32_t threshold_of(const Dropout& options) {
-  return static_cast<std::uint32_t>(std::lround(std::ldexp(options.p, 32) - 0.5));
+  constexpr double kMost = 4294967295.0;
+  return static_cast<std::uint32_t>(std::min(std::ldexp(options.p, 32), kMost));
 }
 
 void run_kernel(const at::Tensor& x, const Dropout& options, at::Tensor& out, bool add) {

@@ -151,8 +151,8 @@ void require_memory(const MemoryEstimate& memory, at::Device device,
                      ", optimizer ", human_bytes(memory.master + memory.moments), ", gradients ",
                      human_bytes(memory.gradients - memory.idle_gradients), "), ",
                      human_bytes(*available),
-                     " are available; use a smaller student, freeze more of it "
-                     "(`student.freeze`)",
+                     " are available; use a smaller student, train less of it "
+                     "(`student.freeze`, `student.lora`)",
                      device.is_cpu() ? " or a machine" : ", `device: cpu` or a GPU",
                      " with more memory, or --ignore-memory to try all the same");
   }

@@ -92,9 +92,9 @@ std::string report_table(const Report& report) {
   if (report.trained_parameters > 0 && report.trained_parameters < report.student.parameters) {
     const double share = 100.0 * static_cast<double>(report.trained_parameters) /
                          static_cast<double>(report.student.parameters);
-    out += core::concat("trained ", core::with_thousands(report.trained_parameters), " of ",
-                        core::with_thousands(report.student.parameters), " parameters (",
-                        fixed(share, 2), " %)\n");
+    out += core::concat("trained ", core::with_thousands(report.trained_parameters),
+                        " parameters, ", fixed(share, 2), " % of the student's ",
+                        core::with_thousands(report.student.parameters), "\n");
   }
   if (report.skipped_steps > 0) {
     out += core::concat(report.skipped_steps, " of ", report.steps,

@@ -1,5 +1,6 @@
 #include <distill/pipeline/run.h>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <set>
@@ -99,6 +100,8 @@ class Run {
     // After all that can refuse the recipe: with the manifest the folder belongs to it.
     write_or_check_manifest(folder_.manifest(), make_manifest(recipe_, plan_, data_, steps_, check),
                             log_);
+    // Of what was loaded: the folder may be another by the end.
+    if (!plan_.adapters.empty()) base_fingerprint_ = models::fingerprint(plan_.student.folder);
     if (models_.teacher) log_.info("teacher: ", models_.teacher->describe());
     describe_student();
     batches_ = std::make_unique<data::BatchStream>(
@@ -261,12 +264,26 @@ class Run {
     core::write_file_atomically(folder_.report(), to_json(report_));
   }
 
+  /// PEFT takes adapters of a mixture's feed-forward layers for those of its fused experts.
+  void warn_of_experts() const {
+    const auto sites = models_.student->adapter_sites();
+    const bool mixture =
+        std::ranges::any_of(sites, [](const auto& site) { return site.routed_expert; });
+    const bool beside_attention = std::ranges::any_of(plan_.adapters, [](const auto& adapter) {
+      return adapter.first.find("self_attn") == std::string::npos;
+    });
+    if (!mixture || !beside_attention) return;
+    log_.warning(folder_.final_model().string(),
+                 ": PEFT with transformers 5 reads only the attention's adapters of this family; "
+                 "use `distill export --adapter` for other programs");
+  }
+
   /// A model folder, or an adapter folder beside the base that stays where it is.
   void save_final() {
     const fs::path& base = plan_.student.folder;
     if (!plan_.adapters.empty()) {
-      return lora::save_adapter(*models_.student, folder_.final_model(),
-                                {base, models::fingerprint(base)});
+      warn_of_experts();
+      return lora::save_adapter(*models_.student, folder_.final_model(), {base, base_fingerprint_});
     }
     models::SaveOptions save;
     save.base_folder = base;
@@ -288,6 +305,7 @@ class Run {
   std::optional<RepeatableScope> repeatable_;
   recipe::DataParts data_;
   recipe::ModelParts models_;
+  std::string base_fingerprint_;  ///< of the student's folder, where adapters are trained
   std::int64_t steps_ = 0;
   std::unique_ptr<data::BatchStream> batches_;
   std::unique_ptr<io::CheckpointStore> checkpoints_;

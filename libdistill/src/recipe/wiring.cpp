@@ -174,6 +174,11 @@ PlannedModels plan_models(const Recipe& recipe) {
   check_positions(recipe, models.student);
   check_freeze(recipe, models.student);
   models.adapters = choose_adapters(recipe, models.student);
+  if (recipe.teacher.kind() == "base") {
+    losses::LossContext context = loss_context(recipe, models);
+    context.teacher = context.student;
+    check_losses(recipe, context);
+  }
   if (const auto* teacher = local_teacher(recipe)) {
     models.teacher = read_model_facts(teacher->model, nullptr);
     models::check_causal_lm(models.teacher->folder, {});

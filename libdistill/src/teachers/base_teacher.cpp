@@ -26,24 +26,32 @@ class WithoutAdapters {
 class BaseTeacher final : public Teacher {
  public:
   explicit BaseTeacher(const std::shared_ptr<models::CausalLm>& student)
-      : adapters_(*student->adapter_switch()),
-        base_(make_local_teacher(student, "base of the student")) {}
+      : student_(student), base_(make_local_teacher(student, "base of the student")) {}
 
   types::TeacherSignal signal(const types::Batch& batch) override {
-    const WithoutAdapters off(adapters_);
+    const WithoutAdapters off(adapters());
     return base_->signal(batch);
   }
   std::optional<types::LayerShape> layer_shape() const override { return base_->layer_shape(); }
   SignalWithLayers signal_with_layers(const types::Batch& batch,
                                       const types::LayerRequest& wanted) override {
-    const WithoutAdapters off(adapters_);
+    const WithoutAdapters off(adapters());
     return base_->signal_with_layers(batch, wanted);
   }
   std::string describe() const override { return base_->describe(); }
 
  private:
-  nn::AdapterSwitch& adapters_;
-  std::unique_ptr<Teacher> base_;  ///< keeps the model
+  /// Asked for each time: adapters may be merged or added meanwhile.
+  nn::AdapterSwitch& adapters() const {
+    nn::AdapterSwitch* own = student_->adapter_switch();
+    if (own == nullptr) {
+      fail<TeacherError>("the student has no adapters any more, so it is no teacher of itself");
+    }
+    return *own;
+  }
+
+  std::shared_ptr<models::CausalLm> student_;
+  std::unique_ptr<Teacher> base_;
 };
 
 }  // namespace

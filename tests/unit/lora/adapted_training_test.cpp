@@ -98,6 +98,23 @@ TEST(AdaptedModel, CheckpointingChangesNoBit) {
   }
 }
 
+TEST(AdaptedModel, RecomputationSeesTheStateOfItsForwardPass) {
+  const auto model = adapted("untied", options_with(0.5));
+  model->adapter_switch()->dropout_seed = 11;
+  const auto kept = gradients(*model);
+  model->set_activation_checkpointing(true);
+  for (const auto& parameter : parameters(*model)) parameter.tensor.mutable_grad().reset();
+  const auto output = model->forward(types::single_sequence(kIds));
+  model->adapter_switch()->dropout_seed = 12;  // another pass begins before this one's gradients
+  model->adapter_switch()->enabled = false;
+  models::logits(output, output.hidden).to(at::kFloat).square().mean().backward();
+  EXPECT_EQ(model->adapter_switch()->dropout_seed, 12u);
+  EXPECT_FALSE(model->adapter_switch()->enabled);
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    EXPECT_TRUE(at::equal(parameters(*model)[i].tensor.grad(), kept[i]));
+  }
+}
+
 TEST(AdaptedModel, EveryFamilyTakesThemAndGeneratesWithThem) {
   for (const char* name :
        {"untied", "mistral_window", "qwen2", "qwen3", "qwen3_moe", "deepseek_v2", "deepseek_v3"}) {

@@ -137,6 +137,27 @@ TEST(PeftRefusals, PickledTensorsAreNotRead) {
             std::string::npos);
 }
 
+TEST(PeftRefusals, MagnitudesOfAnEmbeddingAreRefused) {
+  const ReferenceAdapter reference("embedding");
+  const TempFolder folder;
+  write_text(folder / "adapter_config.json",
+             replaced(core::read_file(reference.folder / "adapter_config.json", 1 << 20),
+                      "\"use_dora\": false", "\"use_dora\": true"));
+  auto tensors = distill::testing::read_tensors(reference.folder / "adapter_model.safetensors");
+  std::map<std::string, at::Tensor> all = tensors;
+  for (const auto& [name, tensor] : tensors) {
+    const auto end = name.find(".lora_");
+    if (end != std::string::npos)
+      all[name.substr(0, end) + ".lora_magnitude_vector"] = at::ones({32});
+  }
+  io::write_safetensors(folder / "adapter_model.safetensors",
+                        std::vector<io::NamedTensor>(all.begin(), all.end()), {});
+  EXPECT_NE(message_of<UnsupportedError>([&] {
+              load_with_adapter(reference.base, folder.path(), {});
+            }).find("`use_dora` is not done for the embedding"),
+            std::string::npos);
+}
+
 TEST(PeftRefusals, AForeignEmbeddingIsRefused) {
   const ReferenceAdapter reference("embedding");
   const TempFolder folder;

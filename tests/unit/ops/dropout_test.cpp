@@ -67,6 +67,11 @@ TEST(Dropout, TheSameForEveryDtypeInstructionSetAndThreadCount) {
   at::set_num_threads(threads);
 }
 
+TEST(Dropout, AtTheEndsOfItsRange) {
+  EXPECT_TRUE((dropout(ones(1 << 16), {1e-30, 3}) == 1).all().item<bool>());
+  EXPECT_TRUE((dropout(ones(1 << 16), {1 - 0x1p-53, 3}) == 0).all().item<bool>());
+}
+
 TEST(Dropout, GradientPassesWhereTheElementDid) {
   const Dropout options{0.4, 11};
   const at::Tensor x = testing::normal({5, 33}, 2).requires_grad_();

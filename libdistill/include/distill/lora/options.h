@@ -30,7 +30,7 @@ using Targets = std::variant<std::string, std::vector<std::string>>;
 struct RankPattern {
   std::string modules;  ///< regular expression for the end of a module's name
   std::int64_t rank = 0;
-  std::optional<double> alpha;  ///< absent: as for all
+  std::optional<double> alpha;  ///< absent: LoraOptions::alpha, or twice this rank
 };
 
 /// `student.lora`.

@@ -19,6 +19,35 @@ namespace distill::models::decoder {
 
 namespace {
 
+/// The state of a model's adapters at one time.
+class AdapterSnapshot {
+ public:
+  explicit AdapterSnapshot(std::shared_ptr<nn::AdapterSwitch> shared)
+      : shared_(std::move(shared)), state_(shared_ ? *shared_ : nn::AdapterSwitch{}) {}
+
+  class Scope {
+   public:
+    Scope(nn::AdapterSwitch* shared, const nn::AdapterSwitch& state) : shared_(shared) {
+      if (shared_ != nullptr) before_ = std::exchange(*shared_, state);
+    }
+    ~Scope() {
+      if (shared_ != nullptr) *shared_ = before_;
+    }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    nn::AdapterSwitch* shared_;
+    nn::AdapterSwitch before_;
+  };
+  /// The state holds again while the scope lives.
+  Scope restored() const { return Scope(shared_.get(), state_); }
+
+ private:
+  std::shared_ptr<nn::AdapterSwitch> shared_;
+  nn::AdapterSwitch state_;
+};
+
 /// Each sequence goes on where its cache ends.
 at::Tensor next_positions(const at::Tensor& ids, const nn::CachedSequences& sequences) {
   at::Tensor positions = at::empty_like(ids, at::kCPU);
@@ -113,11 +142,14 @@ nn::Stream Decoder::recomputed_layer(std::size_t layer, const nn::Stream& in,
     }
   }
   // Copies of the parts, not of their weights: the graph may outlive the model.
-  const nn::Piece piece = [block = layers_[layer], next, rotary,
-                           segments](const std::vector<at::Tensor>& stream) {
-    const nn::Stream out = block.forward({stream[0], stream[1]}, next, rotary, segments);
-    return std::vector<at::Tensor>{out.normed, out.residual};
-  };
+  // What adapters drop, and whether they are on, is decided now, not when the piece runs again.
+  const nn::Piece piece =
+      [block = layers_[layer], next, rotary, segments,
+       adapters = AdapterSnapshot(adapter_switch_)](const std::vector<at::Tensor>& stream) {
+        const auto as_it_was = adapters.restored();
+        const nn::Stream out = block.forward({stream[0], stream[1]}, next, rotary, segments);
+        return std::vector<at::Tensor>{out.normed, out.residual};
+      };
   const auto out = nn::recomputed(piece, {in.normed, in.residual}, parameters);
   return {out[0], out[1]};
 }
