@@ -13,10 +13,6 @@ namespace {
 
 using core::concat;
 
-std::string or_default(std::string text, std::string_view fallback) {
-  return text.empty() ? std::string(fallback) : text;
-}
-
 bool is_python_space(char32_t c) {
   return char_class(c) == CharClass::kSpace || (c >= 0x1C && c <= 0x1F);
 }
@@ -70,7 +66,7 @@ std::string_view strip_text(std::string_view text) {
 }
 
 Llama3Chat::Llama3Chat(ChatTokens tokens, bool with_dates)
-    : bos_(or_default(std::move(tokens.bos), "<|begin_of_text|>")), with_dates_(with_dates) {}
+    : bos_(tokens.bos.value_or("<|begin_of_text|>")), with_dates_(with_dates) {}
 
 std::vector<ChatSpan> Llama3Chat::render(const std::vector<ChatMessage>& messages,
                                          bool add_generation_prompt) const {
@@ -101,8 +97,7 @@ std::vector<ChatSpan> Llama3Chat::render(const std::vector<ChatMessage>& message
 }
 
 DeepSeekChat::DeepSeekChat(ChatTokens tokens, Options options)
-    : bos_(or_default(std::move(tokens.bos), "<｜begin▁of▁sentence｜>")),
-      options_(std::move(options)) {}
+    : bos_(tokens.bos.value_or("<｜begin▁of▁sentence｜>")), options_(std::move(options)) {}
 
 std::vector<ChatSpan> DeepSeekChat::render(const std::vector<ChatMessage>& messages,
                                            bool add_generation_prompt) const {
@@ -133,8 +128,8 @@ std::vector<ChatSpan> DeepSeekChat::render(const std::vector<ChatMessage>& messa
 }
 
 MistralChat::MistralChat(ChatTokens tokens, Options options)
-    : bos_(or_default(std::move(tokens.bos), "<s>")),
-      eos_(or_default(std::move(tokens.eos), "</s>")),
+    : bos_(tokens.bos.value_or("<s>")),
+      eos_(tokens.eos.value_or("</s>")),
       options_(std::move(options)) {}
 
 std::vector<ChatSpan> MistralChat::render(const std::vector<ChatMessage>& messages,

@@ -28,10 +28,11 @@ void check_roles(const std::vector<ChatMessage>& messages, std::string_view form
 /// Without white space at the ends, as Python's str.strip sees it.
 std::string_view strip_text(std::string_view text);
 
-/// The special tokens that templates name by their role.
+/// The special tokens that templates name by their role. Nothing: the usual one of the format; an
+/// empty text: none, as templates render a name that is not set.
 struct ChatTokens {
-  std::string bos;  ///< empty: the one of the format
-  std::string eos;
+  std::optional<std::string> bos;
+  std::optional<std::string> eos;
 };
 
 /// Llama 3: `<|start_header_id|>ROLE<|end_header_id|>\n\nCONTENT<|eot_id|>`. From 3.1 on a system

@@ -52,7 +52,8 @@ std::optional<TemplateText> template_of_config(const io::JsonCursor& config) {
       return TemplateText{entry.at("template").as_string(), entry.where()};
     }
   }
-  node.fail("holds no template with the name `default`");
+  // Not known, like a template of no known form: rows of text need none.
+  return TemplateText{"", core::concat(node.where(), " holds no template with the name `default`")};
 }
 
 /// As transformers: the file of its own comes first.
@@ -66,19 +67,44 @@ std::optional<TemplateText> read_template(const fs::path& folder) {
   return template_of_config(io::JsonCursor(config, path.string()));
 }
 
-/// `name` of tokenizer_config.json, a text or an object with `content`; empty when there is none.
-std::string token_of(const io::JsonCursor& config, std::string_view name) {
-  if (!config.has(name)) return "";
-  const io::JsonCursor token = config.at(name);
+/// `name` of a file, a text or an object with `content`; empty when it is null; nothing when the
+/// file does not mention it.
+std::optional<std::string> token_of(const fs::path& path, std::string_view name) {
+  if (!core::path_exists(path)) return std::nullopt;
+  const io::JsonValue value = io::read_json_file(path);
+  const io::JsonCursor file(value, path.string());
+  if (file.as_object().find(name) == nullptr) return std::nullopt;
+  if (!file.has(name)) return "";
+  const io::JsonCursor token = file.at(name);
   return token.value().is_object() ? token.at("content").as_string() : token.as_string();
 }
 
-detail::ChatTokens read_tokens(const fs::path& folder) {
-  const fs::path path = folder / "tokenizer_config.json";
-  if (!core::path_exists(path)) return {};
-  const io::JsonValue value = io::read_json_file(path);
-  const io::JsonCursor config(value, path.string());
-  return {token_of(config, "bos_token"), token_of(config, "eos_token")};
+/// By the files and in the order that the tokenizer's own roles are read by.
+std::optional<std::string> token_of_folder(const fs::path& folder, std::string_view name) {
+  const auto token = token_of(folder / "tokenizer_config.json", name);
+  return token ? token : token_of(folder / "special_tokens_map.json", name);
+}
+
+/// Only transformers' class for Llama 2 has tokens that its files need not name.
+std::string token_of_class(const fs::path& folder, std::string_view token) {
+  const auto name = token_of(folder / "tokenizer_config.json", "tokenizer_class");
+  return name && name->starts_with("LlamaTokenizer") ? std::string(token) : "";
+}
+
+/// What a template of the folder finds under the names of its tokens.
+detail::ChatTokens tokens_of_template(const fs::path& folder) {
+  const auto bos = token_of_folder(folder, "bos_token");
+  const auto eos = token_of_folder(folder, "eos_token");
+  return {bos ? bos : token_of_class(folder, "<s>"), eos ? eos : token_of_class(folder, "</s>")};
+}
+
+/// What a format that was asked for by name is written with: the folder's, or the format's own.
+detail::ChatTokens tokens_of_format(const fs::path& folder) {
+  detail::ChatTokens tokens{token_of_folder(folder, "bos_token"),
+                            token_of_folder(folder, "eos_token")};
+  if (tokens.bos == "") tokens.bos.reset();
+  if (tokens.eos == "") tokens.eos.reset();
+  return tokens;
 }
 
 std::shared_ptr<const ChatTemplate> recognise(std::string_view source,
@@ -119,11 +145,10 @@ std::shared_ptr<const ChatTemplate> load_chat_template(const fs::path& folder,
                       "` is not known; known: ", core::join(chat_template_kinds()));
   }
   const auto source = read_template(folder);
-  const detail::ChatTokens tokens = read_tokens(folder);
   // The folder's own form of a format that was named, where there is one.
-  auto found = source ? recognise(source->text, tokens) : nullptr;
+  auto found = source ? recognise(source->text, tokens_of_template(folder)) : nullptr;
   if (found && (kind == "auto" || found->name() == kind)) return found;
-  if (kind != "auto") return make_named(kind, tokens);
+  if (kind != "auto") return make_named(kind, tokens_of_format(folder));
   if (!source) return nullptr;
   return std::make_shared<UnknownTemplate>(source->where);
 }

@@ -99,6 +99,9 @@ TEST(ChatForms, ThePublishedFormsAreRecognisedAndNothingElse) {
   ASSERT_NE(chat, nullptr);
   EXPECT_EQ(rendered(*chat, {{"user", "Hi"}, {"assistant", "Yes"}}),
             "<b>[INST] Hi [/INST][Yes<e>]");
+  // A token that is not set is rendered as nothing.
+  const auto bare = detail::recognise_chat(mistral, {"", ""});
+  EXPECT_EQ(rendered(*bare, {{"user", "Hi"}, {"assistant", "Yes"}}), "[INST] Hi [/INST][Yes]");
   const std::pair<const char*, const char*> changes[] = {
       {"% 2 == 0", "% 2 == 1"},
       {"' [/INST]'", "'[/INST]'"},

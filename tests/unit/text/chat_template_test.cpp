@@ -166,6 +166,49 @@ TEST(ChatTemplate, OneFileOfItsOwnComesFirstAndListsHaveADefault) {
   EXPECT_THROW(load_chat_template(folder.path(), "auto"), Error);
 }
 
+TEST(ChatTemplate, AListWithoutADefaultIsNotKnown) {
+  const TempFolder folder;
+  core::write_file_atomically(folder / "tokenizer_config.json",
+                              R"({"chat_template":[{"name":"rag","template":"x"}]})");
+  const auto chat = load_chat_template(folder.path(), "auto");
+  const std::string message = message_of<UnsupportedError>([&] {
+    chat->render({{"user", "Hi"}}, false);
+  });
+  EXPECT_NE(message.find("holds no template with the name `default`"), std::string::npos)
+      << message;
+}
+
+/// What Llama 3's template begins with in a folder of these files.
+std::string start_of_llama3(const std::string& config, const std::string& map,
+                            const std::string& kind = "auto") {
+  const TempFolder folder;
+  core::write_file_atomically(
+      folder / "chat_template.jinja",
+      "{% set loop_messages = messages %}{% for message in loop_messages %}{% set content = "
+      "'<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'+ message['content'] | "
+      "trim + '<|eot_id|>' %}{% if loop.index0 == 0 %}{% set content = bos_token + content %}"
+      "{% endif %}{{ content }}{% endfor %}{% if add_generation_prompt %}"
+      "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}");
+  core::write_file_atomically(folder / "tokenizer_config.json", config);
+  if (!map.empty()) core::write_file_atomically(folder / "special_tokens_map.json", map);
+  if (kind != "auto") std::filesystem::remove(folder / "chat_template.jinja");
+  const std::string text = rendered(*load_chat_template(folder.path(), kind), {{"user", "Hi"}});
+  return text.substr(0, text.find("<|start_header_id|>"));
+}
+
+TEST(ChatTemplate, TokensThatAreNotSetAreRenderedAsNothing) {
+  // As transformers 5.17 renders them.
+  EXPECT_EQ(start_of_llama3(R"({"bos_token": "<b>"})", ""), "<b>");
+  EXPECT_EQ(start_of_llama3(R"({"bos_token": {"content": "<b>"}})", ""), "<b>");
+  EXPECT_EQ(start_of_llama3(R"({"bos_token": null})", ""), "");
+  EXPECT_EQ(start_of_llama3("{}", ""), "");
+  EXPECT_EQ(start_of_llama3("{}", R"({"bos_token": {"content": "<m>"}})"), "<m>");
+  EXPECT_EQ(start_of_llama3(R"({"tokenizer_class": "LlamaTokenizerFast"})", ""), "<s>");
+  EXPECT_EQ(start_of_llama3(R"({"tokenizer_class": "LlamaTokenizer", "bos_token": null})", ""), "");
+  EXPECT_EQ(start_of_llama3(R"({"bos_token": null})", "", "llama3"), "<|begin_of_text|>")
+      << "a format that was asked for by name";
+}
+
 TEST(ChatTemplate, RefusesRolesWithoutAForm) {
   const auto chat = load(kPlain);
   EXPECT_EQ(message_of<InputError>([&] {

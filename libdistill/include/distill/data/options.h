@@ -37,7 +37,7 @@ struct DataOptions {
   double min_packing_use = 0.98;
   LongDocuments long_documents = LongDocuments::kSplit;
   OnBadSample on_bad_sample = OnBadSample::kError;
-  std::string chat_template = "auto";  ///< auto | chatml | none
+  std::string chat_template = "auto";  ///< see text::chat_template_kinds
   std::int64_t max_eval_rows = 0;      ///< 0: all
   /// Where tokens are kept between runs: auto (the folder that the program names), off (nowhere:
   /// they are held in memory), or a folder.
