@@ -53,11 +53,11 @@ void begin(const models::NamedAdapter& named, Init init, core::RandomState& rand
                                        : normal({rank, site.in}, 1 / width, random);
     adapter.b = at::zeros({site.out, rank}, at::kFloat);
   }
-  const at::Device device = named.weight->device();
+  const at::Device device = named.device();
   for (at::Tensor* tensor : {&adapter.a, &adapter.b, &adapter.start_a, &adapter.start_b}) {
     if (tensor->defined()) *tensor = tensor->to(device);
   }
-  if (adapter.options.dora) adapter.magnitude = adapter.row_lengths(*named.weight);
+  if (adapter.options.dora) adapter.magnitude = adapter.row_lengths(named.matrix());
   for (at::Tensor* tensor : {&adapter.a, &adapter.b, &adapter.magnitude}) {
     if (tensor->defined()) tensor->set_requires_grad(true);
   }
@@ -68,6 +68,10 @@ void begin(const models::NamedAdapter& named, Init init, core::RandomState& rand
 void initialise(models::CausalLm& model, Init init, std::uint64_t seed) {
   const c10::NoGradGuard no_graph;
   for (const models::NamedAdapter& named : model.adapters()) {
+    if (init == Init::kPissa && named.quantized != nullptr) {
+      fail<ConfigError>("init: `pissa` takes a part out of the weights, and those of `",
+                        named.site.module, "` are quantised; use kaiming or gaussian");
+    }
     if (init == Init::kPissa && named.site.embedding) {
       fail<ConfigError>("init: `pissa` is not done for the embedding `", named.site.module,
                         "`; leave it out of the targets");

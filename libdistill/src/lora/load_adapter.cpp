@@ -133,7 +133,7 @@ void read_tensors(const io::SafetensorsFile& file, const models::NamedAdapter& n
       fail<FormatError>(file.path().string(), ": `", core::printable(name, kShownName),
                         "` holds NaN or Inf");
     }
-    value = value.to(named.weight->device());
+    value = value.to(named.device());
     named.adapter->*tensor.member = value.set_requires_grad(trainable);
   }
 }

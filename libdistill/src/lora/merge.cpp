@@ -18,10 +18,21 @@ bool has_own_head(const models::CausalLm& model) {
                      [](const auto& parameter) { return parameter.name == "lm_head.weight"; });
 }
 
+/// Before any weight is changed.
+void check_dense(models::CausalLm& model) {
+  for (const models::NamedAdapter& named : model.adapters()) {
+    if (named.quantized == nullptr) continue;
+    fail<UnsupportedError>("`", named.site.module,
+                           "`: its adapter cannot be merged into a quantised weight; load the "
+                           "base without quantising it");
+  }
+}
+
 }  // namespace
 
 void merge(models::CausalLm& model) {
   const c10::NoGradGuard no_graph;
+  check_dense(model);
   for (const models::NamedAdapter& named : model.adapters()) {
     const bool embedding = named.site.embedding;
     if (embedding && !has_own_head(model)) {

@@ -6,6 +6,10 @@
 
 namespace distill::models {
 
+at::Tensor NamedAdapter::matrix() const {
+  return quantized != nullptr ? ops::dequantize(*quantized) : *weight;
+}
+
 types::ModelOutput CausalLm::forward_with_layers(const types::ModelInput& input,
                                                  const types::LayerRequest& wanted) {
   if (wanted.empty()) return forward(input);

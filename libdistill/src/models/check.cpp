@@ -67,7 +67,8 @@ WeightBytes weight_bytes(const fs::path& folder, const LoadOptions& options) {
   bytes.allocated = bytes_to_allocate(matches, options);
   for (const MatchedWeight& match : matches) {
     const io::TensorEntry& entry = *match.source.entry;
-    if (options.device.is_cpu() && stays_mapped(match, options))
+    if (options.device.is_cpu() && !becomes_quantized(match, options) &&
+        stays_mapped(match, options))
       bytes.mapped += entry.end - entry.begin;
   }
   return bytes;

@@ -30,6 +30,8 @@ struct EmptyModel {
   std::vector<std::string> names_left_out;  ///< weights of the folder's other layers
   std::vector<SkippedWeights> skipped;
   std::optional<Fp8Block> fp8_block;  ///< matrices may be stored so
+  /// Of the model: set when its weights are quantised.
+  std::optional<Quantization>* quantization = nullptr;
   /// Empty, or the name of a head that is the embedding: a file may hold it as well.
   std::string tied_head;
   std::string tied_to;

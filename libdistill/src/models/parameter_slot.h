@@ -8,6 +8,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <distill/nn/adapter.h>
+#include <distill/ops/quantized_matrix.h>
 
 namespace distill::models {
 
@@ -21,6 +22,8 @@ struct ParameterSlot {
   bool buffer = false;  ///< no parameter: see CausalLm::buffers
   /// Where the adapter of this matrix goes; null where there can be none.
   std::optional<nn::Adapter>* adapter = nullptr;
+  /// Where this matrix goes when it is held in few bits; null where it never is.
+  std::optional<ops::QuantizedMatrix>* quantized = nullptr;
   bool routed_expert = false;
   bool idle = false;  ///< of an expert beyond the number that a token passes
 

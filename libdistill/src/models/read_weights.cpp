@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 #include <span>
 #include <tuple>
 
@@ -14,6 +15,7 @@
 
 #include "models/finite.h"
 #include "models/fp8_weights.h"
+#include "models/quantization_tally.h"
 
 namespace distill::models {
 
@@ -78,6 +80,15 @@ class Job {
     if (!match_->slot->tensor->is_same(stored_)) match_->source.file->forget(*match_->source.entry);
   }
 
+  void finish(at::Device device, ops::WeightFormat format, QuantizationTally& tally) const {
+    const ops::QuantizedMatrix matrix = ops::quantize(weight_, format);
+    tally.add(match_->slot->name(), weight_, matrix);
+    *match_->slot->quantized = matrix.to(device);
+    match_->source.file->forget(*match_->source.entry);
+  }
+
+  const MatchedWeight& match() const { return *match_; }
+
   [[noreturn]] void fail_not_finite() const {
     models::fail_not_finite(*match_, stored_, weight_.scalar_type());
   }
@@ -121,10 +132,19 @@ bool stays_mapped(const MatchedWeight& match, const LoadOptions& options) {
          match.source.file->is_aligned(*match.source.entry);
 }
 
+bool becomes_quantized(const MatchedWeight& match, const LoadOptions& options) {
+  return options.quantize && match.slot->quantized != nullptr;
+}
+
 std::uint64_t bytes_to_allocate(const std::vector<MatchedWeight>& matches,
                                 const LoadOptions& options) {
   std::uint64_t bytes = 0;
   for (const MatchedWeight& match : matches) {
+    const auto& shape = match.slot->shape;
+    if (becomes_quantized(match, options)) {
+      bytes += ops::quantized_bytes(*options.quantize, shape[0], shape[1]);
+      continue;
+    }
     if (options.device.is_cpu() && stays_mapped(match, options)) continue;  // a GPU maps nothing
     // The file holds as many elements, so the product fits.
     const std::uint64_t elements =
@@ -141,15 +161,24 @@ void read_weights(const EmptyModel& model, std::vector<MatchedWeight> matches,
   };
   std::sort(matches.begin(), matches.end(),
             [&](const auto& a, const auto& b) { return place(a) < place(b); });
+  std::optional<QuantizationTally> tally;
+  if (options.quantize) tally.emplace(*options.quantize);
   for (std::size_t next = 0; next < matches.size();) {
     std::vector<Job> jobs;
     for (std::uint64_t bytes = 0; next < matches.size() && bytes < kBatchBytes; ++next) {
       jobs.emplace_back(matches[next], model, options);
       bytes += stored_bytes(matches[next]);
     }
-    run(jobs, options.check_finite);
-    for (const Job& job : jobs) job.finish(options.device);
+    run(jobs, options.check_finite || options.quantize.has_value());  // codes know no NaN
+    for (const Job& job : jobs) {
+      if (becomes_quantized(job.match(), options)) {
+        job.finish(options.device, *options.quantize, *tally);
+      } else {
+        job.finish(options.device);
+      }
+    }
   }
+  if (tally && model.quantization != nullptr) *model.quantization = tally->result();
 }
 
 }  // namespace distill::models

@@ -7,6 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <distill/core/error.h>
 #include <distill/core/files.h>
 #include <distill/core/paths.h>
 #include <distill/core/pending_folder.h>
@@ -50,6 +51,11 @@ std::vector<io::NamedTensor> weights_of(const CausalLm& model, c10::ScalarType d
 }  // namespace
 
 void save_causal_lm(const CausalLm& model, const fs::path& folder, const SaveOptions& options) {
+  if (model.quantization() != nullptr) {
+    fail<UnsupportedError>(folder.string(), ": a model with quantised weights (",
+                           ops::name_of(model.quantization()->format),
+                           ") cannot be saved as a folder; load it without quantising it");
+  }
   using Existing = core::PendingFolder::Existing;
   core::PendingFolder pending(folder, options.replace ? Existing::kReplace : Existing::kRefuse);
   const auto dtype = options.dtype.value_or(model.parameters().front().tensor.scalar_type());

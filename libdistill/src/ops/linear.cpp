@@ -4,10 +4,12 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "ops/few_rows.h"
+#include "ops/held_weight.h"
 #include "ops/kernel_call.h"
 #include "ops/linear_brgemm.h"
 
@@ -41,24 +43,75 @@ struct BrgemmLinear : torch::autograd::Function<BrgemmLinear> {
   }
 };
 
+/// Whether linear_forward takes all three.
+bool fits_brgemm(const at::Tensor& x, const StoredWeight& weight, const at::Tensor& bias) {
+  return has_linear_brgemm(x, weight) &&
+         (!bias.defined() || (bias.scalar_type() == at::kBFloat16 && bias.dim() == 1 &&
+                              bias.size(0) == weight.outs()));
+}
+
+at::Tensor product_with_codes(const at::Tensor& x, const StoredWeight& weight,
+                              const at::Tensor& bias) {
+  if (fits_brgemm(x, weight, bias)) return linear_forward(x, weight, bias);
+  const at::Tensor matrix = weight.matrix(x.scalar_type());
+  return bias.defined() ? at::linear(x, matrix, bias) : at::linear(x, matrix);
+}
+
+struct LinearWithCodes : torch::autograd::Function<LinearWithCodes> {
+  static Variable forward(AutogradContext* ctx, const Variable& x, const QuantizedMatrix& weight,
+                          const std::optional<Variable>& bias) {
+    ctx->saved_data["weight"] = hold(weight);
+    ctx->saved_data["by_blocks"] = fits_brgemm(x, weight, bias.value_or(Variable()));
+    return product_with_codes(x, weight, bias.value_or(Variable()));
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    refuse_second_derivative("linear");
+    const StoredWeight weight = held(ctx->saved_data["weight"]);
+    const at::Tensor& grad = grads[0];
+    variable_list result(3);
+    result[0] = ctx->saved_data["by_blocks"].toBool()
+                    ? linear_input_grad(grad, weight)
+                    : at::mm(grad, weight.matrix(grad.scalar_type()));
+    return result;
+  }
+};
+
+at::Tensor of_few_rows(const at::Tensor& x, const StoredWeight& weight, const at::Tensor& bias) {
+  at::Tensor product = few_rows_product(x, weight);
+  if (bias.defined()) product.add_(bias);
+  return product.to(x.scalar_type());
+}
+
 }  // namespace
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   // Not merely where no graph is recorded: a teacher must round as a student does, and a layer that
   // runs again in the backward pass as in the forward pass.
   if (c10::InferenceMode::is_enabled() && are_few_rows(x, weight)) {
-    at::Tensor product = few_rows_product(x, weight);
-    if (bias.defined()) product.add_(bias);
-    return product.to(x.scalar_type());
+    return of_few_rows(x, weight, bias);
   }
-  const bool fits = has_linear_brgemm(x, weight) &&
-                    (!bias.defined() || (bias.scalar_type() == at::kBFloat16 && bias.dim() == 1 &&
-                                         bias.size(0) == weight.size(0)));
-  if (!fits) return bias.defined() ? at::linear(x, weight, bias) : at::linear(x, weight);
+  if (!fits_brgemm(x, weight, bias))
+    return bias.defined() ? at::linear(x, weight, bias) : at::linear(x, weight);
   if (needs_graph({x, weight}) || (bias.defined() && needs_graph({bias}))) {
     return BrgemmLinear::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
   }
   return linear_forward(x, weight, bias);
+}
+
+at::Tensor linear(const at::Tensor& x, const QuantizedMatrix& weight, const at::Tensor& bias) {
+  check_float(x, "linear", "x");
+  check_same_device(weight.codes, x, "linear", "weight");
+  TORCH_CHECK(x.dim() == 2 && x.size(1) == weight.columns, "linear: `x` is ", x.sizes(),
+              " and the quantised weight [", weight.rows, ", ", weight.columns,
+              "], expected [N, in] and [out, in]");
+  TORCH_CHECK(!bias.defined() || !bias.requires_grad(),
+              "linear: a bias beside a quantised weight is frozen, this one wants a gradient");
+  if (c10::InferenceMode::is_enabled() && are_few_rows(x, weight)) {
+    return of_few_rows(x, weight, bias);
+  }
+  if (!needs_graph({x})) return product_with_codes(x, weight, bias);
+  return LinearWithCodes::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
 }
 
 }  // namespace distill::ops

@@ -16,26 +16,33 @@ bool is_taken(const at::Tensor& t) {
          t.size(1) > 0;
 }
 
-}  // namespace
-
-bool has_linear_brgemm(const at::Tensor& x, const at::Tensor& weight) {
-  return cpu_has_brgemm() && is_taken(x) && is_taken(weight) && x.size(1) == weight.size(1) &&
-         weight.size(0) % 2 == 0 && weight.size(1) % 2 == 0;
+bool is_taken(const QuantizedMatrix& m) {
+  return m.device().is_cpu() && m.rows > 0 && m.columns > 0;
 }
 
-at::Tensor linear_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  const at::Tensor in = paired_rows(x), rows = paired_rows(weight);
+}  // namespace
+
+bool has_linear_brgemm(const at::Tensor& x, const StoredWeight& weight) {
+  const bool taken = weight.quantized() ? is_taken(*weight.quantized()) : is_taken(weight.dense());
+  return cpu_has_brgemm() && is_taken(x) && taken && x.size(1) == weight.ins() &&
+         weight.outs() % 2 == 0 && weight.ins() % 2 == 0;
+}
+
+at::Tensor linear_forward(const at::Tensor& x, const StoredWeight& weight, const at::Tensor& bias) {
+  const at::Tensor in = paired_rows(x);
+  const StoredWeight rows = weight.paired();
   const at::Tensor added = bias.defined() ? bias.to(at::kFloat).contiguous() : bias;
-  at::Tensor out = at::empty({x.size(0), weight.size(0)}, x.options());
-  multiply({x.size(0), weight.size(0), {times_transposed(in, rows)}, read<float>(added)},
+  at::Tensor out = at::empty({x.size(0), weight.outs()}, x.options());
+  multiply({x.size(0), weight.outs(), {rows.times_transposed(in)}, read<float>(added)},
            write<Bf16>(out));
   return out;
 }
 
-at::Tensor linear_input_grad(const at::Tensor& grad, const at::Tensor& weight) {
-  const at::Tensor in = paired_rows(grad), rows = paired_rows(weight);
-  at::Tensor out = at::empty({grad.size(0), weight.size(1)}, grad.options());
-  multiply({grad.size(0), weight.size(1), {times(in, rows)}}, write<Bf16>(out));
+at::Tensor linear_input_grad(const at::Tensor& grad, const StoredWeight& weight) {
+  const at::Tensor in = paired_rows(grad);
+  const StoredWeight rows = weight.paired();
+  at::Tensor out = at::empty({grad.size(0), weight.ins()}, grad.options());
+  multiply({grad.size(0), weight.ins(), {rows.times(in)}}, write<Bf16>(out));
   return out;
 }
 

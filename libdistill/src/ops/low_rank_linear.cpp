@@ -17,6 +17,7 @@
 
 #include "ops/dropout_body.h"
 #include "ops/few_rows.h"
+#include "ops/held_weight.h"
 #include "ops/kernel_call.h"
 #include "ops/linear_brgemm.h"
 #include "ops/packed_product.h"
@@ -74,28 +75,30 @@ struct Formed {
   at::Tensor inner;  ///< bf16 [N, even rank]
 };
 
-Formed form(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+Formed form(const at::Tensor& x, const StoredWeight& weight, const at::Tensor& bias,
             const LowRank& change) {
-  const at::Tensor in = paired_rows(x), rows = paired_rows(weight);
+  const at::Tensor in = paired_rows(x);
+  const StoredWeight rows = weight.paired();
   const at::Tensor a = rounded_a(change.a), b = rounded_b(change.b, change.scale);
   const at::Tensor added = bias.defined() ? bias.to(at::kFloat).contiguous() : bias;
   const at::Tensor kept = change.dropout.p > 0 ? paired_rows(dropped(x, change.dropout)) : in;
   const at::Tensor inner = product(x.size(0), a.size(0), {times_transposed(kept, a)});
-  return {product(x.size(0), weight.size(0),
-                  {times_transposed(in, rows), times_transposed(inner, b)}, added),
+  return {product(x.size(0), weight.outs(), {rows.times_transposed(in), times_transposed(inner, b)},
+                  added),
           inner};
 }
 
 struct BrgemmLowRank : torch::autograd::Function<BrgemmLowRank> {
   // What wants gradients comes first: an absent bias would shift the numbers of what follows it.
   static Variable forward(AutogradContext* ctx, const Variable& x, const Variable& a,
-                          const Variable& b, const Variable& weight,
+                          const Variable& b, const StoredWeight& weight,
                           const std::optional<Variable>& bias, double scale, double p,
                           std::int64_t seed) {
     const LowRank change{a, b, scale, {p, static_cast<std::uint64_t>(seed)}};
     const Formed formed = form(x, weight, bias.value_or(Variable()), change);
-    ctx->save_for_backward({a.requires_grad() ? x : Variable(), weight, a, b,
+    ctx->save_for_backward({a.requires_grad() ? x : Variable(), weight.dense(), a, b,
                             b.requires_grad() ? formed.inner : Variable()});
+    if (weight.quantized()) ctx->saved_data["weight"] = hold(*weight.quantized());
     ctx->saved_data["scale"] = scale;
     ctx->saved_data["p"] = p;
     ctx->saved_data["seed"] = seed;
@@ -105,20 +108,23 @@ struct BrgemmLowRank : torch::autograd::Function<BrgemmLowRank> {
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     refuse_second_derivative("low_rank_linear");
     const variable_list saved = ctx->get_saved_variables();
-    const at::Tensor &x = saved[0], &weight = saved[1], &inner = saved[4];
+    const at::Tensor &x = saved[0], &inner = saved[4];
+    const StoredWeight weight =
+        saved[1].defined() ? StoredWeight(saved[1]) : held(ctx->saved_data["weight"]);
     const double scale = ctx->saved_data["scale"].toDouble();
     const Dropout dropout{ctx->saved_data["p"].toDouble(),
                           static_cast<std::uint64_t>(ctx->saved_data["seed"].toInt())};
     const std::int64_t rank = saved[2].size(0), n = grads[0].size(0);
-    const at::Tensor grad = paired_rows(grads[0]), rows = paired_rows(weight);
+    const at::Tensor grad = paired_rows(grads[0]);
+    const StoredWeight rows = weight.paired();
     const at::Tensor a = rounded_a(saved[2]), b = rounded_b(saved[3], scale);
     const at::Tensor inner_grad = product(n, b.size(1), {times(grad, b)});
     variable_list result(8);
     if (ctx->needs_input_grad(0) && dropout.p == 0) {
-      result[0] = product(n, weight.size(1), {times(grad, rows), times(inner_grad, a)});
+      result[0] = product(n, weight.ins(), {rows.times(grad), times(inner_grad, a)});
     } else if (ctx->needs_input_grad(0)) {
-      result[0] = product(n, weight.size(1), {times(grad, rows)});
-      add_dropped(product(n, weight.size(1), {times(inner_grad, a)}), dropout, result[0]);
+      result[0] = product(n, weight.ins(), {rows.times(grad)});
+      add_dropped(product(n, weight.ins(), {times(inner_grad, a)}), dropout, result[0]);
     }
     if (ctx->needs_input_grad(1)) {
       const at::Tensor kept = dropout.p > 0 ? dropped(x, dropout) : x;
@@ -131,37 +137,53 @@ struct BrgemmLowRank : torch::autograd::Function<BrgemmLowRank> {
   }
 };
 
-void check_change(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+void check_weight(const at::Tensor& x, const StoredWeight& weight) {
+  if (weight.quantized()) {
+    check_float(x, "low_rank_linear", "x");
+    check_same_device(weight.quantized()->codes, x, "low_rank_linear", "weight");
+  } else {
+    check_same_type(weight.dense(), x, "low_rank_linear", "weight");
+    TORCH_CHECK(weight.dense().dim() == 2, "low_rank_linear: `weight` is ", weight.dense().sizes(),
+                ", expected [out, in]");
+    TORCH_CHECK(!weight.dense().requires_grad(),
+                "low_rank_linear: the weight is frozen, this one wants a gradient");
+  }
+  TORCH_CHECK(x.dim() == 2 && x.size(1) == weight.ins(), "low_rank_linear: `x` is ", x.sizes(),
+              " and `weight` [", weight.outs(), ", ", weight.ins(),
+              "], expected [N, in] and [out, in]");
+}
+
+void check_change(const at::Tensor& x, const StoredWeight& weight, const at::Tensor& bias,
                   const LowRank& change) {
   const auto& [a, b, scale, dropout] = change;
-  check_same_type(weight, x, "low_rank_linear", "weight");
-  TORCH_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1),
-              "low_rank_linear: `x` is ", x.sizes(), " and `weight` ", weight.sizes(),
-              ", expected [N, in] and [out, in]");
+  check_weight(x, weight);
   const bool fits = a.defined() && b.defined() && a.dim() == 2 && b.dim() == 2 && a.size(0) > 0 &&
-                    a.size(1) == weight.size(1) && b.size(0) == weight.size(0) &&
+                    a.size(1) == weight.ins() && b.size(0) == weight.outs() &&
                     a.size(0) == b.size(1);
-  TORCH_CHECK(fits, "low_rank_linear: expected `a` [rank, in] and `b` [out, rank] beside a weight ",
-              weight.sizes());
+  TORCH_CHECK(fits,
+              "low_rank_linear: expected `a` [rank, in] and `b` [out, rank] beside a weight [",
+              weight.outs(), ", ", weight.ins(), "]");
   const at::ScalarType wide = accumulator_type(x.scalar_type());
   TORCH_CHECK(a.scalar_type() == wide && b.scalar_type() == wide, "low_rank_linear: `a` is ",
               a.scalar_type(), " and `b` ", b.scalar_type(), ", expected ", wide);
-  TORCH_CHECK(!weight.requires_grad() && !(bias.defined() && bias.requires_grad()),
-              "low_rank_linear: weight and bias are frozen, one of them wants a gradient");
+  TORCH_CHECK(!bias.defined() || !bias.requires_grad(),
+              "low_rank_linear: the bias is frozen, this one wants a gradient");
   TORCH_CHECK(dropout.p >= 0 && dropout.p < 1, "low_rank_linear: dropout is ", dropout.p,
               ", expected at least 0 and below 1");
 }
 
 /// By LibTorch's own operators.
-at::Tensor composed(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+at::Tensor composed(const at::Tensor& x, const StoredWeight& weight, const at::Tensor& bias,
                     const LowRank& change) {
   const at::Tensor inner = at::linear(dropout(x, change.dropout), change.a.to(x.scalar_type()));
   const at::Tensor b = (change.b * change.scale).to(x.scalar_type());
-  return at::addmm(linear(x, weight, bias), inner, b.t());
+  const at::Tensor base =
+      weight.quantized() ? linear(x, *weight.quantized(), bias) : linear(x, weight.dense(), bias);
+  return at::addmm(base, inner, b.t());
 }
 
 /// In fp32, for generation.
-at::Tensor of_few_rows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+at::Tensor of_few_rows(const at::Tensor& x, const StoredWeight& weight, const at::Tensor& bias,
                        const LowRank& change) {
   at::Tensor sum = few_rows_product(x, weight);
   sum.addmm_(at::linear(x.to(at::kFloat), change.a), change.b.t(), 1, change.scale);
@@ -169,10 +191,8 @@ at::Tensor of_few_rows(const at::Tensor& x, const at::Tensor& weight, const at::
   return sum.to(x.scalar_type());
 }
 
-}  // namespace
-
-at::Tensor low_rank_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                           const LowRank& change) {
+at::Tensor changed(const at::Tensor& x, const StoredWeight& weight, const at::Tensor& bias,
+                   const LowRank& change) {
   check_change(x, weight, bias, change);
   if (c10::InferenceMode::is_enabled() && change.dropout.p == 0 && are_few_rows(x, weight)) {
     return of_few_rows(x, weight, bias, change);
@@ -182,6 +202,18 @@ at::Tensor low_rank_linear(const at::Tensor& x, const at::Tensor& weight, const 
   return BrgemmLowRank::apply(x, change.a, change.b, weight,
                               bias.defined() ? std::optional(bias) : std::nullopt, change.scale,
                               change.dropout.p, static_cast<std::int64_t>(change.dropout.seed));
+}
+
+}  // namespace
+
+at::Tensor low_rank_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                           const LowRank& change) {
+  return changed(x, weight, bias, change);
+}
+
+at::Tensor low_rank_linear(const at::Tensor& x, const QuantizedMatrix& weight,
+                           const at::Tensor& bias, const LowRank& change) {
+  return changed(x, weight, bias, change);
 }
 
 }  // namespace distill::ops

@@ -1,10 +1,12 @@
 #include <distill/pipeline/report.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include <distill/core/files.h>
 #include <distill/core/json_writer.h>
+#include <distill/core/strings.h>
 #include <distill/io/json_value.h>
 
 namespace distill::pipeline {
@@ -29,6 +31,18 @@ void write(core::JsonWriter& json, const char* name, const ModelSize& size) {
       .begin_object()
       .member("parameters", size.parameters)
       .member("bytes", size.bytes)
+      .end_object();
+}
+
+void write(core::JsonWriter& json, const models::Quantization& q) {
+  json.begin_object()
+      .member("format", std::string(ops::name_of(q.format)))
+      .member("weights", q.weights)
+      .member("bytes", q.bytes)
+      .member("dense_bytes", q.dense_bytes)
+      .member("error", q.error)
+      .member("worst", q.worst)
+      .member("worst_error", q.worst_error)
       .end_object();
 }
 
@@ -62,6 +76,25 @@ eval::Evaluation evaluation(const io::JsonCursor& object) {
 
 ModelSize model_size(const io::JsonCursor& object) {
   return {count(object, "parameters"), static_cast<std::uint64_t>(count(object, "bytes"))};
+}
+
+models::Quantization quantization(const io::JsonCursor& object) {
+  const auto names = ops::choice_names(ops::WeightFormat{});
+  const io::JsonCursor format = object.at("format");
+  const auto found = std::find(names.begin(), names.end(), format.as_string());
+  if (found == names.end()) {
+    fail<FormatError>(format.where(), ": is `", core::printable(format.as_string()),
+                      "`, expected int8, fp8 or nf4");
+  }
+  models::Quantization q;
+  q.format = static_cast<ops::WeightFormat>(found - names.begin());
+  q.weights = count(object, "weights");
+  q.bytes = static_cast<std::uint64_t>(count(object, "bytes"));
+  q.dense_bytes = static_cast<std::uint64_t>(count(object, "dense_bytes"));
+  q.error = number(object, "error");
+  q.worst = object.at("worst").as_string();
+  q.worst_error = number(object, "worst_error");
+  return q;
 }
 
 data::FileReport file_report(const io::JsonCursor& object) {
@@ -115,6 +148,7 @@ std::string to_json(const Report& report) {
       .member("seconds", report.seconds)
       .member("tokens_per_second", report.tokens_per_second())
       .member("peak_memory_bytes", report.peak_memory_bytes);
+  if (report.quantization) write(json.key("quantization"), *report.quantization);
   write(json, "student", report.student);
   if (report.teacher) write(json, "teacher", *report.teacher);
   if (report.train_data) data::write_json(json.key("train_data"), *report.train_data);
@@ -137,6 +171,7 @@ Report read_report(const std::filesystem::path& path) {
   report.tokens = count(root, "tokens");
   report.seconds = number(root, "seconds");
   report.peak_memory_bytes = static_cast<std::uint64_t>(count(root, "peak_memory_bytes"));
+  if (root.has("quantization")) report.quantization = quantization(root.at("quantization"));
   report.student = model_size(root.at("student"));
   if (root.has("teacher")) report.teacher = model_size(root.at("teacher"));
   if (root.has("train_data")) report.train_data = data_report(root.at("train_data"));

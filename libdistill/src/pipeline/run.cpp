@@ -119,6 +119,10 @@ class Run {
     report_.train_data = data_.train->report();
     if (data_.eval) report_.eval_tokens = data_.eval->num_tokens();
     report_.student = size(*models_.student);
+    if (const models::Quantization* quantized = models_.student->quantization()) {
+      report_.quantization = *quantized;
+      report_.student.bytes -= quantized->dense_bytes - quantized->bytes;
+    }
     if (models_.teacher_model) report_.teacher = size(*models_.teacher_model);
     std::int64_t trainable = -models_.num_loss_parameters;
     for (const auto& parameter : models_.trainable) trainable += parameter.tensor.numel();
@@ -128,6 +132,7 @@ class Run {
               core::with_thousands(report_.student.parameters), " parameters, ",
               core::with_thousands(trainable),
               plan_.adapters.empty() ? " of them trained" : " of adapters trained beside them");
+    if (report_.quantization) log_.info("quantised: ", models::describe(*report_.quantization));
     if (models_.num_loss_parameters > 0) {
       log_.info("loss: ", core::with_thousands(models_.num_loss_parameters),
                 " parameters of its own, which the final model does not have");

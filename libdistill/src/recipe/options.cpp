@@ -45,6 +45,8 @@ void describe(core::FieldVisitor& visit, StudentOptions& options) {
         "names of parameters that are not trained; `*` stands for any text, as in "
         "`model.layers.0.*`");
   visit("lora", options.lora, "train small adapters beside a frozen model, and save them alone");
+  visit("quantize", options.quantize,
+        "hold the frozen projections in few bits (docs/lora.md); dense when not given");
 }
 
 void validate(const StudentOptions& options, core::Problems& problems) {
@@ -65,6 +67,14 @@ void validate(const StudentOptions& options, core::Problems& problems) {
   }
   if (options.lora && !options.freeze.empty()) {
     problems.add("freeze", "is given with `lora`, which freezes all but the adapters; remove one");
+  }
+  if (options.quantize && !options.lora) {
+    problems.add("quantize", "needs `student.lora`: quantised weights are not trained themselves");
+  }
+  if (options.quantize && options.lora && options.lora->init == lora::Init::kPissa) {
+    problems.add("lora.init",
+                 "is `pissa`, which takes a part out of the weights; those are quantised "
+                 "(`student.quantize`), use kaiming or gaussian");
   }
   for (std::size_t i = 0; i < options.freeze.size(); ++i) {
     if (options.freeze[i].empty()) {

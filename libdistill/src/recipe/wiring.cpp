@@ -238,6 +238,7 @@ models::LoadOptions student_load_options(const Recipe& recipe, const PlannedMode
           .device = models.device,
           .writable = writes_to_weights(recipe),
           .keep_layers = models.student.layers,
+          .quantize = recipe.student.quantize,
           .adapters = models.adapters};
 }
 

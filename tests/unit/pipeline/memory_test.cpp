@@ -51,6 +51,19 @@ TEST_F(MemoryTest, InBf16TrainedWeightsHaveAMasterAndGradientsASum) {
   EXPECT_EQ(estimate({"precision=bf16", "train.micro_batch_size=4"}).gradients, 2 * kTrained);
 }
 
+TEST_F(MemoryTest, QuantisedWeightsTakeWhatTheyTake) {
+  constexpr std::uint64_t kProjections = 48 * (48 + 24 + 24 + 48) + 3 * 48 * 96;
+  constexpr std::uint64_t kOutputs = 48 + 24 + 24 + 48 + 96 + 96 + 48;
+  const std::vector<std::string> lora = {"student.init=null", "student.model=" + kModel.string(),
+                                         "student.freeze=[]", "student.lora={rank: 2}"};
+  auto overrides = lora;
+  overrides.emplace_back("student.quantize=int8");
+  const MemoryEstimate memory = estimate(overrides);
+  EXPECT_EQ(memory.student, 4 * (kProjections + 4 * kOutputs));
+  EXPECT_EQ(memory.student_mapped, 4 * (kEmbedding + 4 * (kLayer - kProjections) + 48));
+  EXPECT_EQ(estimate(lora).student_mapped, 4 * (kEmbedding + 4 * kLayer + 48));
+}
+
 TEST_F(MemoryTest, CheckpointingKeepsTheStreams) {
   EXPECT_EQ(estimate({"train.activation_checkpointing=true"}).activations,
             4 * 64 * (2 * 2 * 48 + kValues));
@@ -72,8 +85,9 @@ TEST_F(MemoryTest, WhatCannotFitIsRefusedAndWhatMayNotIsWarnedAbout) {
       [&] { require_memory(memory, at::kCPU, (std::uint64_t{4} << 30) - 1, tiny_.log); });
   EXPECT_EQ(message,
             "training needs at least 4.0 GiB of memory (weights 2.0 GiB, optimizer 2.0 GiB, "
-            "gradients 0 B), 4.0 GiB are available; use a smaller student, freeze more of it "
-            "(`student.freeze`) or a machine with more memory, or --ignore-memory to try all the "
+            "gradients 0 B), 4.0 GiB are available; use a smaller student, train less of it "
+            "(`student.freeze`, `student.lora`) or a machine with more memory, or --ignore-memory "
+            "to try all the "
             "same");
   EXPECT_TRUE(tiny_.log.lines.empty());
   require_memory(memory, at::kCPU, std::uint64_t{4} << 30, tiny_.log);
@@ -93,8 +107,9 @@ TEST_F(MemoryTest, AGpuIsNamedAndHoldsWhatIsNotOfTheHost) {
   EXPECT_EQ(
       message_of<InputError>([&] { require_memory(memory, gpu, 4 * kGiB - 1, tiny_.log); }),
       "training needs at least 4.0 GiB of memory on cuda:0 (weights 2.0 GiB, optimizer 2.0 GiB, "
-      "gradients 0 B), 4.0 GiB are available; use a smaller student, freeze more of it "
-      "(`student.freeze`), `device: cpu` or a GPU with more memory, or --ignore-memory to try all "
+      "gradients 0 B), 4.0 GiB are available; use a smaller student, train less of it "
+      "(`student.freeze`, `student.lora`), `device: cpu` or a GPU with more memory, or "
+      "--ignore-memory to try all "
       "the same");
   require_memory(memory, gpu, 5 * kGiB, tiny_.log);
   EXPECT_TRUE(tiny_.log.lines.empty());

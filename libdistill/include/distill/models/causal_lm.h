@@ -8,6 +8,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <distill/models/quantization.h>
 #include <distill/nn/adapter.h>
 #include <distill/nn/cached_sequences.h>
 #include <distill/types/layer_states.h>
@@ -36,7 +37,11 @@ struct AdapterSite {
 struct NamedAdapter {
   AdapterSite site;
   nn::Adapter* adapter = nullptr;
-  at::Tensor* weight = nullptr;  ///< [out, in]; of the embedding [in, out]
+  at::Tensor* weight = nullptr;  ///< [out, in]; of the embedding [in, out]; undefined: quantised
+  const ops::QuantizedMatrix* quantized = nullptr;  ///< in the weight's place, else null
+
+  at::Tensor matrix() const;  ///< the weight, or what stands for it, formed anew
+  at::Device device() const { return quantized ? quantized->device() : weight->device(); }
 };
 
 /// Which layers get an adapter, by module.
@@ -84,7 +89,8 @@ class CausalLm {
   virtual std::unique_ptr<nn::KvCache> make_cache() const = 0;
 
   /// Every parameter once, in a fixed order, under its Hugging Face name (a tied head is not
-  /// listed beside the embedding). The tensors are the model's own: writing to them changes it.
+  /// listed beside the embedding, nor is what is quantised). The tensors are the model's own:
+  /// writing to them changes it.
   virtual std::vector<NamedParameter> parameters() const = 0;
   /// Stored with the parameters but not trained and always fp32, such as the corrections with which
   /// a router was balanced.
@@ -103,6 +109,8 @@ class CausalLm {
   /// beside the number of layers and the dtype.
   virtual std::vector<ConfigChange> config_changes() const { return {}; }
   virtual const ModelShape& shape() const = 0;
+  /// Of the weights that are held in few bits; null: all are dense.
+  virtual const Quantization* quantization() const { return nullptr; }
   /// Where its parameters lie and its input must.
   at::Device device() const;
 

@@ -12,6 +12,7 @@
 
 #include <distill/core/log.h>
 #include <distill/models/causal_lm.h>
+#include <distill/ops/quantized_matrix.h>
 
 namespace distill::models {
 
@@ -27,6 +28,10 @@ struct LoadOptions {
   /// Build the model from these layers of the folder only, in this order (a student made by
   /// dropping layers). Empty: all.
   std::vector<std::int64_t> keep_layers = {};
+  /// Hold the projections inside the layers (all adapter sites but the embedding) in this format.
+  /// They are quantised as they are read, so that the dense model is never whole in memory, and are
+  /// frozen. Routers, norms, embedding and head stay dense.
+  std::optional<ops::WeightFormat> quantize = {};
   /// Layers that get an adapter, to be given its tensors afterwards (distill/lora).
   AdapterChoice adapters = {};
   /// Bytes that may be allocated for weights; empty: what available_memory says of the device.

@@ -21,7 +21,7 @@ struct SaveOptions {
 /// Writes a Hugging Face folder that transformers opens as it is: config.json (num_hidden_layers,
 /// dtype updated), safetensors, tokenizer and generation files of `base_folder`. The folder appears
 /// whole or not at all. Throws IoError when the disk is full, InputError when `folder`
-/// exists and is not to be replaced.
+/// exists and is not to be replaced, UnsupportedError for a model with quantised weights.
 void save_causal_lm(const CausalLm& model, const std::filesystem::path& folder,
                     const SaveOptions& options);
 

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <distill/ops/dropout.h>
+#include <distill/ops/quantized_matrix.h>
 
 namespace distill::ops {
 
@@ -22,5 +23,10 @@ struct LowRank {
 /// Throws c10::Error for shapes or dtypes that do not fit, or a weight that wants a gradient.
 at::Tensor low_rank_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                            const LowRank& change);
+
+/// The same with a weight in few bits, as ops::linear has it: to the bit what dequantize(weight,
+/// x's dtype) gives.
+at::Tensor low_rank_linear(const at::Tensor& x, const QuantizedMatrix& weight,
+                           const at::Tensor& bias, const LowRank& change);
 
 }  // namespace distill::ops

@@ -8,6 +8,7 @@
 #include <distill/core/error.h>
 #include <distill/data/report.h>
 #include <distill/eval/evaluate.h>
+#include <distill/models/quantization.h>
 
 namespace distill::pipeline {
 
@@ -22,8 +23,9 @@ struct Report {
   std::string name;
   std::optional<eval::Evaluation> before;  ///< absent without `data.eval` or `evaluate.at_start`
   std::optional<eval::Evaluation> after;
-  std::int64_t trained_parameters = 0;  ///< of the student, or of its adapters
-  std::int64_t eval_tokens = 0;         ///< input tokens of one evaluation
+  std::int64_t trained_parameters = 0;               ///< of the student, or of its adapters
+  std::optional<models::Quantization> quantization;  ///< of the student's frozen weights
+  std::int64_t eval_tokens = 0;                      ///< input tokens of one evaluation
   ModelSize student;
   std::optional<ModelSize> teacher;
   std::optional<data::DataReport> train_data;  ///< absent in reports of before there was one

@@ -13,6 +13,7 @@
 
 #include <distill/core/describe.h>
 #include <distill/lora/options.h>
+#include <distill/ops/quantized_matrix.h>
 
 namespace distill::recipe {
 
@@ -50,6 +51,7 @@ struct StudentOptions {
   std::optional<StudentInit> init;
   std::vector<std::string> freeze;        ///< parameter names not to train; `*` stands for any text
   std::optional<lora::LoraOptions> lora;  ///< train adapters beside a frozen model
+  std::optional<ops::WeightFormat> quantize;  ///< of the frozen projections; absent: dense
 };
 
 /// `kind: local`: a model in this process.

@@ -73,7 +73,9 @@ std::vector<NamedAdapter> Decoder::adapters() {
   std::vector<NamedAdapter> result;
   for (const ParameterSlot& slot : slots_) {
     if (slot.adapter == nullptr || !*slot.adapter) continue;
-    result.push_back({site_of(slot), &**slot.adapter, slot.tensor});
+    const bool quantized = slot.quantized != nullptr && *slot.quantized;
+    result.push_back(
+        {site_of(slot), &**slot.adapter, slot.tensor, quantized ? &**slot.quantized : nullptr});
   }
   return result;
 }

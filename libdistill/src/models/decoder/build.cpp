@@ -62,6 +62,7 @@ EmptyModel build(const Plan& plan, const io::JsonCursor& json,
   auto model = std::make_shared<Decoder>(plan, empty.source_layers,
                                          changes(plan, json, empty.source_layers));
   empty.slots.assign(model->slots().begin(), model->slots().end());
+  empty.quantization = &model->quantization_place();
   empty.model = std::move(model);
   return empty;
 }

@@ -134,7 +134,7 @@ nn::Stream Decoder::recomputed_layer(std::size_t layer, const nn::Stream& in,
   std::vector<at::Tensor> parameters = {next.weight};
   for (const ParameterSlot& slot : slots_) {
     if (slot.layer != static_cast<std::int64_t>(layer)) continue;
-    parameters.push_back(*slot.tensor);
+    if (slot.tensor->defined()) parameters.push_back(*slot.tensor);
     if (slot.adapter == nullptr || !*slot.adapter) continue;
     const nn::Adapter& adapter = **slot.adapter;
     for (const at::Tensor& own : {adapter.a, adapter.b, adapter.magnitude}) {
@@ -208,7 +208,8 @@ std::unique_ptr<nn::KvCache> Decoder::make_cache() const {
 std::vector<NamedParameter> Decoder::named(bool buffers) const {
   std::vector<NamedParameter> result;
   for (const ParameterSlot& slot : slots_) {
-    if (slot.buffer == buffers) result.push_back({slot.name(), *slot.tensor});
+    const bool quantized = slot.quantized != nullptr && *slot.quantized;
+    if (slot.buffer == buffers && !quantized) result.push_back({slot.name(), *slot.tensor});
   }
   return result;
 }

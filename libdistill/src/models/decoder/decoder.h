@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -87,8 +88,13 @@ class Decoder final : public CausalLm {
   nn::AdapterSwitch* adapter_switch() override { return adapter_switch_.get(); }
   std::vector<ConfigChange> config_changes() const override { return changes_; }
   const ModelShape& shape() const override { return shape_; }
+  const Quantization* quantization() const override {
+    return quantization_ ? &*quantization_ : nullptr;
+  }
   void set_activation_checkpointing(bool on) override { checkpoints_ = on; }
   std::span<const ParameterSlot> slots() const { return slots_; }
+  /// To be set by who quantises the slots' weights.
+  std::optional<Quantization>& quantization_place() { return quantization_; }
 
  private:
   void name_weights(const Plan& plan, std::span<const std::int64_t> source_layers);
@@ -112,6 +118,7 @@ class Decoder final : public CausalLm {
   std::shared_ptr<nn::AdapterSwitch> adapter_switch_;  ///< null without adapters
   std::vector<ConfigChange> changes_;
   ModelShape shape_;
+  std::optional<Quantization> quantization_;
   bool checkpoints_ = false;
 };
 

@@ -17,7 +17,9 @@ ParameterSlot& LayerTable::weight(const std::string& name, std::vector<std::int6
 
 void LayerTable::linear(const std::string& name, std::int64_t out, std::int64_t in, bool bias,
                         nn::Linear& linear) {
-  weight(name + ".weight", {out, in}, linear.weight).adapter = &linear.adapter;
+  ParameterSlot& slot = weight(name + ".weight", {out, in}, linear.weight);
+  slot.adapter = &linear.adapter;
+  slot.quantized = &linear.quantized;
   if (bias) weight(name + ".bias", {out}, linear.bias);
 }
 

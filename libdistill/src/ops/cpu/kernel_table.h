@@ -1,6 +1,7 @@
 #pragma once
 
 #include "ops/cpu/attention_rows.h"
+#include "ops/cpu/quantized_codes.h"
 #include "ops/cpu/scalar_types.h"
 
 namespace distill::ops::cpu {
@@ -119,6 +120,9 @@ struct KernelTable {
   void (*to_bf16)(const float* x, Bf16* out, std::int64_t n);
   void (*to_f32)(const Bf16* x, float* out, std::int64_t n);
   AttentionKernels attention;
+  QuantizeKernels quantize;
+  DequantizeKernels<float> dequantize_f32;
+  DequantizeKernels<Bf16> dequantize_bf16;
 };
 
 }  // namespace distill::ops::cpu

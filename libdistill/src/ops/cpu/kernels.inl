@@ -10,6 +10,7 @@
 #include "ops/cpu/dropout_kernels.inl"
 #include "ops/cpu/elementwise_kernels.inl"
 #include "ops/cpu/norm_kernels.inl"
+#include "ops/cpu/quantized_kernels.inl"
 #include "ops/cpu/rotary_kernels.inl"
 #include "ops/cpu/swiglu_kernels.inl"
 
@@ -44,6 +45,9 @@ constexpr KernelTable kTable = {
     .to_bf16 = &convert<float, Bf16>,
     .to_f32 = &convert<Bf16, float>,
     .attention = kAttentionKernels,
+    .quantize = kQuantizeKernels,
+    .dequantize_f32 = dequantize_table<float>(),
+    .dequantize_bf16 = dequantize_table<Bf16>(),
 };
 
 }  // namespace distill::ops::cpu::DISTILL_ISA

@@ -178,4 +178,33 @@ struct SquareSum {
   }
 };
 
+/// Sixteen floats, picked by halves of bytes.
+struct NibbleTable {
+  const float* values;
+  __m256 low, high;
+  DISTILL_INLINE explicit NibbleTable(const float* table)
+      : values(table), low(_mm256_loadu_ps(table)), high(_mm256_loadu_ps(table + 8)) {}
+  DISTILL_INLINE __m256 pick(__m256i places) const {
+    const __m256 upper = _mm256_castsi256_ps(_mm256_slli_epi32(places, 28));  // bit 3 as the sign
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, places),
+                            _mm256_permutevar8x32_ps(high, places), upper);
+  }
+  /// out[2 i] by the upper half of bytes[i], out[2 i + 1] by the lower.
+  DISTILL_INLINE void spread(const std::uint8_t* bytes, float* out, std::int64_t count) const {
+    std::int64_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+      const __m128i both = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes + i));
+      const __m128i half = _mm_set1_epi8(15);
+      const __m128i upper = _mm_and_si128(_mm_srli_epi16(both, 4), half);
+      const __m128i places = _mm_unpacklo_epi8(upper, _mm_and_si128(both, half));
+      _mm256_storeu_ps(out + 2 * i, pick(_mm256_cvtepu8_epi32(places)));
+      _mm256_storeu_ps(out + 2 * i + 8, pick(_mm256_cvtepu8_epi32(_mm_srli_si128(places, 8))));
+    }
+    for (; i < count; ++i) {
+      out[2 * i] = values[bytes[i] >> 4];
+      out[2 * i + 1] = values[bytes[i] & 15U];
+    }
+  }
+};
+
 }  // namespace distill::ops::cpu::avx2

@@ -151,4 +151,27 @@ struct SquareSum {
   DISTILL_INLINE double total() const { return _mm512_reduce_add_pd(_mm512_add_pd(low, high)); }
 };
 
+/// Sixteen floats, picked by halves of bytes.
+struct NibbleTable {
+  const float* values;
+  __m512 all;
+  DISTILL_INLINE explicit NibbleTable(const float* table)
+      : values(table), all(_mm512_loadu_ps(table)) {}
+  /// out[2 i] by the upper half of bytes[i], out[2 i + 1] by the lower.
+  DISTILL_INLINE void spread(const std::uint8_t* bytes, float* out, std::int64_t count) const {
+    std::int64_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+      const __m128i both = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes + i));
+      const __m128i half = _mm_set1_epi8(15);
+      const __m128i upper = _mm_and_si128(_mm_srli_epi16(both, 4), half);
+      const __m128i places = _mm_unpacklo_epi8(upper, _mm_and_si128(both, half));
+      _mm512_storeu_ps(out + 2 * i, _mm512_permutexvar_ps(_mm512_cvtepu8_epi32(places), all));
+    }
+    for (; i < count; ++i) {
+      out[2 * i] = values[bytes[i] >> 4];
+      out[2 * i + 1] = values[bytes[i] & 15U];
+    }
+  }
+};
+
 }  // namespace distill::ops::cpu::avx512

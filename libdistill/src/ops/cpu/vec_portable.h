@@ -168,4 +168,17 @@ struct SquareSum {
   DISTILL_INLINE double total() const { return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]); }
 };
 
+/// Sixteen floats, picked by halves of bytes.
+struct NibbleTable {
+  const float* values;
+  DISTILL_INLINE explicit NibbleTable(const float* table) : values(table) {}
+  /// out[2 i] by the upper half of bytes[i], out[2 i + 1] by the lower.
+  DISTILL_INLINE void spread(const std::uint8_t* bytes, float* out, std::int64_t count) const {
+    for (std::int64_t i = 0; i < count; ++i) {
+      out[2 * i] = values[bytes[i] >> 4];
+      out[2 * i + 1] = values[bytes[i] & 15U];
+    }
+  }
+};
+
 }  // namespace distill::ops::cpu::portable
