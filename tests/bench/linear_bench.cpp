@@ -1,8 +1,6 @@
 // The three products of a bf16 linear layer beside at::linear's, in one run.
 //   linear_bench [--rows N] [--rounds N] [IN OUT]...
 // Prints, for each layer, GFLOP/s of both and the ratio of their times, forward and backward.
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -16,19 +14,12 @@
 
 #include <distill/ops/linear.h>
 
+#include "timing.h"
+
 namespace {
 
-double seconds_of(const auto& body) {
-  const auto began = std::chrono::steady_clock::now();
-  body();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + std::ssize(values) / 2;
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
+using distill::bench::median;
+using distill::bench::seconds_of;
 
 struct Times {
   std::vector<double> ours, theirs;

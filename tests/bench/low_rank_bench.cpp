@@ -2,8 +2,6 @@
 //   low_rank_bench [--rows N] [--rounds N] [--rank R] [--dropout P]
 // Prints, for each layer of SmolLM2-135M's kinds, GFLOP/s of the frozen layer (forward, and its
 // input's gradient) and what the adapter adds to its time.
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -16,19 +14,12 @@
 #include <distill/ops/linear.h>
 #include <distill/ops/low_rank_linear.h>
 
+#include "timing.h"
+
 namespace {
 
-double seconds_of(const auto& body) {
-  const auto began = std::chrono::steady_clock::now();
-  body();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + std::ssize(values) / 2;
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
+using distill::bench::median;
+using distill::bench::seconds_of;
 
 struct Settings {
   std::int64_t rows = 2048, rank = 16;

@@ -2,8 +2,6 @@
 //   quantized_bench [--rows N] [--rounds N] [IN OUT]...
 // Prints, for each format, milliseconds of forward and backward and of one row in generation, and
 // what they are beside the dense layer's in the same rounds.
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -19,23 +17,17 @@
 #include <distill/ops/linear.h>
 #include <distill/ops/low_rank_linear.h>
 
+#include "timing.h"
+
 namespace {
 
+using distill::bench::median;
 using distill::ops::LowRank;
 using distill::ops::QuantizedMatrix;
 using distill::ops::WeightFormat;
 
 double milliseconds_of(const auto& body) {
-  const auto began = std::chrono::steady_clock::now();
-  body();
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began)
-      .count();
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + std::ssize(values) / 2;
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
+  return 1e3 * distill::bench::seconds_of(body);
 }
 
 struct Layer {

@@ -112,18 +112,20 @@ io::WorkFacts facts_of(const AugmentOptions& options, const TextGenerator& gener
   return facts;
 }
 
-std::string progress_json(const AugmentResult& result, std::uint64_t num_calls) {
-  core::JsonWriter json;
-  json.begin_object()
-      .member("rows", result.rows)
+void write_members(core::JsonWriter& json, const AugmentResult& result) {
+  json.member("rows", result.rows)
       .member("written", result.written)
       .member("duplicates", result.duplicates)
       .member("wrong_length", result.wrong_length)
       .member("too_long", result.too_long)
-      .member("cut_off", result.cut_off)
-      .member("calls", num_calls)
-      .end_object();
-  return json.text();
+      .member("cut_off", result.cut_off);
+}
+
+std::string progress_json(const AugmentResult& result, std::uint64_t num_calls) {
+  core::JsonWriter json;
+  json.begin_object();
+  write_members(json, result);
+  return json.member("calls", num_calls).end_object().text();
 }
 
 class Augmenter {
@@ -355,15 +357,9 @@ void print_result(const AugmentResult& result, bool json, std::ostream& out) {
   using core::with_thousands;
   if (json) {
     core::JsonWriter writer;
-    writer.begin_object()
-        .member("rows", result.rows)
-        .member("written", result.written)
-        .member("duplicates", result.duplicates)
-        .member("wrong_length", result.wrong_length)
-        .member("too_long", result.too_long)
-        .member("cut_off", result.cut_off)
-        .end_object();
-    out << writer.text() << '\n';
+    writer.begin_object();
+    write_members(writer, result);
+    out << writer.end_object().text() << '\n';
     return;
   }
   out << with_thousands(result.written) << " new rows from " << with_thousands(result.rows)

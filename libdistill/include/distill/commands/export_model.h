@@ -14,7 +14,8 @@ namespace distill::commands {
 struct ExportOptions {
   std::filesystem::path model;
   AdapterSource adapter;      ///< merged into the weights
-  std::filesystem::path out;  ///< must not exist, or is replaced:
+  std::filesystem::path out;  ///< must not exist, unless `force`
+  /// Replace `out` when it is a model folder; anything else there is refused all the same.
   bool force = false;
   /// As the weights are stored when absent; 8-bit weights become bfloat16.
   std::optional<c10::ScalarType> dtype = {};
