@@ -36,12 +36,16 @@ void Hasher::add(std::string_view text) {
   add(std::as_bytes(std::span(text.data(), text.size())));
 }
 
-std::string Hasher::hex() const {
+std::array<std::uint64_t, 2> Hasher::words() const {
   const XXH128_hash_t hash = XXH3_128bits_digest(state_->xxh);
+  return {hash.high64, hash.low64};
+}
+
+std::string Hasher::hex() const {
+  const auto [high, low] = words();
   std::array<char, 33> text{};
-  std::snprintf(text.data(), text.size(), "%016llx%016llx",
-                static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
+  std::snprintf(text.data(), text.size(), "%016llx%016llx", static_cast<unsigned long long>(high),
+                static_cast<unsigned long long>(low));
   return text.data();
 }
 

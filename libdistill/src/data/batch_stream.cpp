@@ -74,6 +74,7 @@ struct BatchStream::Impl {
     }
     types::Batch batch = make_batch(rows);
     batch.vocabulary = dataset->vocabulary();
+    if (options.prepared) options.prepared(batch);
     return batch;
   }
 

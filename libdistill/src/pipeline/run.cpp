@@ -104,8 +104,13 @@ class Run {
     if (!plan_.adapters.empty()) base_fingerprint_ = models::fingerprint(plan_.student.folder);
     if (models_.teacher) log_.info("teacher: ", models_.teacher->describe());
     describe_student();
-    batches_ = std::make_unique<data::BatchStream>(
-        data_.train, recipe::batch_options(recipe_, ranks_->rank(), ranks_->size()));
+    auto batches = recipe::batch_options(recipe_, ranks_->rank(), ranks_->size());
+    if (models_.teacher && models_.loss->needs_teacher()) {
+      batches.prepared = [teacher = models_.teacher.get()](const types::Batch& batch) {
+        teacher->announce(batch);
+      };
+    }
+    batches_ = std::make_unique<data::BatchStream>(data_.train, batches);
     checkpoints_ = std::make_unique<io::CheckpointStore>(folder_.checkpoints());
   }
 

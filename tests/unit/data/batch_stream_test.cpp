@@ -1,6 +1,7 @@
 #include <distill/data/batch_stream.h>
 
 #include <map>
+#include <mutex>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -161,6 +162,34 @@ TEST(BatchStream, TheNumberOfRanksMayChangeInBetween) {
   seen += take(one, 2);
   EXPECT_EQ(seen, order.substr(0, seen.size()));
   EXPECT_EQ(seen.size(), 19u);
+}
+
+TEST(BatchStream, TellsOfEveryBatchBeforeItIsTaken) {
+  for (const std::int64_t prefetch : {0, 3}) {
+    std::mutex mutex;
+    std::vector<std::string> told;
+    BatchStream stream(lettered_rows(7), {.seed = 3,
+                                          .rows_per_batch = 2,
+                                          .prefetch = prefetch,
+                                          .prepared = [&](const types::Batch& batch) {
+                                            const std::lock_guard lock(mutex);
+                                            told.push_back(letters(batch));
+                                          }});
+    for (std::size_t i = 0; i < 9; ++i) {
+      const std::string taken = letters(stream.next());
+      const std::lock_guard lock(mutex);
+      ASSERT_GT(told.size(), i);
+      EXPECT_EQ(told[i], taken);
+    }
+  }
+}
+
+TEST(BatchStream, ThrowsWhatTheListenerThrew) {
+  BatchStream stream(lettered_rows(3), {.prepared = [](const types::Batch&) {
+                       fail<TeacherError>("the teacher is gone");
+                     }});
+  EXPECT_THROW(stream.next(), TeacherError);
+  EXPECT_EQ(stream.position(), 0);
 }
 
 TEST(BatchStream, RefusesWhatMakesNoSense) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -22,6 +23,8 @@ class Hasher {
   void add(std::string_view text);
   /// 32 lower-case hex digits. Part of the run-folder and checkpoint formats, do not change.
   std::string hex() const;
+  /// The same as two numbers: high, low.
+  std::array<std::uint64_t, 2> words() const;
 
  private:
   struct State;

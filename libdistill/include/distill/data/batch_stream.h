@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include <distill/data/dataset.h>
@@ -22,6 +23,9 @@ class BatchStream {
     std::int64_t rank = 0;
     std::int64_t num_ranks = 1;
     std::int64_t prefetch = 2;  ///< batches prepared ahead; 0: made when asked for, no thread
+    /// Told of every batch as it is prepared, by the thread that does it. May be empty; what it
+    /// throws is thrown by `next`. After a `seek` it is told of other batches than were announced.
+    std::function<void(const types::Batch&)> prepared = {};
   };
   /// Throws InputError for an empty dataset or options out of range.
   BatchStream(std::shared_ptr<const Dataset> dataset, const Options& options);

@@ -22,6 +22,11 @@ class Teacher {
   virtual ~Teacher() = default;
   /// The signal for every position of the batch; no graph.
   virtual types::TeacherSignal signal(const types::Batch& batch) = 0;
+  /// `signal` will be asked for this batch soon: a teacher that must wait for its answers begins
+  /// now. Called by the thread that prepares batches, in the order in which they are asked for.
+  /// Some are never asked for, where a run goes on from another place, and some that are asked for
+  /// were never announced. What it throws is thrown where the batch is taken.
+  virtual void announce(const types::Batch&) {}
   /// What its inner layers look like; nothing: it does not show them, as a cache or a server.
   virtual std::optional<types::LayerShape> layer_shape() const { return std::nullopt; }
   /// The signal and the wanted inner layers of the same pass; no graph. Throws TeacherError when
