@@ -102,9 +102,9 @@ class Measurement {
     add_nll(s, labels.to(s.device()), sums_.student_nll);
     if (!teacher) return;
     if (const auto top_k = teacher->top_k(rows, s.device())) add_top_k_comparison(*top_k, s, sums_);
-    if (teacher->full() == nullptr) return;
-    const at::Tensor t = timed(
-        teacher_seconds_, [&] { return real_ids(teacher->full()->select(rows)).to(s.device()); });
+    const auto full = timed(teacher_seconds_, [&] { return teacher->full(rows); });
+    if (!full) return;
+    const at::Tensor t = real_ids(*full).to(s.device());
     add_nll(t, labels.to(s.device()), sums_.teacher_nll);
     add_comparison(t, s, sums_);
   }

@@ -22,9 +22,12 @@ void check_rows(teachers::Teacher& teacher, std::int64_t given, const types::Bat
 TeacherAnswer::TeacherAnswer(teachers::Teacher& teacher, const types::Batch& batch) {
   types::TeacherSignal signal = teacher.signal(batch);
   if (auto* hidden = std::get_if<types::DenseHidden>(&signal)) {
-    full_.emplace(types::ModelOutput{hidden->hidden, hidden->head, hidden->transform});
+    keep_full<LogitRows>(teacher, batch,
+                         types::ModelOutput{hidden->hidden, hidden->head, hidden->transform});
   } else if (auto* logits = std::get_if<types::DenseLogits>(&signal)) {
-    full_.emplace(std::move(*logits));
+    keep_full<LogitRows>(teacher, batch, std::move(*logits));
+  } else if (const auto* parted = std::get_if<types::PartedSignal>(&signal)) {
+    keep_full<PartedRows>(teacher, batch, *parted, batch.input.input_ids.size(0));
   } else if (auto* top_k = std::get_if<types::TopKLogProbs>(&signal)) {
     check_rows(teacher, top_k->ids.size(0), batch);
     vocab_size_ = top_k->vocabulary;
@@ -35,9 +38,20 @@ TeacherAnswer::TeacherAnswer(teachers::Teacher& teacher, const types::Batch& bat
   } else {
     fail<TeacherError>("teacher `", teacher.describe(), "` gives nothing to evaluate against");
   }
-  if (!full_) return;
-  check_rows(teacher, full_->num_rows(), batch);
-  vocab_size_ = full_->vocab_size();
+}
+
+template <class Rows, class... Args>
+void TeacherAnswer::keep_full(teachers::Teacher& teacher, const types::Batch& batch,
+                              Args&&... args) {
+  const Rows& rows = full_.emplace<Rows>(std::forward<Args>(args)...);
+  check_rows(teacher, rows.num_rows(), batch);
+  vocab_size_ = rows.vocab_size();
+}
+
+std::optional<at::Tensor> TeacherAnswer::full(const at::Tensor& rows) const {
+  if (const auto* own = std::get_if<LogitRows>(&full_)) return own->select(rows);
+  if (const auto* parted = std::get_if<PartedRows>(&full_)) return parted->select(rows);
+  return std::nullopt;
 }
 
 std::optional<types::TopKLogProbs> TeacherAnswer::top_k(const at::Tensor& rows,

@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <variant>
 
 #include <distill/teachers/teacher.h>
 
 #include "eval/logit_rows.h"
+#include "eval/parted_rows.h"
 
 namespace distill::eval {
 
@@ -16,14 +18,18 @@ class TeacherAnswer {
   TeacherAnswer(teachers::Teacher& teacher, const types::Batch& batch);
 
   std::int64_t vocab_size() const { return vocab_size_; }
-  /// Its whole distribution; null: it gives only parts.
-  const LogitRows* full() const { return full_ ? &*full_ : nullptr; }
+  /// Logits [K, V] of positions `rows` [K], as LogitRows has them; nothing: it gives only parts of
+  /// its distribution.
+  std::optional<at::Tensor> full(const at::Tensor& rows) const;
   /// Positions `rows` [K] of a teacher that names its likeliest ids; nothing for all others.
   std::optional<types::TopKLogProbs> top_k(const at::Tensor& rows, at::Device device) const;
 
  private:
+  template <class Rows, class... Args>
+  void keep_full(teachers::Teacher& teacher, const types::Batch& batch, Args&&... args);
+
   std::int64_t vocab_size_ = 0;
-  std::optional<LogitRows> full_;
+  std::variant<std::monostate, LogitRows, PartedRows> full_;
   std::optional<types::TopKLogProbs> top_k_;
 };
 

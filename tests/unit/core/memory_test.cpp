@@ -1,7 +1,7 @@
 #include <distill/core/memory.h>
 
-#include <filesystem>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <string>
 
