@@ -37,13 +37,8 @@ constexpr const char* kAgain = "capture it again with `distill cache`";
 SignalForm form_of(const JsonCursor& cursor) {
   constexpr auto kNames = choice_names(SignalForm{});
   const auto found = std::find(kNames.begin(), kNames.end(), cursor.as_string());
-  if (found == kNames.end()) cursor.fail("must be top_k, sampled or hidden");
+  if (found == kNames.end()) cursor.fail("must be top_k or sampled");
   return static_cast<SignalForm>(found - kNames.begin());
-}
-
-std::int64_t most_of(SignalForm form, std::int64_t vocabulary) {
-  if (form == SignalForm::kTopK) return std::min(vocabulary, kMostTopK);
-  return form == SignalForm::kSampled ? kMostDraws : std::int64_t{1} << 20;
 }
 
 }  // namespace
@@ -85,9 +80,9 @@ LogitCacheSpec spec_of(const JsonCursor& cursor) {
   LogitCacheSpec spec;
   spec.form = form_of(cursor.at("form"));
   spec.vocabulary = cursor.at("vocabulary").int_in(1, kMostIds);
-  const bool sampled = spec.form == SignalForm::kSampled;
-  spec.size =
-      cursor.at("size").int_in(sampled ? kFewestDraws : 1, most_of(spec.form, spec.vocabulary));
+  const bool top = spec.form == SignalForm::kTopK;
+  spec.size = top ? cursor.at("size").int_in(1, std::min(spec.vocabulary, kMostTopK))
+                  : cursor.at("size").int_in(kFewestDraws, kMostDraws);
   spec.temperature = cursor.at("temperature").as_double();
   if (!(spec.temperature > 0)) cursor.at("temperature").fail("must be above 0");
   for (const auto& [name, value] : cursor.at("facts").as_object().members()) {

@@ -114,9 +114,12 @@ void validate(const Recipe& recipe, core::Problems& problems) {
   check_name(recipe.name, problems);
   if (recipe.seed < 0) problems.add("seed", concat("must not be negative, it is ", recipe.seed));
   const auto& init = recipe.student.init;
-  if (init && init->from == InitFrom::kTeacher && recipe.teacher.kind() != "local") {
+  const auto* cache = recipe.teacher.options<CacheTeacherOptions>();
+  const bool has_model = recipe.teacher.kind() == "local" || (cache != nullptr && cache->model);
+  if (init && init->from == InitFrom::kTeacher && !has_model) {
     problems.add("student.init.from",
-                 concat("is `teacher`, which needs `teacher.kind: local`; it is `",
+                 concat("is `teacher`, which needs `teacher.kind: local`, or `cache` with "
+                        "`teacher.model`; it is `",
                         recipe.teacher.kind(), "`"));
   }
   if (recipe.teacher.kind() == "base" && !recipe.student.lora) {

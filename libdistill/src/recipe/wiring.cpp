@@ -11,6 +11,7 @@
 #include <distill/losses/weighted_sum.h>
 #include <distill/models/check.h>
 #include <distill/models/load.h>
+#include <distill/recipe/cache.h>
 #include <distill/teachers/local_teacher.h>
 
 namespace distill::recipe {
@@ -21,13 +22,19 @@ const LocalTeacherOptions* local_teacher(const Recipe& recipe) {
   return recipe.teacher.options<LocalTeacherOptions>();
 }
 
+/// Of a teacher that is a model, or was one when it was captured.
+std::string teacher_folder(const Recipe& recipe) {
+  if (const auto* teacher = local_teacher(recipe)) return teacher->model;
+  const auto* cache = cache_teacher(recipe);
+  if (cache != nullptr && cache->model) return *cache->model;
+  fail<ConfigError>("student.init.from: `teacher` needs a local teacher, or `teacher.model`");
+}
+
 ModelFacts plan_student(const Recipe& recipe) {
   const auto& init = recipe.student.init;
   const KeepLayers* keep = init && init->keep_layers ? &*init->keep_layers : nullptr;
   if (init && init->from == InitFrom::kTeacher) {
-    const auto* teacher = local_teacher(recipe);
-    if (teacher == nullptr) fail<ConfigError>("student.init.from: `teacher` needs a local teacher");
-    return read_model_facts(teacher->model, keep);
+    return read_model_facts(teacher_folder(recipe), keep);
   }
   if (!recipe.student.model) fail<ConfigError>("student: needs `model` or `init`");
   return read_model_facts(*recipe.student.model, keep);
@@ -74,6 +81,9 @@ losses::LossContext loss_context(const Recipe& recipe, const PlannedModels& mode
   if (models.teacher) {
     context.teacher = layer_shape(*models.teacher);
     context.teacher_name = core::concat("the teacher ", models.teacher->folder.string());
+  }
+  if (models.cache) {
+    context.teacher_name = core::concat("the cache ", models.cache->folder.string());
   }
   context.device = models.device;
   context.seed = static_cast<std::uint64_t>(recipe.seed);
@@ -179,6 +189,11 @@ PlannedModels plan_models(const Recipe& recipe) {
     context.teacher = context.student;
     check_losses(recipe, context);
   }
+  if (const auto* cache = cache_teacher(recipe)) {
+    models.cache = io::read_logit_cache_info(cache->path);
+    require_usable(recipe, *models.cache);
+    check_losses(recipe, loss_context(recipe, models));
+  }
   if (const auto* teacher = local_teacher(recipe)) {
     models.teacher = read_model_facts(teacher->model, nullptr);
     models::check_causal_lm(models.teacher->folder, {});
@@ -194,6 +209,10 @@ DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Log
   parts.tokenizer = text::load_tokenizer(models.student.folder);
   parts.chat = text::load_chat_template(models.student.folder, recipe.data.chat_template);
   parts.preflight = look_at_text(recipe, models, *parts.tokenizer, parts.chat.get());
+  const auto add_checks = [&parts](const std::vector<Check>& checks) {
+    parts.preflight.checks.insert(parts.preflight.checks.end(), checks.begin(), checks.end());
+  };
+  if (models.cache) add_checks(check_cache(recipe, models, *parts.tokenizer));
   require_no_errors(parts.preflight, false);
   const data::RowReading reading{.tokenizer = *parts.tokenizer,
                                  .chat = parts.chat.get(),
@@ -212,6 +231,10 @@ DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Log
   log_warnings(parts.preflight, has_conversations, log);
   if (parts.eval && recipe.data.max_eval_rows > 0) {
     parts.eval = parts.eval->first_rows(recipe.data.max_eval_rows);
+  }
+  if (models.cache) {
+    add_checks(check_coverage(recipe, parts, hooks.between_rows));
+    require_no_errors(parts.preflight, has_conversations);
   }
   return parts;
 }

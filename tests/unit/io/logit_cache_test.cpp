@@ -71,15 +71,22 @@ TEST(LogitCache, EveryFlippedBitAndEveryTruncationIsSeen) {
     const fs::path path = cache / name;
     const std::string good = read(path);
     bytes += good.size();
-    for (std::size_t i = 0; i < good.size(); ++i) {
-      for (int bit = 0; bit < 8; ++bit) {
-        std::string bad = good;
-        bad[i] = static_cast<char>(bad[i] ^ (1 << bit));
-        write(path, bad);
-        ASSERT_THROW(use(cache), InputError) << name << " byte " << i << " bit " << bit;
+    {
+      std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+      const auto put = [&](std::size_t at, char byte) {
+        file.seekp(static_cast<std::streamoff>(at)).put(byte).flush();
+      };
+      for (std::size_t i = 0; i < good.size(); ++i) {
+        for (int bit = 0; bit < 8; ++bit) {
+          put(i, static_cast<char>(good[i] ^ (1 << bit)));
+          ASSERT_THROW(use(cache), InputError) << name << " byte " << i << " bit " << bit;
+        }
+        put(i, good[i]);
       }
-      write(path, good.substr(0, i));
-      ASSERT_THROW(use(cache), InputError) << name << " cut off at " << i;
+    }
+    for (std::size_t size = good.size(); size-- > 0;) {
+      fs::resize_file(path, size);
+      ASSERT_THROW(use(cache), InputError) << name << " cut off at " << size;
     }
     write(path, good + '\0');
     ASSERT_THROW(use(cache), InputError) << name << " is longer";
