@@ -198,6 +198,27 @@ TEST(Cache, SamplesServeForwardKlAtTheirTemperature) {
   EXPECT_NE(trained.err.find("gives samples of its distribution"), std::string::npos);
 }
 
+TEST(Cache, HiddenStatesServeEveryLossAndTheWholeEvaluation) {
+  const CachedRun run;
+  ASSERT_EQ(run.capture({"teacher.form=hidden"}).exit_code, 0);
+  EXPECT_FALSE(fs::exists(run.cache() + ".head"));
+  const std::string loss = "loss=[{kind: reverse_kl, temperature: 2.0}]";
+  const auto trained = run.train({"--json", loss});
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  const auto report = io::parse_json(trained.out, "report");
+  const TinyRun online;
+  const auto expected = online.train({"--json", loss});
+  ASSERT_EQ(expected.exit_code, 0) << expected.err;
+  const auto other = io::parse_json(expected.out, "report");
+  for (const char* when : {"before", "after"}) {
+    const auto kl = [&](const io::JsonValue& value) {
+      return io::JsonCursor(value, "report").at(when).at("kl_to_teacher").as_double();
+    };
+    EXPECT_NEAR(kl(report) / kl(other), 1, 0.02) << when;
+  }
+  EXPECT_EQ(distill({"inspect", run.cache(), "--check"}).exit_code, 0);
+}
+
 TEST(Cache, InspectSaysWhatItIsAndWhatIsDamaged) {
   const CachedRun run;
   ASSERT_EQ(run.capture().exit_code, 0);

@@ -12,6 +12,7 @@
 #include <distill/models/load.h>
 #include <distill/recipe/cache.h>
 #include <distill/recipe/read.h>
+#include <distill/teachers/cache_head.h>
 #include <distill/teachers/local_teacher.h>
 
 namespace distill::commands {
@@ -55,6 +56,39 @@ std::unique_ptr<teachers::Teacher> load_teacher(const recipe::Recipe& recipe,
                                       models.teacher->folder.string());
 }
 
+/// The head that goes with hidden states, beside the cache's folder until that is there.
+class HeadFile {
+ public:
+  HeadFile(const recipe::CacheTeacherOptions& options, teachers::Teacher& teacher,
+           at::Device device) {
+    if (options.form_or_default() != io::SignalForm::kHidden) return;
+    types::Batch batch;  // any: every answer comes with the head
+    batch.input = types::pack({{0}});
+    batch.input.input_ids = batch.input.input_ids.to(device);
+    batch.input.position_ids = batch.input.position_ids.to(device);
+    const types::TeacherSignal signal = teacher.signal(batch);
+    std::filesystem::path folder = options.path;
+    if (folder.filename().empty()) folder = folder.parent_path();
+    if (folder.has_parent_path()) std::filesystem::create_directories(folder.parent_path());
+    path_ = folder;
+    path_ += ".head";
+    hash_ = teachers::write_cache_head(path_, std::get<types::DenseHidden>(signal));
+  }
+  ~HeadFile() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove(path_, ignored);
+  }
+  HeadFile(const HeadFile&) = delete;
+  HeadFile& operator=(const HeadFile&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  const std::string& hash() const { return hash_; }
+
+ private:
+  std::filesystem::path path_;
+  std::string hash_;
+};
+
 }  // namespace
 
 void run_cache_command(const CacheCommandOptions& options, std::ostream& out, core::Logger& log) {
@@ -69,9 +103,14 @@ void run_cache_command(const CacheCommandOptions& options, std::ostream& out, co
     fail<Interrupted>("stopped by signal ", options.stop->reason());
   };
   const recipe::DataParts data = recipe::load_data(recipe, models, log, hooks);
+  const auto teacher = load_teacher(recipe, models, options, log);
+  log.info("capturing: ", teacher->describe());
+  const recipe::CacheTeacherOptions& cache = *recipe::cache_teacher(recipe);
+  const HeadFile head(cache, *teacher, models.device);
   CaptureJob job;
-  job.folder = recipe::cache_teacher(recipe)->path;
-  job.spec = recipe::cache_spec(recipe, models, data);
+  job.folder = cache.path;
+  job.head = head.path();
+  job.spec = recipe::cache_spec(recipe, models, data, head.hash());
   job.data.push_back(data.train);
   if (data.eval) job.data.push_back(data.eval);
   job.seed = static_cast<std::uint64_t>(recipe.seed);
@@ -80,8 +119,6 @@ void run_cache_command(const CacheCommandOptions& options, std::ostream& out, co
   job.restart = options.restart;
   job.stop = options.stop;
   job.progress = options.progress;
-  const auto teacher = load_teacher(recipe, models, options, log);
-  log.info("capturing: ", teacher->describe());
   const auto ranks = dist::make_single();
   print(capture_cache(job, *teacher, *ranks, log), options.json, out);
 }

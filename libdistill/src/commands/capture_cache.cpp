@@ -5,6 +5,7 @@
 
 #include <distill/commands/cache.h>
 #include <distill/core/error.h>
+#include <distill/core/files.h>
 #include <distill/core/interrupted.h>
 #include <distill/core/paths.h>
 #include <distill/core/strings.h>
@@ -94,6 +95,11 @@ class Capture {
       log_.info(core::shown(job_.folder), ": is complete already; add --restart to do it again");
       return;
     }
+    together(ranks_, [&] {
+      if (ranks_.is_main() && !job_.head.empty()) {
+        core::rename_durably(job_.head, job_.folder / io::kCacheHeadFile);
+      }
+    });
     const std::vector<Group> groups = make_groups(job_);
     const std::int64_t total = count_segments(groups);
     if (writer_->num_written() > 0) {

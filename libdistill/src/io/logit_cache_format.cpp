@@ -32,12 +32,13 @@ namespace distill::io::cache_format {
 namespace {
 
 constexpr const char* kFormatName = "distill-logit-cache";
+constexpr std::int64_t kMostWidth = std::int64_t{1} << 20;
 constexpr const char* kAgain = "capture it again with `distill cache`";
 
 SignalForm form_of(const JsonCursor& cursor) {
   constexpr auto kNames = choice_names(SignalForm{});
   const auto found = std::find(kNames.begin(), kNames.end(), cursor.as_string());
-  if (found == kNames.end()) cursor.fail("must be top_k or sampled");
+  if (found == kNames.end()) cursor.fail("must be top_k, sampled or hidden");
   return static_cast<SignalForm>(found - kNames.begin());
 }
 
@@ -80,9 +81,18 @@ LogitCacheSpec spec_of(const JsonCursor& cursor) {
   LogitCacheSpec spec;
   spec.form = form_of(cursor.at("form"));
   spec.vocabulary = cursor.at("vocabulary").int_in(1, kMostIds);
-  const bool top = spec.form == SignalForm::kTopK;
-  spec.size = top ? cursor.at("size").int_in(1, std::min(spec.vocabulary, kMostTopK))
-                  : cursor.at("size").int_in(kFewestDraws, kMostDraws);
+  const JsonCursor size = cursor.at("size");
+  switch (spec.form) {
+    case SignalForm::kTopK:
+      spec.size = size.int_in(1, std::min(spec.vocabulary, kMostTopK));
+      break;
+    case SignalForm::kSampled:
+      spec.size = size.int_in(kFewestDraws, kMostDraws);
+      break;
+    case SignalForm::kHidden:
+      spec.size = size.int_in(1, kMostWidth);
+      break;
+  }
   spec.temperature = cursor.at("temperature").as_double();
   if (!(spec.temperature > 0)) cursor.at("temperature").fail("must be above 0");
   for (const auto& [name, value] : cursor.at("facts").as_object().members()) {

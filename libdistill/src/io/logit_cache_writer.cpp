@@ -42,7 +42,8 @@ bool is_ours(const std::string& name) {
   const auto is = [&](const char* own) {
     return name == own || name.starts_with(std::string(own) + ".tmp-");
   };
-  return is(kDescriptionFile) || is(kCaptureFile) || is(kIndexFile) || is_signals_name(name);
+  return is(kCacheHeadFile) || is(kDescriptionFile) || is(kCaptureFile) || is(kIndexFile) ||
+         is_signals_name(name);
 }
 
 std::vector<fs::path> signals_files(const fs::path& folder) {

@@ -1,5 +1,7 @@
 #include <distill/recipe/cache.h>
 
+#include <algorithm>
+
 #include <ATen/ops/any.h>
 
 #include <distill/core/error.h>
@@ -47,6 +49,21 @@ std::string fingerprint_of(const text::ChatTemplate* chat) {
     }
   }
   return hasher.hex();
+}
+
+std::int64_t size_of(const CacheTeacherOptions& options, const io::LogitCacheSpec& spec,
+                     const ModelFacts& teacher) {
+  constexpr std::int64_t kTopK = 32;
+  constexpr std::int64_t kDraws = 24;
+  switch (spec.form) {
+    case io::SignalForm::kTopK:
+      return std::min(options.top_k.value_or(kTopK), spec.vocabulary);
+    case io::SignalForm::kSampled:
+      return options.draws.value_or(kDraws);
+    case io::SignalForm::kHidden:
+      return teacher.hidden_size;
+  }
+  return 0;
 }
 
 Check error(std::string what) {
@@ -98,13 +115,12 @@ PlannedModels plan_capture(const Recipe& recipe) {
 }
 
 io::LogitCacheSpec cache_spec(const Recipe& recipe, const PlannedModels& models,
-                              const DataParts& data) {
+                              const DataParts& data, const std::string& head_hash) {
   const CacheTeacherOptions& options = *cache_teacher(recipe);
   io::LogitCacheSpec spec;
   spec.form = options.form_or_default();
   spec.vocabulary = data.tokenizer->vocab_size();
-  spec.size = options.size_or_default();
-  if (spec.form == io::SignalForm::kTopK) spec.size = std::min(spec.size, spec.vocabulary);
+  spec.size = size_of(options, spec, *models.teacher);
   spec.temperature = options.temperature.value_or(1.0);
   spec.facts = {{kTeacher, models.teacher->folder.string()},
                 {kWeights, models::fingerprint(models.teacher->folder)},
@@ -115,6 +131,7 @@ io::LogitCacheSpec cache_spec(const Recipe& recipe, const PlannedModels& models,
                 {kTrain, data.train->fingerprint()},
                 {kEval, data.eval ? data.eval->fingerprint() : "none"}};
   if (spec.form == io::SignalForm::kSampled) spec.facts.emplace_back(kSeed, concat(recipe.seed));
+  if (!head_hash.empty()) spec.facts.emplace_back(io::kCacheHeadFact, head_hash);
   return spec;
 }
 

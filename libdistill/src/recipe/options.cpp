@@ -100,8 +100,9 @@ void describe(core::FieldVisitor& visit, CacheTeacherOptions& options) {
         "Hugging Face folder of the teacher: needed by `distill cache`, and where the student is "
         "made of its layers");
   visit("form", options.form,
-        "what `distill cache` keeps: the likeliest ids, or samples, which serve forward_kl alone "
-        "and take a quarter of the room; top_k when not given. Training takes what is there");
+        "what `distill cache` keeps: the likeliest ids; samples, which serve forward_kl alone and "
+        "take a quarter of the room; or hidden states in bf16, which give the whole distribution "
+        "and take the most. top_k when not given. Training takes what is there");
   visit("top_k", options.top_k, "ids that are kept of a position; 32 when not given");
   visit("draws", options.draws,
         "of the sampled form: ids of probability 1 / draws and more are always kept, others by "
@@ -114,8 +115,14 @@ void describe(core::FieldVisitor& visit, CacheTeacherOptions& options) {
 void validate(const CacheTeacherOptions& options, core::Problems& problems) {
   if (options.path.empty()) problems.add("path", "must name a folder, it is empty");
   if (options.model && options.model->empty()) problems.add("model", "must name a folder");
-  const bool samples = options.form_or_default() == io::SignalForm::kSampled;
-  if (options.top_k && samples) problems.add("top_k", "has no effect with `form: sampled`");
+  const io::SignalForm form = options.form_or_default();
+  const bool samples = form == io::SignalForm::kSampled;
+  if (options.top_k && form != io::SignalForm::kTopK) {
+    problems.add("top_k", concat("has no effect with `form: ", io::name_of(form), "`"));
+  }
+  if (options.temperature && form == io::SignalForm::kHidden) {
+    problems.add("temperature", "has no effect with `form: hidden`, which serves any");
+  }
   if (options.draws && !samples) problems.add("draws", "needs `form: sampled`");
   if (options.top_k && (*options.top_k < 1 || *options.top_k > io::kMostTopK)) {
     problems.add("top_k", concat("must be 1 to ", io::kMostTopK, ", it is ", *options.top_k));

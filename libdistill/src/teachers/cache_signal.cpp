@@ -4,6 +4,7 @@
 #include <span>
 
 #include <ATen/ops/zeros.h>
+#include <c10/util/BFloat16.h>
 
 #include <distill/core/error.h>
 #include <distill/core/paths.h>
@@ -127,6 +128,24 @@ types::SampledLogProbs sampled_signal(const io::LogitCacheSpec& spec, std::int64
   return {ids.tensor, weights.tensor, log_probs.tensor, spec.vocabulary, spec.temperature};
 }
 
+types::DenseHidden hidden_signal(const io::LogitCacheSpec& spec, std::int64_t num_rows,
+                                 const std::vector<Part>& parts) {
+  Table hidden(num_rows, spec.size, at::kBFloat16);
+  const std::size_t row_bytes = static_cast<std::size_t>(spec.size) * sizeof(c10::BFloat16);
+  for (const Part& part : parts) {
+    if (part.segment.payload.size() != part.rows.size() * row_bytes) {
+      fail<FormatError>(part.segment.where, " has ", part.segment.payload.size(),
+                        " bytes, expected ", part.rows.size() * row_bytes);
+    }
+    for (std::size_t p = 0; p < part.rows.size(); ++p) {
+      const auto row = std::as_writable_bytes(hidden.row<c10::BFloat16>(part.rows[p]));
+      std::copy_n(part.segment.payload.begin() + static_cast<std::ptrdiff_t>(p * row_bytes),
+                  row_bytes, row.begin());
+    }
+  }
+  return {hidden.tensor, {}, {}};
+}
+
 }  // namespace
 
 types::TeacherSignal read_signal(const io::LogitCache& cache, const types::Batch& batch,
@@ -135,6 +154,7 @@ types::TeacherSignal read_signal(const io::LogitCache& cache, const types::Batch
   const std::int64_t num_rows = batch.input.input_ids.size(0);
   const std::vector<Part> parts = read_parts(cache, batch, keys);
   if (spec.form == io::SignalForm::kTopK) return top_k_signal(spec, num_rows, parts);
+  if (spec.form == io::SignalForm::kHidden) return hidden_signal(spec, num_rows, parts);
   return sampled_signal(spec, num_rows, parts);
 }
 

@@ -54,6 +54,15 @@ class RowSource {
     }
   }
 
+  /// Hidden states of `positions` [P] as they are kept: bf16 on the CPU.
+  at::Tensor hidden(const at::Tensor& positions) const {
+    if (logits_.defined()) fail<TeacherError>("the teacher gives logits, no hidden states to keep");
+    const at::Tensor rows =
+        at::index_select(output_.hidden, 0, positions.to(output_.hidden.device()));
+    check_finite(rows);
+    return rows.to(at::kCPU, at::kBFloat16).contiguous();
+  }
+
   /// log P of `positions` [P] over the tokenizer's ids at a temperature: fp32 [P, V] on the CPU.
   at::Tensor log_probs(const at::Tensor& positions, double temperature) const {
     const auto select = [&](const at::Tensor& x) {
@@ -62,13 +71,16 @@ class RowSource {
     at::Tensor logits_PV =
         logits_.defined() ? select(logits_) : models::logits(output_, select(output_.hidden));
     logits_PV = logits_PV.narrow(1, 0, vocabulary_).to(at::kFloat);
-    if (!at::all(at::isfinite(logits_PV)).item<bool>()) {
-      fail<TeacherError>("the teacher's logits are not finite; check its weights");
-    }
+    check_finite(logits_PV);
     return at::log_softmax(logits_PV / temperature, 1);
   }
 
  private:
+  static void check_finite(const at::Tensor& numbers) {
+    if (at::all(at::isfinite(numbers)).item<bool>()) return;
+    fail<TeacherError>("what the teacher says is not finite; check its weights");
+  }
+
   std::int64_t vocabulary_;
   types::ModelOutput output_;
   at::Tensor logits_;
@@ -105,6 +117,11 @@ void add_samples(const at::Tensor& log_probs_PV, const CaptureOptions& options,
 std::vector<std::byte> encode(const RowSource& source, const at::Tensor& positions,
                               const types::SegmentKey& key, const CaptureOptions& options) {
   const std::int64_t count = positions.size(0);
+  if (options.form == io::SignalForm::kHidden) {
+    const at::Tensor rows = source.hidden(positions);
+    const auto* bytes = static_cast<const std::byte*>(rows.const_data_ptr());
+    return {bytes, bytes + rows.nbytes()};
+  }
   const std::int64_t step = std::max<std::int64_t>(1, kMostBytes / (4 * options.vocabulary));
   core::RandomState random(options.seed + key.words[0], key.words[1]);
   io::TopKRows top;

@@ -1,12 +1,15 @@
 #include <distill/teachers/cache_teacher.h>
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <map>
 
 #include <gtest/gtest.h>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/abs.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/logical_not.h>
 #include <ATen/ops/max.h>
 #include <ATen/ops/sum.h>
@@ -16,6 +19,7 @@
 #include <distill/data/make_batch.h>
 #include <distill/io/logit_cache_writer.h>
 #include <distill/ops/linear_divergence.h>
+#include <distill/teachers/cache_head.h>
 #include <distill/teachers/capture.h>
 
 #include "support/temp_folder.h"
@@ -67,8 +71,15 @@ types::Batch batch_of(const std::vector<std::uint64_t>& seeds) {
 struct Cached {
   Cached(io::SignalForm form, std::int64_t size, std::uint64_t seed = 17) {
     ToyTeacher toy;
-    const io::LogitCacheSpec spec{form, size, kVocabulary, 1.0, {{"teacher", "toy"}}};
+    io::LogitCacheSpec spec{form, size, kVocabulary, 1.0, {{"teacher", "toy"}}};
+    const fs::path head = folder / "head";
+    if (form == io::SignalForm::kHidden) {
+      const auto signal = toy.signal(batch_of({0}));
+      spec.facts.emplace_back(io::kCacheHeadFact,
+                              write_cache_head(head, std::get<types::DenseHidden>(signal)));
+    }
     io::LogitCacheWriter writer(folder / "c", spec, {});
+    if (fs::exists(head)) fs::rename(head, folder / "c" / io::kCacheHeadFile);
     writer.find_written();
     std::int64_t count = 0;
     for (std::uint64_t row = 0; row < 6; ++row) {
@@ -156,6 +167,40 @@ TEST(CacheTeacher, OrderPackingAndAnnouncementDoNotMatter) {
       }
     }
   }
+}
+
+TEST(CacheTeacher, HiddenStatesAreTheOnlineTeacherInHalfPrecision) {
+  const Cached cached(io::SignalForm::kHidden, 8);
+  const types::Batch batch = batch_of({2, 0, 5});
+  ToyTeacher toy;
+  auto rounded = toy.signal(batch);
+  auto& dense = std::get<types::DenseHidden>(rounded);
+  dense.hidden = dense.hidden.to(at::kBFloat16);
+  dense.head = dense.head.to(at::kBFloat16);
+  for (const bool announce : {false, true}) {
+    if (announce) cached.teacher->announce(batch);
+    const Loss own = forward_kl(batch, cached.teacher->signal(batch));
+    const Loss expected = forward_kl(batch, rounded);
+    EXPECT_EQ(own.value, expected.value);
+    EXPECT_TRUE(at::equal(own.gradient, expected.gradient));
+  }
+}
+
+TEST(CacheTeacher, AnotherHeadIsRefused) {
+  const Cached cached(io::SignalForm::kHidden, 8);
+  const fs::path head = cached.folder / "c/head.safetensors";
+  for (const std::uintmax_t place : {std::uintmax_t{20}, fs::file_size(head) - 1}) {
+    std::fstream file(head, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekg(static_cast<std::streamoff>(place));
+    const char byte = static_cast<char>(file.get() ^ 4);
+    file.seekp(static_cast<std::streamoff>(place)).put(byte);
+    file.close();
+    const std::string message =
+        testing::message_of<FormatError>([&] { make_cache_teacher(cached.cache); });
+    EXPECT_NE(message.find("is damaged or of another cache"), std::string::npos) << message;
+  }
+  fs::remove(head);
+  EXPECT_THROW(make_cache_teacher(cached.cache), InputError);
 }
 
 TEST(CacheTeacher, SamplesGiveTheGradientOnAverage) {

@@ -27,8 +27,9 @@ struct CaptureJob {
   std::uint64_t seed = 0;        ///< of the sampled form
   at::Device device = at::kCPU;  ///< where the teacher is
   std::int64_t tokens_at_once =
-      512;               ///< of one forward pass, about; part of what decides the bytes
-  bool restart = false;  ///< begin anew where something is already
+      512;                          ///< of one forward pass, about; part of what decides the bytes
+  bool restart = false;             ///< begin anew where something is already
+  std::filesystem::path head = {};  ///< of hidden states: a file that is moved into the folder
   const core::StopFlag* stop = nullptr;
   core::ProgressOptions progress = {};
 };

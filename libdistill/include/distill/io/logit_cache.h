@@ -19,11 +19,15 @@ namespace distill::io {
 using CacheKey = std::array<std::uint64_t, 2>;
 
 /// How a teacher's distribution at one position is kept.
-enum class SignalForm { kTopK, kSampled };
-constexpr std::array<std::string_view, 2> choice_names(SignalForm) {
-  return {"top_k", "sampled"};
+enum class SignalForm { kTopK, kSampled, kHidden };
+constexpr std::array<std::string_view, 3> choice_names(SignalForm) {
+  return {"top_k", "sampled", "hidden"};
 }
 std::string_view name_of(SignalForm form);
+
+/// Beside the signals of kHidden: what makes logits of them, and the fact that holds its hash.
+constexpr const char* kCacheHeadFile = "head.safetensors";
+constexpr const char* kCacheHeadFact = "head";
 
 /// Names and values for people: what the signals were made from.
 using CacheFacts = std::vector<std::pair<std::string, std::string>>;
@@ -32,7 +36,7 @@ using CacheFacts = std::vector<std::pair<std::string, std::string>>;
 struct LogitCacheSpec {
   SignalForm form = SignalForm::kTopK;
   /// top_k: ids of a position; sampled: draws, so that 1 / draws is the least probability that is
-  /// always kept.
+  /// always kept; hidden: numbers of a hidden state, each of 2 bytes (bf16).
   std::int64_t size = 0;
   std::int64_t vocabulary = 0;  ///< ids of the tokenizer
   double temperature = 1.0;     ///< the teacher's logits were divided by it

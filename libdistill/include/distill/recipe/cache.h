@@ -20,9 +20,10 @@ const CacheTeacherOptions* cache_teacher(const Recipe& recipe);
 /// ConfigError where the recipe does not say what to capture, and as plan_models.
 PlannedModels plan_capture(const Recipe& recipe);
 
-/// What decides the bytes of the recipe's cache.
+/// What decides the bytes of the recipe's cache. `head_hash`: of the head that goes with hidden
+/// states; empty for other forms.
 io::LogitCacheSpec cache_spec(const Recipe& recipe, const PlannedModels& models,
-                              const DataParts& data);
+                              const DataParts& data, const std::string& head_hash);
 
 /// Throws ConfigError where the cache is not what the recipe asks for, or does not serve its loss.
 void require_usable(const Recipe& recipe, const io::LogitCacheInfo& cache);

@@ -74,9 +74,6 @@ struct CacheTeacherOptions {
   std::optional<double> temperature;   ///< absent: 1
 
   io::SignalForm form_or_default() const { return form.value_or(io::SignalForm::kTopK); }
-  std::int64_t size_or_default() const {
-    return form_or_default() == io::SignalForm::kTopK ? top_k.value_or(32) : draws.value_or(24);
-  }
 };
 
 /// `kind: none`: train on labels alone.
