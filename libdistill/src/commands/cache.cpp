@@ -1,5 +1,6 @@
 #include <distill/commands/cache.h>
 
+#include <algorithm>
 #include <ostream>
 
 #include <distill/core/error.h>
@@ -115,7 +116,7 @@ void run_cache_command(const CacheCommandOptions& options, std::ostream& out, co
   if (data.eval) job.data.push_back(data.eval);
   job.seed = static_cast<std::uint64_t>(recipe.seed);
   job.device = models.device;
-  job.tokens_at_once = recipe.data.sequence_length * recipe.train.micro_batch_size;
+  job.tokens_at_once = std::max(job.tokens_at_once, recipe.data.sequence_length);
   job.restart = options.restart;
   job.stop = options.stop;
   job.progress = options.progress;

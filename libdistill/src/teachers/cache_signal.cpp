@@ -64,17 +64,21 @@ struct Table {
 
 types::TopKLogProbs top_k_signal(const io::LogitCacheSpec& spec, std::int64_t num_rows,
                                  const std::vector<Part>& parts) {
-  const auto k = static_cast<std::size_t>(spec.size);
-  Table ids(num_rows, spec.size, at::kLong);
-  Table log_probs(num_rows, spec.size, at::kDouble);
+  // All is decoded first: no table is made on the word of a file.
+  std::vector<io::TopKRows> decoded;
   for (const Part& part : parts) {
-    const auto rows = io::decode_top_k(part.segment.payload, part.segment.positions, spec.size,
-                                       spec.vocabulary, part.segment.where);
-    for (std::size_t p = 0; p < part.rows.size(); ++p) {
-      std::copy_n(rows.ids.begin() + static_cast<std::ptrdiff_t>(p * k), k,
-                  ids.row<std::int64_t>(part.rows[p]).begin());
-      std::copy_n(rows.log_probs.begin() + static_cast<std::ptrdiff_t>(p * k), k,
-                  log_probs.row<double>(part.rows[p]).begin());
+    decoded.push_back(io::decode_top_k(part.segment.payload, part.segment.positions, spec.size,
+                                       spec.vocabulary, part.segment.where));
+  }
+  const std::int64_t width = parts.empty() ? 1 : spec.size;
+  Table ids(num_rows, width, at::kLong);
+  Table log_probs(num_rows, width, at::kDouble);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    for (std::size_t p = 0; p < parts[i].rows.size(); ++p) {
+      const auto begin = static_cast<std::ptrdiff_t>(p) * width;
+      const std::int64_t row = parts[i].rows[p];
+      std::copy_n(decoded[i].ids.begin() + begin, width, ids.row<std::int64_t>(row).begin());
+      std::copy_n(decoded[i].log_probs.begin() + begin, width, log_probs.row<double>(row).begin());
     }
   }
   return {ids.tensor, log_probs.tensor, spec.vocabulary, spec.temperature};

@@ -26,8 +26,8 @@ struct CaptureJob {
   std::vector<std::shared_ptr<const data::Dataset>> data;
   std::uint64_t seed = 0;        ///< of the sampled form
   at::Device device = at::kCPU;  ///< where the teacher is
-  std::int64_t tokens_at_once =
-      512;                          ///< of one forward pass, about; part of what decides the bytes
+  /// Of one forward pass, about. Part of what decides the last bits of a teacher's numbers.
+  std::int64_t tokens_at_once = 2048;
   bool restart = false;             ///< begin anew where something is already
   std::filesystem::path head = {};  ///< of hidden states: a file that is moved into the folder
   const core::StopFlag* stop = nullptr;
