@@ -16,6 +16,8 @@
 #include <distill/core/stop_flag.h>
 #include <distill/pipeline/train_command.h>
 
+#include "user_cache.h"
+
 namespace {
 
 distill::core::StopFlag stop_flag;  // a signal handler has nothing else to reach it by
@@ -40,14 +42,6 @@ void look_at_terminal(distill::pipeline::RunOptions& run) {
   if (run.terminal && ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
     run.width = size.ws_col;
   }
-}
-
-/// The user's own cache, as the XDG base directories name it; empty when there is no home.
-std::string cache_folder() {
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  if (cache != nullptr && *cache == '/') return std::string(cache) + "/distill/tokens";
-  const char* home = std::getenv("HOME");
-  return home != nullptr && *home == '/' ? std::string(home) + "/.cache/distill/tokens" : "";
 }
 
 /// `distill` as this program was called: beside it, or found on the search path as well.
@@ -97,7 +91,7 @@ int main(int argc, char** argv) {
   command.run.stop = &stop_flag;
   command.distill = name_of_distill(argv[0]);
   look_at_terminal(command.run);
-  command.run.cache_folder = cache_folder();
+  command.run.cache_folder = user_token_cache();
   distill::core::keep_freed_memory();
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);

@@ -243,6 +243,9 @@ class Run {
                    folder_.checkpoints().string(), " is kept", kGoOn, " from there");
       throw;
     }
+    if (models_.teacher) {
+      for (const auto& line : models_.teacher->summary()) log_.info(line);
+    }
     report_.steps = result.steps;
     report_.skipped_steps = result.skipped_steps;
     report_.tokens = result.tokens;
