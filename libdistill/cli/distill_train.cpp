@@ -97,6 +97,10 @@ int main(int argc, char** argv) {
   command.distill = name_of_distill(argv[0]);
   look_at_terminal(command.run);
   command.run.cache_folder = cache_folder();
+  command.run.secret = [](const std::string& name) {
+    const char* value = std::getenv(name.c_str());
+    return std::string(value != nullptr ? value : "");
+  };
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
   const auto level = verbose ? distill::core::LogLevel::kDebug : distill::core::LogLevel::kInfo;

@@ -14,6 +14,7 @@
 #include <distill/core/describe.h>
 #include <distill/lora/options.h>
 #include <distill/ops/quantized_matrix.h>
+#include <distill/teachers/openai_client.h>
 
 namespace distill::recipe {
 
@@ -62,6 +63,21 @@ struct LocalTeacherOptions {
 /// `kind: base`: the student without its adapters, in the same memory.
 struct BaseTeacherOptions {};
 
+/// `kind: server`: a model behind vLLM or SGLang.
+struct ServerTeacherOptions {
+  std::string url;          ///< http://HOST:PORT/v1
+  std::string model;        ///< as the server calls it
+  std::int64_t top_k = 64;  ///< likeliest ids of each position
+  std::string api_key_env;  ///< name of the variable that holds the key; empty: none
+  teachers::ServerApi api = teachers::ServerApi::kVllm;
+  std::optional<std::string> tokenizer;  ///< folder with the served model's own
+  std::int64_t parallel = 8;             ///< requests at one time
+  std::int64_t retries = 8;              ///< of one request
+  double timeout_seconds = 600;          ///< for one answer
+  double check_seconds = 60;             ///< between looks whether the model is still the same
+  double max_drift = 0.05;               ///< how far its answers may be apart then
+};
+
 /// `kind: none`: train on labels alone.
 struct NoTeacherOptions {};
 
@@ -69,9 +85,11 @@ void describe(core::FieldVisitor& visit, StudentInit& init);
 void describe(core::FieldVisitor& visit, StudentOptions& options);
 void describe(core::FieldVisitor& visit, LocalTeacherOptions& options);
 void describe(core::FieldVisitor& visit, BaseTeacherOptions& options);
+void describe(core::FieldVisitor& visit, ServerTeacherOptions& options);
 void describe(core::FieldVisitor& visit, NoTeacherOptions& options);
 void validate(const StudentInit& init, core::Problems& problems);
 void validate(const StudentOptions& options, core::Problems& problems);
 void validate(const LocalTeacherOptions& options, core::Problems& problems);
+void validate(const ServerTeacherOptions& options, core::Problems& problems);
 
 }  // namespace distill::recipe

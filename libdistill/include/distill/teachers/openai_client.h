@@ -1,10 +1,13 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -42,6 +45,7 @@ struct CompletionRequest {
   AnswerOptions answer = {};
   /// With ids: also the log-probabilities of so many likeliest ids at each position (vLLM).
   std::optional<std::int64_t> prompt_log_probs = {};
+  bool token_texts = false;  ///< with those: what each of these ids spells
 };
 
 struct ChatMessage {
@@ -68,11 +72,40 @@ struct TokenLogProb {
   double log_prob = 0;  ///< of the whole softmax, at most 0
 };
 
-struct Completion {
-  std::vector<ServerAnswer> answers;
+/// What a server says about a prompt.
+struct PromptScores {
   /// [prompt tokens], each ascending by id and with the token that is there; the first is empty,
   /// nothing comes before it. Empty as a whole where it was not asked for.
-  std::vector<std::vector<TokenLogProb>> prompt_log_probs;
+  std::vector<std::vector<TokenLogProb>> log_probs;
+  /// How ids are spelt, where it was asked for; without those that have no text of their own.
+  std::map<std::int64_t, std::string> token_texts = {};
+  /// The server's name for the program and the weights behind the answer; empty: it says none.
+  std::string fingerprint = {};
+};
+
+struct Completion {
+  std::vector<ServerAnswer> answers;
+  PromptScores prompt;
+};
+
+/// How log-probabilities of a prompt are asked for: a completion with `prompt_logprobs`, or
+/// SGLang's own /generate.
+enum class ServerApi { kVllm, kSglang };
+constexpr std::array<std::string_view, 2> choice_names(ServerApi) {
+  return {"vllm", "sglang"};
+}
+
+struct ScoreRequest {
+  std::vector<std::int64_t> ids;
+  std::int64_t top_k = 64;   ///< likeliest ids at each position
+  bool token_texts = false;  ///< also how ids are spelt
+};
+
+/// An answer that is not what was asked for: no JSON, wrong counts, numbers that are no
+/// probabilities. Another try may do better.
+class BadAnswer : public TeacherError {
+ public:
+  using TeacherError::TeacherError;
 };
 
 /// The model cannot read the prompt, or not write max_tokens behind it.
@@ -91,7 +124,8 @@ struct ClientContext {
 };
 
 /// Asks one thing at a time over a connection that it keeps. Answers are read strictly: anything
-/// but what was asked for is a TeacherError that begins with the URL and shows what came instead.
+/// but what was asked for is a BadAnswer that begins with the URL and shows what came instead, a
+/// status but 200 a TeacherError.
 /// Throws io::HttpError where there is no answer.
 class OpenAiClient {
  public:
@@ -100,14 +134,23 @@ class OpenAiClient {
 
   /// The names of what is served.
   std::vector<std::string> models();
-  /// Throws InputError listing what is served where the model is not.
-  void require_model();
+  /// Throws InputError listing what is served where the model is not. Gives the number of tokens
+  /// that it can read and write, where the server says so.
+  std::optional<std::int64_t> require_model();
 
   Completion complete(const CompletionRequest& request);
   Completion chat(const ChatRequest& request);
+  /// What the model thinks of a prompt; no more than one token is written behind it.
+  PromptScores score(ServerApi api, const ScoreRequest& request);
+  /// The ids of a text without special ones; nothing where the server has no /tokenize.
+  std::optional<std::vector<std::int64_t>> tokenize(const std::string& text);
+  /// Connections that were opened so far: behind another one may be another server.
+  std::int64_t num_connections() const { return connection_.num_opened(); }
 
  private:
-  std::string ask(const std::string& path, const std::string& body);
+  io::HttpResponse send(const std::string& url, const std::string& body);
+  std::string ask(const std::string& url, const std::string& body);
+  std::string root() const;
   template <class Parse>
   auto read(const std::string& url, const std::string& body, const Parse& parse) const;
   [[noreturn]] void refuse(const std::string& url, const io::HttpResponse& response) const;
