@@ -194,6 +194,22 @@ class Checks:
         say(f"answers to one text are {worst:.5f} apart under load, `max_drift` is 0.05")
         assert worst < 0.02
 
+    def answers_are_written(self):
+        prompts, out = self.folder / "prompts.jsonl", self.folder / "answers.jsonl"
+        prompts.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in (
+            "What is the capital of France?", "Say hello.", "Name a colour.")))
+        result = self.run(self.distill, "generate-data", "--url", self.server.url, "--model", "smollm2", "--api-key-env",
+                          "CHECK_KEY", "--prompts", prompts, "--out", out, "--samples", "2", "--max-new-tokens", "48",
+                          "--min-tokens", "2", "--max-repetition", "0.5", "--min-likelihood", "-3", "--json")
+        assert result.returncode == 0, result.stderr
+        counts = json.loads(result.stdout)
+        rows = [json.loads(line) for line in out.read_text().splitlines()]
+        assert counts["asked"] == 6 and counts["written"] == len(rows) > 0, counts
+        for row in rows:
+            assert row["messages"][-1]["role"] == "assistant" and row["messages"][-1]["content"]
+            assert -3 <= row["generation"]["mean_log_prob"] <= 0 and row["generation"]["tokens"] >= 2, row
+        say(f"generate-data: {counts}")
+
     def server_dies(self):
         recipe = self.recipe("dies", teacher=self.served, steps=1000, rows=1)
         process = subprocess.Popen([self.distill_train, recipe], env=self.environment, stderr=subprocess.PIPE, text=True)
@@ -232,6 +248,7 @@ def main():
             checks.losses_agree()
             checks.student_learns()
             checks.rounding_is_small()
+            checks.answers_are_written()
             checks.server_dies()
             checks.key_is_nowhere()
         finally:

@@ -149,7 +149,8 @@ std::optional<std::int64_t> OpenAiClient::require_model() {
 Completion OpenAiClient::complete(const CompletionRequest& request) {
   detail::Expected expected{.url = options_.url + "/completions",
                             .model = options_.model,
-                            .num_answers = request.answer.num_answers};
+                            .num_answers = request.answer.num_answers,
+                            .log_probs = request.answer.log_probs};
   if (request.prompt_log_probs) {
     expected.prompt_ids = std::get_if<std::vector<std::int64_t>>(&request.prompt);
     expected.num_log_probs = *request.prompt_log_probs;
@@ -166,7 +167,8 @@ Completion OpenAiClient::chat(const ChatRequest& request) {
   const detail::Expected expected{.url = options_.url + "/chat/completions",
                                   .model = options_.model,
                                   .num_answers = request.answer.num_answers,
-                                  .chat = true};
+                                  .chat = true,
+                                  .log_probs = request.answer.log_probs};
   const std::string body = ask(expected.url, detail::chat_json(options_.model, request));
   return read(expected.url, body, [&] { return detail::parse_completion(body, expected); });
 }

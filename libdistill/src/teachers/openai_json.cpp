@@ -12,12 +12,14 @@ namespace distill::teachers::detail {
 
 namespace {
 
-void write_answer_options(core::JsonWriter& json, const AnswerOptions& answer) {
+void write_answer_options(core::JsonWriter& json, const AnswerOptions& answer, bool chat) {
   json.member("max_tokens", answer.max_tokens)
       .member("temperature", answer.temperature)
       .member("top_p", answer.top_p);
   if (answer.seed) json.member("seed", *answer.seed);
   if (answer.num_answers != 1) json.member("n", answer.num_answers);
+  if (answer.log_probs && chat) json.member("logprobs", true);
+  if (answer.log_probs && !chat) json.member("logprobs", 1);
   if (answer.stop.empty()) return;
   json.key("stop").begin_array();
   for (const auto& text : answer.stop) json.value(text);
@@ -35,6 +37,23 @@ std::string read_text(const io::JsonCursor& choice, bool chat) {
   const io::JsonCursor message = choice.at("message");
   // A model that was cut off while it still reasoned has said nothing yet: null.
   return message.has("content") ? message.at("content").as_string() : "";
+}
+
+/// Of the tokens of an answer; nothing for one without tokens.
+std::optional<double> read_mean_log_prob(const io::JsonCursor& choice, bool chat) {
+  const io::JsonCursor list = choice.at("logprobs").at(chat ? "content" : "token_logprobs");
+  double sum = 0;
+  for (std::size_t i = 0; i < list.as_array().size(); ++i) {
+    sum += read_log_prob(chat ? list.at(i).at("logprob") : list.at(i));
+  }
+  if (list.size() == 0) return std::nullopt;
+  return sum / static_cast<double>(list.size());
+}
+
+/// Tokens that were written for one answer.
+std::optional<std::int64_t> read_num_tokens(const io::JsonCursor& answer) {
+  if (!answer.has("usage") || !answer.at("usage").has("completion_tokens")) return std::nullopt;
+  return answer.at("usage").at("completion_tokens").as_int();
 }
 
 std::int64_t read_id(const std::string& text, const io::JsonCursor& where) {
@@ -99,7 +118,7 @@ std::string completion_json(const std::string& model, const CompletionRequest& r
     for (const auto id : std::get<std::vector<std::int64_t>>(request.prompt)) json.value(id);
     json.end_array();
   }
-  write_answer_options(json, request.answer);
+  write_answer_options(json, request.answer, /*chat=*/false);
   if (request.prompt_log_probs) json.member("prompt_logprobs", *request.prompt_log_probs);
   json.end_object();
   return json.text();
@@ -113,7 +132,7 @@ std::string chat_json(const std::string& model, const ChatRequest& request) {
     json.end_object();
   }
   json.end_array();
-  write_answer_options(json, request.answer);
+  write_answer_options(json, request.answer, /*chat=*/true);
   json.end_object();
   return json.text();
 }
@@ -136,7 +155,10 @@ Completion parse_completion(std::string_view text, const Expected& expected) {
           static_cast<std::size_t>(choice.at("index").int_in(0, expected.num_answers - 1));
       if (seen[index]) choice.fail(core::concat("has the index ", index, " once more"));
       seen[index] = true;
-      completion.answers[index] = {read_text(choice, expected.chat), read_finish(choice)};
+      ServerAnswer& own = completion.answers[index];
+      own = {read_text(choice, expected.chat), read_finish(choice)};
+      if (expected.num_answers == 1) own.num_tokens = read_num_tokens(answer);
+      if (expected.log_probs) own.mean_log_prob = read_mean_log_prob(choice, expected.chat);
       if (expected.prompt_ids != nullptr && index == 0) {
         read_prompt_log_probs(choice, expected, completion.prompt);
       }

@@ -19,6 +19,7 @@ struct Expected {
   std::string model;
   std::int64_t num_answers = 1;
   bool chat = false;
+  bool log_probs = false;  ///< of the answer
   /// Of the prompt whose log-probabilities were asked for, with how many likeliest ids.
   const std::vector<std::int64_t>* prompt_ids = nullptr;
   std::int64_t num_log_probs = 0;

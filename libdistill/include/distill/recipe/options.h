@@ -14,7 +14,7 @@
 #include <distill/core/describe.h>
 #include <distill/lora/options.h>
 #include <distill/ops/quantized_matrix.h>
-#include <distill/teachers/openai_client.h>
+#include <distill/teachers/server_api.h>
 
 namespace distill::recipe {
 

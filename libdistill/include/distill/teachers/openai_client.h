@@ -1,13 +1,11 @@
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -16,6 +14,7 @@
 #include <distill/io/http.h>
 #include <distill/io/json_value.h>
 #include <distill/io/retry.h>
+#include <distill/teachers/server_api.h>
 
 namespace distill::teachers {
 
@@ -37,6 +36,7 @@ struct AnswerOptions {
   std::optional<std::int64_t> seed = {};
   std::vector<std::string> stop = {};
   std::int64_t num_answers = 1;
+  bool log_probs = false;  ///< ServerAnswer::mean_log_prob is wanted
 };
 
 /// Text that is continued, or the ids of its tokens.
@@ -65,6 +65,8 @@ enum class FinishReason { kStop, kLength, kOther };
 struct ServerAnswer {
   std::string text;
   FinishReason finish = FinishReason::kStop;
+  std::optional<std::int64_t> num_tokens = {};  ///< of a single answer, where the server says so
+  std::optional<double> mean_log_prob = {};     ///< of its tokens, where it was asked for
 };
 
 struct TokenLogProb {
@@ -87,13 +89,6 @@ struct Completion {
   std::vector<ServerAnswer> answers;
   PromptScores prompt;
 };
-
-/// How log-probabilities of a prompt are asked for: a completion with `prompt_logprobs`, or
-/// SGLang's own /generate.
-enum class ServerApi { kVllm, kSglang };
-constexpr std::array<std::string_view, 2> choice_names(ServerApi) {
-  return {"vllm", "sglang"};
-}
 
 struct ScoreRequest {
   std::vector<std::int64_t> ids;
