@@ -97,7 +97,8 @@ class Run {
     }
     steps_ = recipe::total_steps(recipe_, data_.train->num_rows());
     stop_here_if_asked();
-    models_ = recipe::load_models(recipe_, plan_, log_, options_.available_memory);
+    models_ = recipe::load_models(recipe_, plan_, log_, options_.available_memory,
+                                  {.stop = options_.stop, .secret = options_.secret});
     stop_here_if_asked();
     // After all that can refuse the recipe: with the manifest the folder belongs to it.
     write_or_check_manifest(folder_.manifest(), make_manifest(recipe_, plan_, data_, steps_, check),
@@ -189,14 +190,18 @@ class Run {
         log_.info("  ", done, " of ", total, " rows");
       };
     }
-    const eval::Evaluation result =
-        eval::evaluate(*models_.student, models_.teacher.get(), *data_.eval, *ranks_, options);
-    if (models_.teacher && !result.top1_agreement && !std::exchange(told_of_samples_, true)) {
-      log_.info(
-          "the teacher gives samples of its distribution: it is not compared with, `distill "
-          "eval --teacher` does that");
+    try {
+      const eval::Evaluation result =
+          eval::evaluate(*models_.student, models_.teacher.get(), *data_.eval, *ranks_, options);
+      if (models_.teacher && !result.top1_agreement && !std::exchange(told_of_samples_, true)) {
+        log_.info(
+            "the teacher gives samples of its distribution: it is not compared with, `distill "
+            "eval --teacher` does that");
+      }
+      return result;
+    } catch (const Interrupted& stopped) {  // a teacher that was waited for
+      throw eval::Stopped(stopped.what());
     }
-    return result;
   }
 
   /// Once for each step, however often the run was stopped after it.
@@ -231,6 +236,25 @@ class Run {
     log_evaluation(evaluate(false), step);
   }
 
+  /// What it cost to ask somebody else.
+  void log_teacher(std::int64_t step) {
+    if (!models_.teacher) return;
+    for (const auto& line : models_.teacher->summary()) log_.info(line);
+    const auto counts = models_.teacher->counts();
+    if (!counts) return;
+    log_.info("teacher: ", core::with_thousands(counts->requests), " answers, ",
+              core::with_thousands(counts->retries), " retries, ",
+              core::with_thousands(counts->bad_answers), " bad answers; waited ",
+              core::human_seconds(counts->seconds_waited), " for them");
+    for (auto& sink : sinks_) {
+      sink->event("teacher", {{"step", step},
+                              {"requests", counts->requests},
+                              {"retries", counts->retries},
+                              {"bad_answers", counts->bad_answers},
+                              {"seconds_waited", counts->seconds_waited}});
+    }
+  }
+
   void train(train::Trainer& trainer, std::int64_t restored) {
     if (restored > 0) log_.info("going on from step ", restored, " of ", steps_);
     train::TrainResult result;
@@ -243,9 +267,7 @@ class Run {
                    folder_.checkpoints().string(), " is kept", kGoOn, " from there");
       throw;
     }
-    if (models_.teacher) {
-      for (const auto& line : models_.teacher->summary()) log_.info(line);
-    }
+    log_teacher(result.steps);
     report_.steps = result.steps;
     report_.skipped_steps = result.skipped_steps;
     report_.tokens = result.tokens;
