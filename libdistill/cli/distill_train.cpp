@@ -11,6 +11,7 @@
 #include <CLI/CLI.hpp>
 
 #include <distill/core/log.h>
+#include <distill/core/memory.h>
 #include <distill/core/output.h>
 #include <distill/core/stop_flag.h>
 #include <distill/pipeline/train_command.h>
@@ -101,6 +102,7 @@ int main(int argc, char** argv) {
     const char* value = std::getenv(name.c_str());
     return std::string(value != nullptr ? value : "");
   };
+  distill::core::keep_freed_memory();
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
   const auto level = verbose ? distill::core::LogLevel::kDebug : distill::core::LogLevel::kInfo;

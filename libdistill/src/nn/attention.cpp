@@ -1,5 +1,6 @@
 #include <distill/nn/attention.h>
 
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -12,15 +13,13 @@
 namespace distill::nn {
 
 Attention::Heads Attention::project(const at::Tensor& x, const RotaryTable& rotary) const {
-  const std::int64_t n = x.size(0);
-  const auto heads_of = [&](const Linear& projection) {
-    return projection(x).view({n, -1, head_dim});
-  };
-  const auto turned = [&](const Linear& projection, const std::optional<RmsNorm>& norm) {
-    const at::Tensor heads = heads_of(projection);
+  const auto projected = project_all(std::array{&q_proj, &k_proj, &v_proj}, x);
+  const auto heads_of = [&](std::size_t i) { return projected[i].view({x.size(0), -1, head_dim}); };
+  const auto turned = [&](std::size_t i, const std::optional<RmsNorm>& norm) {
+    const at::Tensor heads = heads_of(i);
     return ops::rotary(norm ? (*norm)(heads) : heads, rotary.cos, rotary.sin);
   };
-  return {turned(q_proj, q_norm), turned(k_proj, k_norm), heads_of(v_proj)};
+  return {turned(0, q_norm), turned(1, k_norm), heads_of(2)};
 }
 
 double Attention::scale() const {

@@ -1,5 +1,6 @@
 #include <distill/nn/latent_attention.h>
 
+#include <array>
 #include <vector>
 
 #include <ATen/TensorOperators.h>
@@ -25,9 +26,12 @@ at::Tensor LatentAttention::rotate(const at::Tensor& heads, const RotaryTable& r
 LatentAttention::Parts LatentAttention::project(const at::Tensor& x,
                                                 const RotaryTable& rotary) const {
   const std::int64_t n = x.size(0);
-  const at::Tensor narrow = query_latent ? query_latent->a_norm(query_latent->a_proj(x)) : x;
-  const at::Tensor q = q_proj(narrow).view({n, num_heads, nope_dim + rope_dim});
-  const at::Tensor kv = kv_a_proj_with_mqa(x);
+  const Linear& first = query_latent ? query_latent->a_proj : q_proj;
+  const auto projected = project_all(std::array{&first, &kv_a_proj_with_mqa}, x);
+  const at::Tensor queries =
+      query_latent ? q_proj(query_latent->a_norm(projected[0])) : projected[0];
+  const at::Tensor q = queries.view({n, num_heads, nope_dim + rope_dim});
+  const at::Tensor& kv = projected[1];
   const std::int64_t rank = kv.size(1) - rope_dim;
   return {q.narrow(2, 0, nope_dim), rotate(q.narrow(2, nope_dim, rope_dim), rotary),
           kv_a_norm(kv.narrow(1, 0, rank)),

@@ -1,5 +1,7 @@
 #include <distill/nn/linear.h>
 
+#include <algorithm>
+
 #include <ATen/TensorOperators.h>
 
 #include <distill/ops/linear.h>
@@ -20,22 +22,57 @@ at::Tensor base_product(const Linear& linear, const at::Tensor& x) {
                           : ops::linear(x, linear.weight, linear.bias);
 }
 
-at::Tensor changed_product(const Linear& linear, const at::Tensor& x, const at::Tensor& bias,
-                           const ops::LowRank& change) {
-  return linear.quantized ? ops::low_rank_linear(x, *linear.quantized, bias, change)
-                          : ops::low_rank_linear(x, linear.weight, bias, change);
+bool has_dora(const Linear& linear) {
+  return linear.adapter && linear.adapter->is_on() && linear.adapter->magnitude.defined();
+}
+
+/// As the adapter's switch says; with DoRA without the bias, which comes after the rescaling.
+ops::FrozenLinear as_frozen(const Linear& linear) {
+  ops::FrozenLinear frozen;
+  if (linear.quantized) {
+    frozen.weight = *linear.quantized;
+  } else {
+    frozen.weight = linear.weight;
+  }
+  if (!has_dora(linear)) frozen.bias = linear.bias;
+  if (!linear.adapter) return frozen;
+  const Adapter& adapter = *linear.adapter;
+  if (adapter.is_on()) {
+    frozen.change = adapter.change();
+  } else if (adapter.start_a.defined()) {
+    frozen.change = adapter.at_start().change();
+  }
+  return frozen;
+}
+
+bool is_trained(const Linear& linear) {
+  return (linear.weight.defined() && linear.weight.requires_grad()) ||
+         (linear.bias.defined() && linear.bias.requires_grad());
 }
 
 }  // namespace
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
-  if (!adapter) return base_product(*this, x);
-  if (!adapter->is_on()) {
-    if (!adapter->start_a.defined()) return base_product(*this, x);
-    return changed_product(*this, x, bias, adapter->at_start().change());
+  const Linear* const self = this;
+  return adapter ? project_all({&self, 1}, x)[0] : base_product(*this, x);
+}
+
+std::vector<at::Tensor> project_all(std::span<const Linear* const> layers, const at::Tensor& x) {
+  const auto any = [&](const auto& holds) {
+    return std::ranges::any_of(layers, [&](const Linear* linear) { return holds(*linear); });
+  };
+  std::vector<at::Tensor> outs;
+  if (!any([](const Linear& linear) { return linear.adapter.has_value(); }) || any(is_trained)) {
+    for (const Linear* linear : layers) outs.push_back((*linear)(x));
+    return outs;
   }
-  if (!adapter->magnitude.defined()) return changed_product(*this, x, bias, adapter->change());
-  return rescaled(changed_product(*this, x, {}, adapter->change()), *adapter, *this);
+  std::vector<ops::FrozenLinear> frozen;
+  for (const Linear* linear : layers) frozen.push_back(as_frozen(*linear));
+  outs = ops::low_rank_linears(x, frozen);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (has_dora(*layers[i])) outs[i] = rescaled(outs[i], *layers[i]->adapter, *layers[i]);
+  }
+  return outs;
 }
 
 at::Tensor Linear::matrix() const {

@@ -1,11 +1,14 @@
 #include <distill/nn/mlp.h>
 
+#include <array>
+
 #include <distill/ops/swiglu.h>
 
 namespace distill::nn {
 
 at::Tensor SwigluMlp::operator()(const at::Tensor& x) const {
-  return down_proj(ops::swiglu(gate_proj(x), up_proj(x)));
+  const auto projected = project_all(std::array{&gate_proj, &up_proj}, x);
+  return down_proj(ops::swiglu(projected[0], projected[1]));
 }
 
 }  // namespace distill::nn

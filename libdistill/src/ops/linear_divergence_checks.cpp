@@ -169,6 +169,10 @@ TeacherSize take_signal(const types::SampledLogProbs& signal, DivergenceProblem&
   return {signal.ids.size(0), signal.vocabulary};
 }
 
+TeacherSize take_signal(const types::PartedSignal&, DivergenceProblem&) {
+  TORCH_CHECK(false, kOp, "`teacher` is of several teachers, expected one of its parts");
+}
+
 void take_teacher(const LinearDivergenceInput& input, LogitTermKind kind,
                   DivergenceProblem& problem) {
   const TeacherSize size = std::visit(

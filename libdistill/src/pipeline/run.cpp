@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include <sys/resource.h>
 
@@ -42,6 +43,7 @@ std::uint64_t peak_memory() {
 metrics::Values to_values(const eval::Evaluation& e, std::int64_t step) {
   metrics::Values values = {{"step", step}, {"perplexity", e.perplexity}};
   if (e.kl_to_teacher) values.emplace_back("kl_to_teacher", *e.kl_to_teacher);
+  if (e.top_k_kl_to_teacher) values.emplace_back("top_k_kl_to_teacher", *e.top_k_kl_to_teacher);
   if (e.top1_agreement) values.emplace_back("top1_agreement", *e.top1_agreement);
   if (e.teacher_perplexity) values.emplace_back("teacher_perplexity", *e.teacher_perplexity);
   return values;
@@ -188,11 +190,19 @@ class Run {
         log_.info("  ", done, " of ", total, " rows");
       };
     }
+    eval::Evaluation result;
     try {
-      return eval::evaluate(*models_.student, models_.teacher.get(), *data_.eval, *ranks_, options);
+      result =
+          eval::evaluate(*models_.student, models_.teacher.get(), *data_.eval, *ranks_, options);
     } catch (const Interrupted& stopped) {  // a teacher that was waited for
       throw eval::Stopped(stopped.what());
     }
+    if (models_.teacher && !result.top1_agreement && !std::exchange(told_of_samples_, true)) {
+      log_.info(
+          "the teacher gives samples of its distribution: it is not compared with, `distill "
+          "eval --teacher` does that");
+    }
+    return result;
   }
 
   /// Once for each step, however often the run was stopped after it.
@@ -227,15 +237,12 @@ class Run {
     log_evaluation(evaluate(false), step);
   }
 
-  /// What it cost to ask somebody else.
+  /// What there is to say of it, and what it cost to ask somebody else.
   void log_teacher(std::int64_t step) {
     if (!models_.teacher) return;
+    for (const auto& line : models_.teacher->summary()) log_.info(line);
     const auto counts = models_.teacher->counts();
     if (!counts) return;
-    log_.info("teacher: ", core::with_thousands(counts->requests), " answers, ",
-              core::with_thousands(counts->retries), " retries, ",
-              core::with_thousands(counts->bad_answers), " bad answers; waited ",
-              core::human_seconds(counts->seconds_waited), " for them");
     for (auto& sink : sinks_) {
       sink->event("teacher", {{"step", step},
                               {"requests", counts->requests},
@@ -345,6 +352,7 @@ class Run {
   std::unique_ptr<io::CheckpointStore> checkpoints_;
   std::vector<std::unique_ptr<metrics::Sink>> sinks_;
   std::set<std::int64_t> evaluated_;  ///< steps whose evaluation is in metrics.jsonl
+  bool told_of_samples_ = false;
   Report report_;
 };
 

@@ -154,6 +154,87 @@ TEST(LowRankLinear, OnlyWhatIsWantedGetsAGradient) {
   }
 }
 
+/// q, k and v of unequal widths and ranks, the second without a change.
+struct Joint {
+  std::int64_t rows = 70, in = 64;
+  std::vector<std::int64_t> outs = {96, 34, 32}, ranks = {16, 0, 3};
+
+  /// x, then A and B of each changed layer.
+  testing::Tensors inputs() const {
+    testing::Tensors t = {testing::normal({rows, in}, 1)};
+    for (std::size_t i = 0; i < outs.size(); ++i) {
+      if (ranks[i] == 0) continue;
+      t.push_back(testing::normal({ranks[i], in}, 10 + i, 0.1));
+      t.push_back(testing::normal({outs[i], ranks[i]}, 20 + i, 0.3));
+    }
+    return t;
+  }
+
+  std::vector<FrozenLinear> layers(const testing::Tensors& t, double p) const {
+    const auto type = t[0].scalar_type();
+    std::vector<FrozenLinear> all;
+    std::size_t at = 1;
+    for (std::size_t i = 0; i < outs.size(); ++i) {
+      FrozenLinear layer;
+      layer.weight = weight_of({rows, in, outs[i], 0}).to(type);
+      if (i == 1) layer.bias = bias_of({rows, in, outs[i], 0}).to(type);
+      if (ranks[i] > 0) {
+        layer.change = LowRank{t[at].to(wide(type)), t[at + 1].to(wide(type)), kScale, {p, 7 + i}};
+        at += 2;
+      }
+      all.push_back(std::move(layer));
+    }
+    return all;
+  }
+
+  testing::Op together(double p) const {
+    return [*this, p](const testing::Tensors& t) -> testing::Tensors {
+      return low_rank_linears(t[0], layers(t, p));
+    };
+  }
+
+  testing::Op one_by_one(double p) const {
+    return [*this, p](const testing::Tensors& t) -> testing::Tensors {
+      testing::Tensors each;
+      for (const auto& layer : layers(t, p)) each.push_back(low_rank_linears(t[0], {layer})[0]);
+      return each;
+    };
+  }
+};
+
+TEST(LowRankLinear, TogetherAsOneByOne) {
+  const Joint joint;
+  for (const double p : {0.0, 0.25}) {
+    testing::expect_like_oracle(joint.together(p), joint.one_by_one(p), joint.inputs(), at::kFloat);
+    testing::Tensors rounded;
+    for (const auto& t : joint.inputs()) rounded.push_back(t.to(at::kBFloat16).to(at::kDouble));
+    const auto got = testing::evaluate(joint.together(p), rounded, at::kBFloat16);
+    const auto each = testing::evaluate(joint.one_by_one(p), rounded, at::kBFloat16);
+    const auto exact = testing::evaluate(joint.one_by_one(p), rounded, at::kDouble);
+    for (std::size_t i = 0; i < got.outputs.size(); ++i) {
+      EXPECT_TRUE(at::equal(got.outputs[i], each.outputs[i])) << i;
+    }
+    for (std::size_t i = 0; i < rounded.size(); ++i) {
+      EXPECT_LE(testing::relative_error(got.gradients[i], exact.gradients[i]), 5e-3) << i;
+    }
+  }
+}
+
+TEST(LowRankLinear, OfSeveralOnlyWhatIsWantedGetsAGradient) {
+  const Joint joint;
+  const auto inputs = joint.inputs();
+  for (std::size_t wanted = 0; wanted < inputs.size(); ++wanted) {
+    testing::Tensors leaves = {inputs[0].to(at::kBFloat16)};
+    for (std::size_t i = 1; i < inputs.size(); ++i) leaves.push_back(inputs[i].to(at::kFloat));
+    leaves[wanted].requires_grad_();
+    const auto outs = low_rank_linears(leaves[0], joint.layers(leaves, 0));
+    outs[wanted < 3 ? 0 : 2].sum().backward();  // an output that nobody uses is no trouble
+    for (std::size_t i = 0; i < leaves.size(); ++i) {
+      EXPECT_EQ(leaves[i].grad().defined(), i == wanted) << wanted;
+    }
+  }
+}
+
 TEST(LowRankLinear, RefusesWhatDoesNotFit) {
   const Shape s{4, 6, 8, 2};
   const auto t = inputs(s);

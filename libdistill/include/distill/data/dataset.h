@@ -15,8 +15,9 @@ namespace distill::data {
 /// One row of at most sequence_length tokens: documents (or pieces of them) laid end to end.
 struct Row {
   std::vector<std::int64_t> ids;
-  std::vector<bool> is_target;         ///< the token at t is to be learned (unshifted)
-  std::vector<std::int64_t> segments;  ///< offsets of documents, first 0, last ids.size()
+  std::vector<bool> is_target;           ///< the token at t is to be learned (unshifted)
+  std::vector<std::int64_t> segments;    ///< offsets of documents, first 0, last ids.size()
+  std::vector<std::string> labels = {};  ///< of the segments' files; empty: no file has one
 };
 
 /// Tokenized data, cut and packed into rows in a fixed order; docs/formats/data.md says by which

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <optional>
+#include <span>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -24,5 +26,9 @@ struct Linear {
   /// W as it is without an adapter: a quantised one is formed anew.
   at::Tensor base_matrix() const { return quantized ? ops::dequantize(*quantized) : weight; }
 };
+
+/// Each of `layers` with the same x: what calling them one by one gives, with less work where they
+/// carry adapters. For projections that read one input.
+std::vector<at::Tensor> project_all(std::span<const Linear* const> layers, const at::Tensor& x);
 
 }  // namespace distill::nn

@@ -1,5 +1,9 @@
 #pragma once
 
+#include <optional>
+#include <variant>
+#include <vector>
+
 #include <ATen/core/Tensor.h>
 
 #include <distill/ops/dropout.h>
@@ -28,5 +32,18 @@ at::Tensor low_rank_linear(const at::Tensor& x, const at::Tensor& weight, const 
 /// x's dtype) gives.
 at::Tensor low_rank_linear(const at::Tensor& x, const QuantizedMatrix& weight,
                            const at::Tensor& bias, const LowRank& change);
+
+/// One of several frozen products with the same input.
+struct FrozenLinear {
+  std::variant<at::Tensor, QuantizedMatrix> weight;  ///< [out, in]
+  at::Tensor bias = {};                              ///< [out], or undefined
+  std::optional<LowRank> change = {};                ///< nothing: the weight as it is
+};
+
+/// low_rank_linear for each of `layers`, to the same bits, with less work: without dropout x meets
+/// all A in one product, and the gradient of x is one sum, rounded once. For q, k and v, or gate
+/// and up. Throws as low_rank_linear does.
+std::vector<at::Tensor> low_rank_linears(const at::Tensor& x,
+                                         const std::vector<FrozenLinear>& layers);
 
 }  // namespace distill::ops

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <distill/types/batch.h>
 #include <distill/types/layer_states.h>
@@ -45,6 +46,8 @@ class Teacher {
                                               const types::LayerRequest& wanted);
   /// Nothing for a teacher that asks nobody.
   virtual std::optional<TeacherCounts> counts() const { return std::nullopt; }
+  /// What there is to say of it after a run, a line each.
+  virtual std::vector<std::string> summary() const { return {}; }
   /// One line for people: `local models/X (134.5 M parameters, bf16)`.
   virtual std::string describe() const = 0;
 };

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -18,6 +19,8 @@ struct Batch {
   std::int64_t num_targets = 0;    ///< how many entries of loss_mask are true
   std::int64_t num_sequences = 0;  ///< rows of the recipe's batch size in it
   std::int64_t vocabulary = 0;     ///< ids of the tokenizer; 0: not known, all rows of a head count
+  /// What kind of data each segment is, by the recipe's names; empty: none has a name.
+  std::vector<std::string> segment_labels = {};
 };
 
 /// The batch with its tensors on `device`; to a GPU through pinned memory, without waiting.
