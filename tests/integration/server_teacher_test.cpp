@@ -206,6 +206,31 @@ TEST_F(ServerTeacherRun, StoppedWhileItWaitsItSavesAndGoesOnToTheSameBits) {
   }
 }
 
+TEST_F(ServerTeacherRun, EvaluatesAgainstItAndCanBeStoppedThere) {
+  const std::vector<std::string> with_eval = {
+      "data.eval=[{path: " + (tiny_model() / "eval.jsonl").string() + "}]"};
+  const auto straight = train("evaluated", with_eval);
+  ASSERT_EQ(straight.exit_code, 0) << straight.err;
+  const auto value = io::read_json_file(output("evaluated") / "report.json");
+  const io::JsonCursor report(value, "report.json");
+  EXPECT_LT(report.at("after").at("top_k_kl_to_teacher").as_double(),
+            report.at("before").at("top_k_kl_to_teacher").as_double());
+  behave([this](const HttpCall& call) {
+    auto answer = scores_(call);
+    if (asked_ > 2) answer.delay = 60s;
+    return answer;
+  });
+  bool sent = false;
+  const auto stopped = train("stopped", with_eval, {.signal = [&](std::chrono::milliseconds) {
+                               return asked_ <= 2 || std::exchange(sent, true) ? 0 : SIGTERM;
+                             }});
+  EXPECT_EQ(stopped.exit_code, 1) << stopped.err;
+  EXPECT_NE(stopped.err.find("stopped by signal 15"), std::string::npos) << stopped.err;
+  behave_well();
+  ASSERT_EQ(train("stopped", with_eval).exit_code, 0);
+  EXPECT_EQ(weights("stopped"), weights("evaluated"));
+}
+
 TEST_F(ServerTeacherRun, TheKeyIsInNoByteThatIsWritten) {
   behave([this](const HttpCall& call) {
     EXPECT_EQ(call.headers.at("authorization"), std::string("Bearer ") + kKey);

@@ -190,18 +190,19 @@ class Run {
         log_.info("  ", done, " of ", total, " rows");
       };
     }
+    eval::Evaluation result;
     try {
-      const eval::Evaluation result =
+      result =
           eval::evaluate(*models_.student, models_.teacher.get(), *data_.eval, *ranks_, options);
-      if (models_.teacher && !result.top1_agreement && !std::exchange(told_of_samples_, true)) {
-        log_.info(
-            "the teacher gives samples of its distribution: it is not compared with, `distill "
-            "eval --teacher` does that");
-      }
-      return result;
     } catch (const Interrupted& stopped) {  // a teacher that was waited for
       throw eval::Stopped(stopped.what());
     }
+    if (models_.teacher && !result.top1_agreement && !std::exchange(told_of_samples_, true)) {
+      log_.info(
+          "the teacher gives samples of its distribution: it is not compared with, `distill "
+          "eval --teacher` does that");
+    }
+    return result;
   }
 
   /// Once for each step, however often the run was stopped after it.
@@ -236,16 +237,12 @@ class Run {
     log_evaluation(evaluate(false), step);
   }
 
-  /// What it cost to ask somebody else.
+  /// What there is to say of it, and what it cost to ask somebody else.
   void log_teacher(std::int64_t step) {
     if (!models_.teacher) return;
     for (const auto& line : models_.teacher->summary()) log_.info(line);
     const auto counts = models_.teacher->counts();
     if (!counts) return;
-    log_.info("teacher: ", core::with_thousands(counts->requests), " answers, ",
-              core::with_thousands(counts->retries), " retries, ",
-              core::with_thousands(counts->bad_answers), " bad answers; waited ",
-              core::human_seconds(counts->seconds_waited), " for them");
     for (auto& sink : sinks_) {
       sink->event("teacher", {{"step", step},
                               {"requests", counts->requests},

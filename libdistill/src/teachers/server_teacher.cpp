@@ -228,6 +228,14 @@ std::optional<TeacherCounts> ServerTeacher::counts() const {
                        impl_->seconds_waited};
 }
 
+std::vector<std::string> ServerTeacher::summary() const {
+  const TeacherCounts seen = *counts();
+  return {core::concat("teacher: ", core::with_thousands(seen.requests), " answers, ",
+                       core::with_thousands(seen.retries), " retries, ",
+                       core::with_thousands(seen.bad_answers), " bad answers; waited ",
+                       core::human_seconds(seen.seconds_waited), " for them")};
+}
+
 std::string ServerTeacher::describe() const {
   const auto& options = impl_->options;
   return core::concat("server ", core::printable(options.server.model), " at ", options.server.url,

@@ -42,6 +42,7 @@ class ServerTeacher final : public Teacher {
   types::TeacherSignal signal(const types::Batch& batch) override;
   void announce(const types::Batch& batch) override;
   std::optional<TeacherCounts> counts() const override;
+  std::vector<std::string> summary() const override;
   std::string describe() const override;
 
   /// How the server spells the ids of its answer to the probe.
