@@ -7,6 +7,8 @@
 
 #include <distill/core/error.h>
 
+#include "data/teacher_tokens.h"
+
 namespace distill::data {
 
 namespace {
@@ -70,6 +72,7 @@ types::Batch make_batch(const std::vector<Row>& rows) {
              batch.input.position_ids.data_ptr<std::int64_t>(),
              batch.labels.data_ptr<std::int64_t>(), batch.loss_mask.data_ptr<bool>()};
   for (const Row& row : rows) batch.num_targets += write_row(row, out);
+  batch.teacher_tokens = teacher_tokens(rows, num_tokens);
   return batch;
 }
 

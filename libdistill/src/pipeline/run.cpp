@@ -103,6 +103,11 @@ class Run {
     // Of what was loaded: the folder may be another by the end.
     if (!plan_.adapters.empty()) base_fingerprint_ = models::fingerprint(plan_.student.folder);
     if (models_.teacher) log_.info("teacher: ", models_.teacher->describe());
+    if (data_.across_tokenizers && data_.eval) {
+      log_.info(
+          "the teacher has its own tokenizer: evaluations say nothing of it "
+          "(docs/cross_tokenizer.md)");
+    }
     describe_student();
     auto batches = recipe::batch_options(recipe_, ranks_->rank(), ranks_->size());
     if (models_.teacher && models_.loss->needs_teacher()) {
@@ -187,7 +192,9 @@ class Run {
         log_.info("  ", done, " of ", total, " rows");
       };
     }
-    return eval::evaluate(*models_.student, models_.teacher.get(), *data_.eval, *ranks_, options);
+    // Perplexities and distributions over other ids cannot be compared.
+    teachers::Teacher* teacher = data_.across_tokenizers ? nullptr : models_.teacher.get();
+    return eval::evaluate(*models_.student, teacher, *data_.eval, *ranks_, options);
   }
 
   /// Once for each step, however often the run was stopped after it.

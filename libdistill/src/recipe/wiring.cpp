@@ -13,6 +13,8 @@
 #include <distill/models/load.h>
 #include <distill/teachers/local_teacher.h>
 
+#include "recipe/across_tokenizers.h"
+
 namespace distill::recipe {
 
 namespace {
@@ -54,6 +56,31 @@ Preflight look_at_text(const Recipe& recipe, const PlannedModels& models,
   const auto own_chat = text::load_chat_template(models.teacher->folder, "auto");
   const TextSide teacher{models.teacher->folder, models.teacher->vocab_size, *own, own_chat.get()};
   return check_text(student, &teacher, chosen);
+}
+
+/// What a teacher with another tokenizer reads text with. Without a template of its own it reads
+/// conversations as the student's writes them.
+struct TeacherText {
+  TeacherText(const ModelFacts& teacher, const std::shared_ptr<const text::ChatTemplate>& student)
+      : tokenizer(text::load_tokenizer(teacher.folder)),
+        chat(text::load_chat_template(teacher.folder, "auto")),
+        reading{*tokenizer, nullptr, teacher.max_positions} {
+    if (!chat) chat = student;
+    reading.chat = chat.get();
+  }
+  TeacherText(const TeacherText&) = delete;
+  TeacherText& operator=(const TeacherText&) = delete;
+
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+  std::shared_ptr<const text::ChatTemplate> chat;
+  data::TeacherReading reading;
+};
+
+Preflight look_across(const PlannedModels& models, const DataParts& parts,
+                      const TeacherText& teacher) {
+  return check_text_across(
+      {models.student.folder, models.student.vocab_size, *parts.tokenizer, parts.chat.get()},
+      {models.teacher->folder, models.teacher->vocab_size, *teacher.tokenizer, teacher.chat.get()});
 }
 
 void log_warnings(const Preflight& preflight, bool has_conversations, core::Logger& log) {
@@ -182,7 +209,8 @@ PlannedModels plan_models(const Recipe& recipe) {
   if (const auto* teacher = local_teacher(recipe)) {
     models.teacher = read_model_facts(teacher->model, nullptr);
     models::check_causal_lm(models.teacher->folder, {});
-    check_positions(recipe, *models.teacher);
+    // Of a teacher that reads in its own tokens, what lies behind its positions is left out.
+    if (!crosses_tokenizers(recipe)) check_positions(recipe, *models.teacher);
     check_losses(recipe, loss_context(recipe, models));
   }
   return models;
@@ -193,14 +221,28 @@ DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Log
   DataParts parts;
   parts.tokenizer = text::load_tokenizer(models.student.folder);
   parts.chat = text::load_chat_template(models.student.folder, recipe.data.chat_template);
-  parts.preflight = look_at_text(recipe, models, *parts.tokenizer, parts.chat.get());
+  std::optional<TeacherText> teacher;
+  if (models.teacher && crosses_tokenizers(recipe)) {
+    parts.across_tokenizers = true;
+    teacher.emplace(*models.teacher, parts.chat);
+    parts.preflight = look_across(models, parts, *teacher);
+  } else {
+    parts.preflight = look_at_text(recipe, models, *parts.tokenizer, parts.chat.get());
+  }
   require_no_errors(parts.preflight, false);
-  const data::RowReading reading{.tokenizer = *parts.tokenizer,
-                                 .chat = parts.chat.get(),
-                                 .between_rows = hooks.between_rows,
-                                 .progress = hooks.progress,
-                                 .cache_folder = hooks.cache_folder};
+  data::RowReading reading{.tokenizer = *parts.tokenizer,
+                           .chat = parts.chat.get(),
+                           .between_rows = hooks.between_rows,
+                           .progress = hooks.progress,
+                           .cache_folder = hooks.cache_folder,
+                           .teacher = teacher ? &teacher->reading : nullptr};
   parts.train = data::Dataset::load(recipe.data.train, recipe.data, reading, log);
+  if (teacher) {
+    constexpr std::int64_t kRowsLookedAt = 200;
+    parts.preflight.checks.push_back(check_coverage(parts.train->coverage(kRowsLookedAt)));
+    require_no_errors(parts.preflight, false);
+    reading.teacher = nullptr;  // the student is measured by itself
+  }
   if (!recipe.data.eval.empty()) {
     data::DataOptions whole = recipe.data;  // what is measured is not cut up to save rows
     whole.min_packing_use = 0;
