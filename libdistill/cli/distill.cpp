@@ -12,6 +12,7 @@
 #include <CLI/CLI.hpp>
 
 #include <distill/commands/augment.h>
+#include <distill/commands/cache.h>
 #include <distill/commands/evaluate.h>
 #include <distill/commands/export_model.h>
 #include <distill/commands/generate.h>
@@ -23,6 +24,8 @@
 #include <distill/core/output.h>
 #include <distill/core/stop_flag.h>
 #include <distill/pipeline/train_command.h>
+
+#include "user_cache.h"
 
 namespace {
 
@@ -275,6 +278,29 @@ void add_augment(CLI::App& cli, Action& action) {
   });
 }
 
+void add_cache(CLI::App& cli, Action& action) {
+  auto* app = cli.add_subcommand("cache", "Keep what a recipe's teacher says, for training");
+  auto options = std::make_shared<commands::CacheCommandOptions>();
+  app->add_option("RECIPE", options->recipe, "YAML recipe with `teacher: {kind: cache, ...}`")
+      ->required();
+  app->add_option("OVERRIDES", options->overrides, "path.to.key=value ...");
+  app->add_flag("--restart", options->restart, "Begin anew where a cache is");
+  app->add_flag("--json", options->json, "Write one JSON object");
+  add_ignore_memory(*app, options->available_memory);
+  app->callback([&action, options] {
+    action = [options](core::Logger& log) {
+      options->stop = &stop_flag;
+      std::signal(SIGINT, on_signal);
+      std::signal(SIGTERM, on_signal);
+      options->token_cache = user_token_cache();
+      options->progress.terminal = ::isatty(STDERR_FILENO) != 0;
+      options->progress.output = [](std::string_view text) { std::cerr << text << std::flush; };
+      commands::run_cache_command(*options, std::cout, log);
+      return 0;
+    };
+  });
+}
+
 void add_export(CLI::App& cli, Action& action) {
   auto* app = cli.add_subcommand("export", "Write a model folder anew: other dtype, other shards");
   auto options = std::make_shared<commands::ExportOptions>();
@@ -302,8 +328,8 @@ void add_export(CLI::App& cli, Action& action) {
 }
 
 void add_inspect(CLI::App& cli, Action& action) {
-  auto* app =
-      cli.add_subcommand("inspect", "Say what a model, adapter or run folder or a data file is");
+  auto* app = cli.add_subcommand(
+      "inspect", "Say what a model, adapter, cache or run folder or a data file is");
   auto options = std::make_shared<commands::InspectOptions>();
   app->add_option("path", options->path, "Folder or file")->required();
   app->add_flag("--check", options->check, "Read all of it and list every problem");
@@ -334,8 +360,8 @@ int main(int argc, char** argv) {
   bool verbose = false;
   app.add_flag("--verbose", verbose, "More messages, and back-traces with errors");
   Action action;
-  for (auto* add :
-       {add_tokenize, add_logits, add_generate, add_eval, add_augment, add_export, add_inspect})
+  for (auto* add : {add_tokenize, add_logits, add_generate, add_eval, add_augment, add_cache,
+                    add_export, add_inspect})
     add(app, action);
   try {
     app.parse(argc, argv);

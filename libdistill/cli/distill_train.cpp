@@ -11,9 +11,12 @@
 #include <CLI/CLI.hpp>
 
 #include <distill/core/log.h>
+#include <distill/core/memory.h>
 #include <distill/core/output.h>
 #include <distill/core/stop_flag.h>
 #include <distill/pipeline/train_command.h>
+
+#include "user_cache.h"
 
 namespace {
 
@@ -39,14 +42,6 @@ void look_at_terminal(distill::pipeline::RunOptions& run) {
   if (run.terminal && ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
     run.width = size.ws_col;
   }
-}
-
-/// The user's own cache, as the XDG base directories name it; empty when there is no home.
-std::string cache_folder() {
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  if (cache != nullptr && *cache == '/') return std::string(cache) + "/distill/tokens";
-  const char* home = std::getenv("HOME");
-  return home != nullptr && *home == '/' ? std::string(home) + "/.cache/distill/tokens" : "";
 }
 
 /// `distill` as this program was called: beside it, or found on the search path as well.
@@ -96,7 +91,8 @@ int main(int argc, char** argv) {
   command.run.stop = &stop_flag;
   command.distill = name_of_distill(argv[0]);
   look_at_terminal(command.run);
-  command.run.cache_folder = cache_folder();
+  command.run.cache_folder = user_token_cache();
+  distill::core::keep_freed_memory();
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
   const auto level = verbose ? distill::core::LogLevel::kDebug : distill::core::LogLevel::kInfo;

@@ -1,7 +1,8 @@
 // A bf16 linear layer with an adapter beside the frozen layer alone, in one run.
 //   low_rank_bench [--rows N] [--rounds N] [--rank R] [--dropout P]
 // Prints, for each layer of SmolLM2-135M's kinds, GFLOP/s of the frozen layer (forward, and its
-// input's gradient) and what the adapter adds to its time.
+// input's gradient) and what the adapter adds to its time; then what is saved where layers of one
+// input are formed together.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -10,6 +11,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/randn.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <distill/ops/linear.h>
 #include <distill/ops/low_rank_linear.h>
@@ -57,6 +59,45 @@ void compare(const Settings& s, std::int64_t in, std::int64_t out) {
       flops / base[1], own[1] / base[1]);
 }
 
+/// Forward and backward of several layers of one x with adapters, one by one and together.
+void compare_together(const Settings& s, std::int64_t in, const std::vector<std::int64_t>& outs,
+                      const char* name) {
+  const at::Tensor x = at::randn({s.rows, in}).to(at::kBFloat16).requires_grad_(true);
+  std::vector<distill::ops::FrozenLinear> layers;
+  std::vector<at::Tensor> grads, leaves = {x};
+  for (const std::int64_t out : outs) {
+    leaves.push_back(at::randn({s.rank, in}).requires_grad_(true));
+    leaves.push_back(at::randn({out, s.rank}).requires_grad_(true));
+    layers.push_back(
+        {at::randn({out, in}).to(at::kBFloat16),
+         {},
+         distill::ops::LowRank{
+             leaves[leaves.size() - 2], leaves.back(), 2.0, {s.dropout, layers.size()}}});
+    grads.push_back(at::randn({s.rows, out}).to(at::kBFloat16));
+  }
+  std::vector<double> times[2];
+  for (int round = -1; round < s.rounds; ++round) {
+    for (const bool together : {false, true}) {
+      const double seconds = seconds_of([&] {
+        std::vector<at::Tensor> results;
+        if (together) {
+          results = distill::ops::low_rank_linears(x, layers);
+        } else {
+          for (const auto& layer : layers) {
+            results.push_back(distill::ops::low_rank_linears(x, {layer})[0]);
+          }
+        }
+        torch::autograd::backward(results, grads);
+      });
+      for (const at::Tensor& leaf : leaves) leaf.mutable_grad().reset();
+      if (round >= 0) times[together ? 1 : 0].push_back(seconds);
+    }
+  }
+  const double apart = median(times[0]);
+  std::printf("%-12s  forward and backward %6.2f ms one by one, together x %.2f\n", name,
+              apart * 1e3, median(times[1]) / apart);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -73,5 +114,7 @@ int main(int argc, char** argv) {
        {std::pair<std::int64_t, std::int64_t>{576, 576}, {576, 192}, {576, 1536}, {1536, 576}}) {
     compare(settings, in, out);
   }
+  compare_together(settings, 576, {576, 192, 192}, "q, k, v");
+  compare_together(settings, 576, {1536, 1536}, "gate, up");
   return 0;
 }

@@ -14,5 +14,10 @@ void bpe_merges(std::string_view bytes);
 void chat_template(std::string_view bytes);
 void jsonl(std::string_view bytes);
 void safetensors(std::string_view bytes);
+/// The bytes as one of the files of a logit cache that is good otherwise: the first byte says
+/// which, and whether its checksum is made to fit.
+void logit_cache(std::string_view bytes);
+/// The bytes behind the checksums: the rows of a segment, of either form.
+void signal_rows(std::string_view bytes);
 
 }  // namespace distill::fuzz

@@ -123,5 +123,13 @@ TEST(Fuzz, Safetensors) {
   run(safetensors, files("safetensors"), 1500);
 }
 
+TEST(Fuzz, LogitCache) {
+  run(logit_cache, files("logit_cache"), 600);
+}
+
+TEST(Fuzz, SignalRows) {
+  run(signal_rows, files("signal_rows"), 3000);
+}
+
 }  // namespace
 }  // namespace distill::fuzz

@@ -53,6 +53,9 @@ void write_json(const eval::Evaluation& result, std::ostream& out) {
   json.begin_object().member("tokens", result.tokens).member("perplexity", result.perplexity);
   if (result.teacher_perplexity) json.member("teacher_perplexity", *result.teacher_perplexity);
   if (result.kl_to_teacher) json.member("kl_to_teacher", *result.kl_to_teacher);
+  if (result.top_k_kl_to_teacher) {
+    json.member("top_k_kl_to_teacher", *result.top_k_kl_to_teacher);
+  }
   if (result.top1_agreement) json.member("top1_agreement", *result.top1_agreement);
   json.member("seconds", result.student_seconds);
   out << json.end_object().text() << '\n';
@@ -66,6 +69,7 @@ void write_table(const eval::Evaluation& result, std::ostream& out) {
   };
   optional("teacher's perplexity", result.teacher_perplexity, 2);
   optional("KL to the teacher", result.kl_to_teacher, 4);
+  optional("KL to the teacher's top ids, at least", result.top_k_kl_to_teacher, 4);
   optional("top-1 agreement", result.top1_agreement, 4);
   table.add({"tokens", core::with_thousands(result.tokens)});
   out << table.text("  ");

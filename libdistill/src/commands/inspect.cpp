@@ -16,20 +16,24 @@ Inspection inspect(const InspectOptions& options) {
   if (core::is_folder(path)) {
     if (core::path_exists(path / "config.json")) return inspect_model_folder(options);
     if (core::path_exists(path / "adapter_config.json")) return inspect_adapter_folder(options);
+    for (const auto* name : {"cache.json", "capture.json"}) {
+      if (core::path_exists(path / name)) return inspect_logit_cache(options);
+    }
     if (core::path_exists(path / "recipe.yaml")) return inspect_run_folder(options);
     for (const auto& file : core::list_folder(path)) {
       if (data::is_data_name(file)) return inspect_data_file(options);
     }
-    fail<InputError>(
-        path.string(),
-        ": holds no config.json (a model), adapter_config.json (an adapter) or recipe.yaml (a "
-        "run), and no data");
+    fail<InputError>(path.string(),
+                     ": holds no config.json (a model), adapter_config.json (an adapter), "
+                     "cache.json (a cache) or "
+                     "recipe.yaml (a run), and no data");
   }
   if (path.extension() == ".safetensors") return inspect_safetensors_file(options);
   if (data::is_data_name(path)) return inspect_data_file(options);
-  fail<InputError>(path.string(),
-                   ": expected a model, adapter or run folder, a .safetensors file, or data: a "
-                   ".jsonl, .jsonl.gz or .jsonl.zst file, or a folder of them");
+  fail<InputError>(
+      path.string(),
+      ": expected a model, adapter, cache or run folder, a .safetensors file, or data: a "
+      ".jsonl, .jsonl.gz or .jsonl.zst file, or a folder of them");
 }
 
 }  // namespace distill::commands

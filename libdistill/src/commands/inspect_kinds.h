@@ -13,6 +13,7 @@ Inspection inspect_model_folder(const InspectOptions& options);
 Inspection inspect_safetensors_file(const InspectOptions& options);
 Inspection inspect_data_file(const InspectOptions& options);
 Inspection inspect_adapter_folder(const InspectOptions& options);
+Inspection inspect_logit_cache(const InspectOptions& options);
 Inspection inspect_run_folder(const InspectOptions& options);
 
 /// Runs `part`; what it throws becomes a problem of `inspection`.

@@ -19,7 +19,8 @@ void describe_report(const fs::path& path, Inspection& inspection) {
   const io::JsonCursor report(value, path.string());
   for (const auto* when : {"before", "after"}) {
     if (!report.has(when)) continue;
-    for (const auto* what : {"perplexity", "kl_to_teacher", "top1_agreement"}) {
+    for (const auto* what :
+         {"perplexity", "kl_to_teacher", "top_k_kl_to_teacher", "top1_agreement"}) {
       if (report.at(when).has(what)) {
         inspection.facts.emplace_back(core::concat(what, " ", when),
                                       core::concat(report.at(when).at(what).as_double()));

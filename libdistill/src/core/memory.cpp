@@ -3,11 +3,17 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <string>
 #include <string_view>
 
 #include <distill/core/checked.h>
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 namespace distill::core {
 
@@ -100,6 +106,17 @@ std::optional<std::uint64_t> available_memory(const fs::path& root) {
   const Bytes groups = left_by_groups(root);
   if (!machine || !groups) return machine ? machine : groups;
   return std::min(*machine, *groups);
+}
+
+bool keep_freed_memory() {
+#if defined(__GLIBC__)
+  constexpr int kLargest = 1 << 30;
+  // The second too: setting the first alone would give the end of the heap back at every turn.
+  return mallopt(M_MMAP_THRESHOLD, kLargest) == 1 &&
+         mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max()) == 1;
+#else
+  return false;
+#endif
 }
 
 }  // namespace distill::core

@@ -263,12 +263,18 @@ Row Dataset::row(std::int64_t index) const {
   const auto last = static_cast<std::size_t>(begins[static_cast<std::size_t>(index) + 1]);
   Row row;
   row.segments.push_back(0);
+  const auto& reports = data_->report.files;
+  const bool labelled =
+      std::ranges::any_of(reports, [](const FileReport& file) { return !file.label.empty(); });
   for (std::size_t p = first; p < last; ++p) {
     for (const Word word : words_of(data_->files, data_->rows.pieces[p])) {
       row.ids.push_back(id_of(word));
       row.is_target.push_back((word & kTargetBit) != 0);
     }
     row.segments.push_back(std::ssize(row.ids));
+    if (labelled) {
+      row.labels.push_back(reports[static_cast<std::size_t>(data_->rows.pieces[p].file)].label);
+    }
   }
   if (data_->teacher != nullptr) {
     row.teacher = data_->teacher->row(std::span(data_->rows.pieces).subspan(first, last - first));

@@ -18,6 +18,7 @@ namespace {
 struct WeightedFile {
   fs::path path;
   double weight = 1.0;
+  std::string label;
   std::uint64_t bytes = 0;
 };
 
@@ -25,7 +26,7 @@ std::vector<WeightedFile> expand(const std::vector<DataFile>& files) {
   std::vector<WeightedFile> expanded;
   for (const DataFile& file : files) {
     for (const fs::path& path : expand_data_path(file.path)) {
-      expanded.push_back({path, file.weight, core::InputFile(path).size()});
+      expanded.push_back({path, file.weight, file.label, core::InputFile(path).size()});
     }
   }
   return expanded;
@@ -112,6 +113,7 @@ LoadedFiles load_files(const std::vector<DataFile>& files, const DataOptions& op
     report.path = file.path.string();
     report.content_hash = std::move(tokens.content_hash);
     report.weight = file.weight;
+    report.label = file.label;
     report.documents = std::ssize(tokens.tokens->documents);
     report.tokens = std::ssize(tokens.tokens->words);
     report.skipped = tokens.tokens->summary.skipped;

@@ -18,6 +18,10 @@ void check(const Row& row) {
                         row.segments.back() == static_cast<std::int64_t>(row.ids.size());
   const bool rising =
       std::ranges::adjacent_find(row.segments, std::greater_equal{}) == row.segments.end();
+  if (!row.labels.empty() && row.labels.size() + 1 != row.segments.size()) {
+    fail<InputError>("a row of ", row.segments.size() - 1, " segments has ", row.labels.size(),
+                     " labels, expected none or one a segment");
+  }
   if (ends_fit && rising && row.is_target.size() == row.ids.size()) return;
   fail<InputError>("a row's segments must rise from 0 to its ", row.ids.size(),
                    " ids and its targets be as many, they are ", row.is_target.size());
@@ -71,7 +75,10 @@ types::Batch make_batch(const std::vector<Row>& rows) {
   Cursor out{batch.input.input_ids.data_ptr<std::int64_t>(),
              batch.input.position_ids.data_ptr<std::int64_t>(),
              batch.labels.data_ptr<std::int64_t>(), batch.loss_mask.data_ptr<bool>()};
-  for (const Row& row : rows) batch.num_targets += write_row(row, out);
+  for (const Row& row : rows) {
+    batch.num_targets += write_row(row, out);
+    batch.segment_labels.insert(batch.segment_labels.end(), row.labels.begin(), row.labels.end());
+  }
   batch.teacher_tokens = teacher_tokens(rows, num_tokens);
   return batch;
 }

@@ -27,6 +27,8 @@ void describe(core::FieldVisitor& visit, DataFile& file) {
                  "JSON Lines, plain, gzip or zstd: a file, a folder, or a pattern with `*`");
   visit("weight", file.weight,
         "how often a document is seen relative to those of the other files of the list");
+  visit("label", file.label,
+        "what kind of data it holds, such as maths, for `teacher: {kind: several, by: label}`");
 }
 
 void describe(core::FieldVisitor& visit, DataOptions& options) {

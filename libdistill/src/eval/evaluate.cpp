@@ -16,6 +16,7 @@
 #include <distill/data/make_batch.h>
 
 #include "eval/logit_rows.h"
+#include "eval/teacher_answer.h"
 #include "eval/token_sums.h"
 
 namespace distill::eval {
@@ -43,16 +44,6 @@ void check_ids(std::int64_t largest, std::int64_t vocab_size, const char* whose)
                    " ids; tokenize with the tokenizer of the model");
 }
 
-LogitRows teacher_rows(teachers::Teacher& teacher, const types::Batch& batch) {
-  types::TeacherSignal signal = teacher.signal(batch);
-  if (auto* hidden = std::get_if<types::DenseHidden>(&signal)) {
-    return LogitRows(types::ModelOutput{hidden->hidden, hidden->head, hidden->transform});
-  }
-  if (auto* logits = std::get_if<types::DenseLogits>(&signal)) return LogitRows(std::move(*logits));
-  fail<TeacherError>("teacher `", teacher.describe(),
-                     "` gives no full distribution to evaluate against");
-}
-
 /// What one rank has measured so far.
 class Measurement {
  public:
@@ -65,14 +56,10 @@ class Measurement {
     check_ids(largest, student_.shape().vocab_size, "student");
     const auto student =
         timed(student_seconds_, [&] { return LogitRows(student_.forward(batch.input)); });
-    std::optional<LogitRows> teacher;
+    std::optional<TeacherAnswer> teacher;
     if (teacher_ != nullptr) {
-      teacher = timed(teacher_seconds_, [&] { return teacher_rows(*teacher_, batch); });
+      teacher.emplace(timed(teacher_seconds_, [&] { return TeacherAnswer(*teacher_, batch); }));
       check_ids(largest, teacher->vocab_size(), "teacher");
-      if (teacher->num_rows() != student.num_rows()) {
-        fail<TeacherError>("teacher `", teacher_->describe(), "` answered for ",
-                           teacher->num_rows(), " positions of ", student.num_rows());
-      }
     }
     const at::Tensor positions = at::nonzero(batch.loss_mask).squeeze(1);
     vocabulary_ = batch.vocabulary;
@@ -86,33 +73,38 @@ class Measurement {
   }
 
   Evaluation result(dist::Communicator& ranks) {
-    std::array<double, 6> sums = {sums_.student_nll, sums_.teacher_nll, sums_.kl,
-                                  sums_.agreed,      student_seconds_,  teacher_seconds_};
-    std::array<std::int64_t, 1> tokens = {tokens_};
+    std::array<double, 7> sums = {sums_.student_nll, sums_.teacher_nll, sums_.kl,      sums_.agreed,
+                                  student_seconds_,  teacher_seconds_,  sums_.top_k_kl};
+    std::array<std::int64_t, 4> tokens = {tokens_, sums_.full_rows, sums_.top_k_rows,
+                                          sums_.agreement_rows};
     ranks.all_reduce_sum(std::span<double>(sums));
     ranks.all_reduce_sum(std::span<std::int64_t>(tokens));
     const auto count = static_cast<double>(tokens[0]);
     Evaluation result;
     result.tokens = tokens[0];
     result.perplexity = std::exp(sums[0] / count);
-    if (teacher_ != nullptr) {
+    // A figure is given where the teacher's answers allowed it at every position.
+    if (tokens[1] == tokens[0]) {
       result.teacher_perplexity = std::exp(sums[1] / count);
       result.kl_to_teacher = sums[2] / count;
-      result.top1_agreement = sums[3] / count;
     }
+    if (tokens[2] == tokens[0]) result.top_k_kl_to_teacher = sums[6] / count;
+    if (tokens[3] == tokens[0]) result.top1_agreement = sums[3] / count;
     result.student_seconds = sums[4];
     result.teacher_seconds = sums[5];
     return result;
   }
 
  private:
-  void add_rows(const LogitRows& student, const std::optional<LogitRows>& teacher,
+  void add_rows(const LogitRows& student, const std::optional<TeacherAnswer>& teacher,
                 const at::Tensor& rows, const at::Tensor& labels) {
     const at::Tensor s = timed(student_seconds_, [&] { return real_ids(student.select(rows)); });
     add_nll(s, labels.to(s.device()), sums_.student_nll);
     if (!teacher) return;
-    const at::Tensor t =
-        timed(teacher_seconds_, [&] { return real_ids(teacher->select(rows)).to(s.device()); });
+    if (const auto top_k = teacher->top_k(rows, s.device())) add_top_k_comparison(*top_k, s, sums_);
+    const auto full = timed(teacher_seconds_, [&] { return teacher->full(rows); });
+    if (!full) return;
+    const at::Tensor t = real_ids(*full).to(s.device());
     add_nll(t, labels.to(s.device()), sums_.teacher_nll);
     add_comparison(t, s, sums_);
   }

@@ -1,6 +1,10 @@
 #pragma once
 
+#include <cstdint>
+
 #include <ATen/core/Tensor.h>
+
+#include <distill/types/teacher_signal.h>
 
 namespace distill::eval {
 
@@ -9,8 +13,13 @@ struct TokenSums {
   double student_nll =
       0;  ///< negative log-likelihood of the labels, over the model's own vocabulary
   double teacher_nll = 0;
-  double kl = 0;      ///< KL(teacher || student)
-  double agreed = 0;  ///< positions with the same most likely id
+  double kl = 0;        ///< KL(teacher || student)
+  double top_k_kl = 0;  ///< the same over K + 1 classes
+  double agreed = 0;    ///< positions with the same most likely id
+  // Over how many positions the sums above are.
+  std::int64_t full_rows = 0;
+  std::int64_t top_k_rows = 0;
+  std::int64_t agreement_rows = 0;
 };
 
 /// Adds -log p(label) of each row of `logits` [K, V]; `labels` [K] lie below V.
@@ -19,5 +28,11 @@ void add_nll(const at::Tensor& logits, const at::Tensor& labels, double& sum);
 /// Adds KL and agreement of each pair of rows of `teacher` [K, Vt] and `student` [K, V], both
 /// restricted to the first min(V, Vt) ids: what is beyond is padding of one of the two.
 void add_comparison(const at::Tensor& teacher, const at::Tensor& student, TokenSums& sums);
+
+/// The same of a teacher known at its likeliest ids; `teacher` has the rows of `student` [K, V] and
+/// lies where that does. KL is left out where its temperature is not 1. Throws TeacherError for an
+/// id that the student does not have.
+void add_top_k_comparison(const types::TopKLogProbs& teacher, const at::Tensor& student,
+                          TokenSums& sums);
 
 }  // namespace distill::eval

@@ -19,6 +19,8 @@
 #include <distill/core/paths.h>
 #include <distill/core/strings.h>
 
+#include "io/sealed_record.h"
+
 namespace distill::io {
 
 namespace fs = std::filesystem;
@@ -28,7 +30,6 @@ namespace {
 /// Part of the file format, do not change.
 constexpr const char* kFormatName = "distill-partial";
 constexpr std::int64_t kVersion = 1;
-constexpr std::uint64_t kMaxStateBytes = std::uint64_t{4} << 20;
 
 constexpr const char* kBeginAnew = "add --restart to begin anew";
 
@@ -40,21 +41,6 @@ constexpr const char* kBeginAnew = "add --restart to begin anew";
 fs::path with_ending(fs::path path, const char* ending) {
   path += ending;
   return path;
-}
-
-/// A record and the hash of its text behind it, so that any damage is seen.
-std::string sealed(const std::string& record) {
-  return record + "\n" + core::hash_text(record) + "\n";
-}
-
-std::string unsealed(const fs::path& path) {
-  const std::string text = core::read_file(path, kMaxStateBytes);
-  const std::size_t end = text.find('\n');
-  const std::string record = text.substr(0, end);
-  if (text != sealed(record)) {
-    fail<FormatError>(core::shown(path), ": damaged, its checksum is another one; ", kBeginAnew);
-  }
-  return record;
 }
 
 void append_all(int descriptor, const fs::path& path, std::string_view text) {
@@ -144,7 +130,7 @@ bool ResumableJsonl::open() {
 }
 
 JsonValue ResumableJsonl::read_state() const {
-  JsonValue value = parse_json(unsealed(state_), core::shown(state_));
+  JsonValue value = parse_json(unsealed(state_, kBeginAnew), core::shown(state_));
   const JsonCursor state(value, core::shown(state_));
   if (state.at("format").as_string() != kFormatName || state.at("version").as_int() != kVersion) {
     state.fail(core::concat("is not of format ", kFormatName, " ", kVersion, "; ", kBeginAnew));

@@ -8,6 +8,7 @@
 #include <distill/core/error.h>
 
 #include "losses/logit_terms.h"
+#include "losses/parted.h"
 
 namespace distill::losses {
 namespace {
@@ -78,6 +79,9 @@ class WeightedSum final : public Loss {
 
   std::vector<std::string> warnings(const types::TeacherSignal& teacher) const override {
     std::vector<std::string> all;
+    if (const auto* parted = std::get_if<types::PartedSignal>(&teacher)) {
+      return parted->parts.empty() ? all : warnings(parted->parts.front().signal);
+    }
     for (const auto& loss : losses_) {
       for (auto& line : loss->warnings(teacher)) {
         if (std::find(all.begin(), all.end(), line) == all.end()) all.push_back(std::move(line));
@@ -99,6 +103,14 @@ class WeightedSum final : public Loss {
   }
 
   types::LossValue operator()(const LossInput& input) const override {
+    const auto* parted = std::get_if<types::PartedSignal>(&input.teacher);
+    if (parted == nullptr) return of_one_teacher(input);
+    return sum_over_parts(input, *parted,
+                          [this](const LossInput& part) { return of_one_teacher(part); });
+  }
+
+ private:
+  types::LossValue of_one_teacher(const LossInput& input) const {
     types::LossValue fused;
     if (!terms_.empty()) fused = evaluate_terms(input, terms_, term_names_, *workspace_);
     types::LossValue value{fused.sum, fused.count, {}};
@@ -115,7 +127,6 @@ class WeightedSum final : public Loss {
     return value;
   }
 
- private:
   static void add(types::LossValue& value, types::LossValue other) {
     value.sum = value.sum.defined() ? value.sum + other.sum : other.sum;
     value.count = std::max(value.count, other.count);

@@ -176,6 +176,10 @@ TeacherSize take_signal(const types::AlignedChunks&, DivergenceProblem&) {
   return {};
 }
 
+TeacherSize take_signal(const types::PartedSignal&, DivergenceProblem&) {
+  TORCH_CHECK(false, kOp, "`teacher` is of several teachers, expected one of its parts");
+}
+
 void take_teacher(const LinearDivergenceInput& input, LogitTermKind kind,
                   DivergenceProblem& problem) {
   const TeacherSize size = std::visit(

@@ -88,6 +88,16 @@ std::string make_manifest(const recipe::Recipe& recipe, const recipe::PlannedMod
   json.member("name", recipe.name).member("seed", recipe.seed).member("steps", steps);
   write_model(json, "student", models.student, between_parts);
   if (models.teacher) write_model(json, "teacher", *models.teacher, between_parts);
+  for (std::size_t i = 0; i < models.several.size(); ++i) {
+    write_model(json, core::concat("teacher_", i).c_str(), models.several[i], between_parts);
+  }
+  if (models.cache) {
+    json.key("teacher_cache")
+        .begin_object()
+        .member("path", models.cache->folder.string())
+        .member("hash", models.cache->hash)
+        .end_object();
+  }
   json.key("tokenizer")
       .begin_object()
       .member("path", models.student.folder.string())

@@ -45,13 +45,19 @@ struct Sizes {
   bool single_pass;         ///< one micro-batch a step
 };
 
+std::vector<recipe::ModelFacts> teachers_of(const recipe::PlannedModels& models) {
+  std::vector<recipe::ModelFacts> all = models.several;
+  if (models.teacher) all.push_back(*models.teacher);
+  return all;
+}
+
 void add_weights(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
                  MemoryEstimate& memory) {
-  if (models.teacher) {
+  for (const recipe::ModelFacts& teacher : teachers_of(models)) {
     const auto bytes =
-        models::weight_bytes(models.teacher->folder, recipe::teacher_load_options(recipe, models));
-    memory.teacher = bytes.allocated;
-    memory.teacher_mapped = bytes.mapped;
+        models::weight_bytes(teacher.folder, recipe::teacher_load_options(recipe, models));
+    memory.teacher += bytes.allocated;
+    memory.teacher_mapped += bytes.mapped;
   }
   const auto options = recipe::student_load_options(recipe, models);
   const auto bytes = models::weight_bytes(models.student.folder, options);
@@ -81,21 +87,24 @@ void add_activations(const recipe::Recipe& recipe, const recipe::PlannedModels& 
                                  ? streams + student.largest_layer_values
                                  : student.layer_values;
   memory.activations = saturated_product({sizes.tokens, kept, sizes.width});
-  const std::uint64_t of_teacher = models.teacher ? models.teacher->largest_layer_values : 0;
-  memory.one_layer = saturated_product(
-      {sizes.tokens, std::max(student.largest_layer_values, of_teacher), sizes.width});
+  std::uint64_t largest = student.largest_layer_values;
+  for (const auto& teacher : teachers_of(models)) {
+    largest = std::max(largest, teacher.largest_layer_values);
+  }
+  memory.one_layer = saturated_product({sizes.tokens, largest, sizes.width});
 }
 
 void add_logits(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
                 const Sizes& sizes, MemoryEstimate& memory) {
   const auto vocabulary = static_cast<std::uint64_t>(models.student.vocab_size);
-  const std::uint64_t heads = models.teacher ? 2 : 1;
+  const std::uint64_t heads = teachers_of(models).empty() ? 1 : 2;
   // Fewer tokens than fill the workspace need less of it.
   memory.loss = std::min(kLossWorkspace, saturated_product({sizes.tokens, vocabulary, 4, heads}));
   const bool evaluates =
       recipe.evaluate.at_start || recipe.evaluate.at_end || recipe.evaluate.every > 0;
   if (recipe.data.eval.empty() || !evaluates) return;
-  const std::uint64_t tensors = models.teacher ? kTensorsOfComparison : kTensorsOfPerplexity;
+  const std::uint64_t tensors =
+      teachers_of(models).empty() ? kTensorsOfPerplexity : kTensorsOfComparison;
   memory.evaluation = tensors * std::max(kEvaluatedLogits, 4 * vocabulary);
 }
 

@@ -40,6 +40,12 @@ std::string model_line(const recipe::ModelFacts& model) {
                        " ids");
 }
 
+std::string cache_line(const io::LogitCacheInfo& cache) {
+  return concat(cache.folder.string(), ": cache, ", with_thousands(cache.segments), " segments, ",
+                with_thousands(cache.positions), " positions, ", human_bytes(cache.bytes),
+                ", hash ", cache.hash);
+}
+
 struct MemoryLine {
   const char* name;
   std::uint64_t bytes;
@@ -82,6 +88,8 @@ std::string plan_text(const recipe::Recipe& recipe, const Plan& plan) {
   std::ostringstream out;
   out << "# resolved recipe\n" << recipe::write_recipe(recipe) << "\n# plan\n";
   if (models.teacher) out << "teacher  " << model_line(*models.teacher) << "\n";
+  for (const auto& teacher : models.several) out << "teacher  " << model_line(teacher) << "\n";
+  if (models.cache) out << "teacher  " << cache_line(*models.cache) << "\n";
   out << "student  " << model_line(models.student) << "\n"
       << "trained  " << with_thousands(plan.trainable_parameters)
       << (models.adapters.empty() ? " parameters, " : " parameters of adapters, ")
@@ -112,17 +120,34 @@ std::string plan_text(const recipe::Recipe& recipe, const Plan& plan) {
 
 std::string plan_json(const recipe::Recipe& recipe, const Plan& plan) {
   core::JsonWriter json(2);
-  const auto model = [&json](const char* name, const recipe::ModelFacts& facts) {
-    json.key(name)
-        .begin_object()
+  const auto model_object = [&json](const recipe::ModelFacts& facts) {
+    json.begin_object()
         .member("path", facts.folder.string())
         .member("parameters", facts.num_parameters)
         .member("active_parameters", facts.num_active_parameters)
         .member("layers", static_cast<std::int64_t>(facts.layers.size()))
         .end_object();
   };
+  const auto model = [&](const char* name, const recipe::ModelFacts& facts) {
+    json.key(name);
+    model_object(facts);
+  };
   json.begin_object().member("recipe", recipe::write_recipe(recipe));
   if (plan.models.teacher) model("teacher", *plan.models.teacher);
+  if (!plan.models.several.empty()) {
+    json.key("teachers").begin_array();
+    for (const auto& teacher : plan.models.several) model_object(teacher);
+    json.end_array();
+  }
+  if (plan.models.cache) {
+    json.key("teacher_cache")
+        .begin_object()
+        .member("path", plan.models.cache->folder.string())
+        .member("hash", plan.models.cache->hash)
+        .member("positions", plan.models.cache->positions)
+        .member("bytes", plan.models.cache->bytes)
+        .end_object();
+  }
   model("student", plan.models.student);
   json.member("trainable_parameters", plan.trainable_parameters)
       .member("steps", plan.steps)

@@ -18,6 +18,7 @@ constexpr std::int64_t kFormatVersion = 1;
 void write(core::JsonWriter& json, const eval::Evaluation& e) {
   json.begin_object().member("perplexity", e.perplexity);
   if (e.kl_to_teacher) json.member("kl_to_teacher", *e.kl_to_teacher);
+  if (e.top_k_kl_to_teacher) json.member("top_k_kl_to_teacher", *e.top_k_kl_to_teacher);
   if (e.top1_agreement) json.member("top1_agreement", *e.top1_agreement);
   if (e.teacher_perplexity) json.member("teacher_perplexity", *e.teacher_perplexity);
   json.member("tokens", e.tokens)
@@ -66,6 +67,7 @@ eval::Evaluation evaluation(const io::JsonCursor& object) {
   eval::Evaluation e;
   e.perplexity = number(object, "perplexity");
   e.kl_to_teacher = optional_number(object, "kl_to_teacher");
+  e.top_k_kl_to_teacher = optional_number(object, "top_k_kl_to_teacher");
   e.top1_agreement = optional_number(object, "top1_agreement");
   e.teacher_perplexity = optional_number(object, "teacher_perplexity");
   e.tokens = count(object, "tokens");

@@ -45,7 +45,8 @@ Row measured(const std::string& name, const Report& report, const std::string& t
 
 std::vector<Row> make_rows(const Report& report) {
   const auto& any = report.after ? report.after : report.before;
-  const bool compared = any && any->kl_to_teacher.has_value();
+  const bool full = any && any->kl_to_teacher.has_value();
+  const bool top_k = any && any->top_k_kl_to_teacher.has_value();
   const auto optional = [](const std::optional<double>& value, const auto& format) {
     return value ? format(*value) : std::string("-");
   };
@@ -54,10 +55,16 @@ std::vector<Row> make_rows(const Report& report) {
     rows.push_back(measured("perplexity", report, optional(any->teacher_perplexity, perplexity),
                             [](const auto& e) { return perplexity(e.perplexity); }));
   }
-  if (compared) {
-    rows.push_back(measured("KL to the teacher", report, "0", [&](const auto& e) {
-      return optional(e.kl_to_teacher, [](double v) { return fixed(v, 3); });
-    }));
+  const auto nats = [](double value) { return fixed(value, 3); };
+  if (full) {
+    rows.push_back(measured("KL to the teacher", report, "0",
+                            [&](const auto& e) { return optional(e.kl_to_teacher, nats); }));
+  }
+  if (top_k) {
+    rows.push_back(measured("KL to its top ids", report, "0",
+                            [&](const auto& e) { return optional(e.top_k_kl_to_teacher, nats); }));
+  }
+  if (any && any->top1_agreement) {
     rows.push_back(measured("top-1 agreement", report, share(1),
                             [&](const auto& e) { return optional(e.top1_agreement, share); }));
   }
@@ -68,10 +75,9 @@ std::vector<Row> make_rows(const Report& report) {
   size("parameters", [](const ModelSize& s) { return millions(s.parameters); });
   size("size", [](const ModelSize& s) { return core::human_bytes(s.bytes); });
   if (any) {
-    rows.push_back(
-        measured("tokens/s, reading", report,
-                 compared ? speed(report.eval_tokens, any->teacher_seconds) : "-",
-                 [&](const auto& e) { return speed(report.eval_tokens, e.student_seconds); }));
+    rows.push_back(measured(
+        "tokens/s, reading", report, full ? speed(report.eval_tokens, any->teacher_seconds) : "-",
+        [&](const auto& e) { return speed(report.eval_tokens, e.student_seconds); }));
   }
   return rows;
 }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include <sys/resource.h>
 
@@ -42,6 +43,7 @@ std::uint64_t peak_memory() {
 metrics::Values to_values(const eval::Evaluation& e, std::int64_t step) {
   metrics::Values values = {{"step", step}, {"perplexity", e.perplexity}};
   if (e.kl_to_teacher) values.emplace_back("kl_to_teacher", *e.kl_to_teacher);
+  if (e.top_k_kl_to_teacher) values.emplace_back("top_k_kl_to_teacher", *e.top_k_kl_to_teacher);
   if (e.top1_agreement) values.emplace_back("top1_agreement", *e.top1_agreement);
   if (e.teacher_perplexity) values.emplace_back("teacher_perplexity", *e.teacher_perplexity);
   return values;
@@ -192,9 +194,16 @@ class Run {
         log_.info("  ", done, " of ", total, " rows");
       };
     }
-    // Perplexities and distributions over other ids cannot be compared.
+    // Distributions over other ids cannot be compared.
     teachers::Teacher* teacher = data_.across_tokenizers ? nullptr : models_.teacher.get();
-    return eval::evaluate(*models_.student, teacher, *data_.eval, *ranks_, options);
+    const eval::Evaluation result =
+        eval::evaluate(*models_.student, teacher, *data_.eval, *ranks_, options);
+    if (teacher != nullptr && !result.top1_agreement && !std::exchange(told_of_samples_, true)) {
+      log_.info(
+          "the teacher gives samples of its distribution: it is not compared with, `distill "
+          "eval --teacher` does that");
+    }
+    return result;
   }
 
   /// Once for each step, however often the run was stopped after it.
@@ -240,6 +249,9 @@ class Run {
       log_.warning(folder_.path().string(), ": training failed; the newest checkpoint in ",
                    folder_.checkpoints().string(), " is kept", kGoOn, " from there");
       throw;
+    }
+    if (models_.teacher) {
+      for (const auto& line : models_.teacher->summary()) log_.info(line);
     }
     report_.steps = result.steps;
     report_.skipped_steps = result.skipped_steps;
@@ -328,6 +340,7 @@ class Run {
   std::unique_ptr<io::CheckpointStore> checkpoints_;
   std::vector<std::unique_ptr<metrics::Sink>> sinks_;
   std::set<std::int64_t> evaluated_;  ///< steps whose evaluation is in metrics.jsonl
+  bool told_of_samples_ = false;
   Report report_;
 };
 

@@ -59,7 +59,7 @@ Preflight check_text_across(const TextSide& student, const TextSide& teacher) {
   return preflight;
 }
 
-Check check_coverage(const data::Coverage& coverage) {
+Check check_alignment(const data::Coverage& coverage) {
   Check check{Result::kGood, "alignment", ""};
   check.what = concat(fixed(100 * coverage.share(), 1), " % of the tokens to learn lie in ",
                       with_thousands(coverage.chunks), " chunks that both tokenizers have (",
@@ -76,6 +76,11 @@ Check check_coverage(const data::Coverage& coverage) {
     check.result = Result::kWarning;
   }
   return check;
+}
+
+Check check_alignment(const data::Dataset& train) {
+  constexpr std::int64_t kRowsLookedAt = 200;
+  return check_alignment(train.coverage(kRowsLookedAt));
 }
 
 }  // namespace distill::recipe

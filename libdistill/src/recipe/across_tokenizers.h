@@ -19,6 +19,8 @@ inline constexpr double kLeastCoverage = 0.5;
 inline constexpr double kGoodCoverage = 0.9;
 
 /// Whether the teacher can speak about enough of what is learned.
-Check check_coverage(const data::Coverage& coverage);
+Check check_alignment(const data::Coverage& coverage);
+/// The same of some hundred rows.
+Check check_alignment(const data::Dataset& train);
 
 }  // namespace distill::recipe

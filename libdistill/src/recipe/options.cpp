@@ -4,6 +4,7 @@
 #include <set>
 
 #include <distill/core/strings.h>
+#include <distill/io/signal_rows.h>
 
 namespace distill::recipe {
 
@@ -92,6 +93,49 @@ void validate(const LocalTeacherOptions& options, core::Problems& problems) {
 }
 
 void describe(core::FieldVisitor&, BaseTeacherOptions&) {}
+
+void describe(core::FieldVisitor& visit, CacheTeacherOptions& options) {
+  visit.required("path", options.path, "folder of the cache (docs/teachers.md)");
+  visit("model", options.model,
+        "Hugging Face folder of the teacher: needed by `distill cache`, and where the student is "
+        "made of its layers");
+  visit("form", options.form,
+        "what `distill cache` keeps: the likeliest ids; samples, which serve forward_kl alone and "
+        "take a quarter of the room; or hidden states in bf16, which give the whole distribution "
+        "and take the most. top_k when not given. Training takes what is there");
+  visit("top_k", options.top_k, "ids that are kept of a position; 32 when not given");
+  visit("draws", options.draws,
+        "of the sampled form: ids of probability 1 / draws and more are always kept, others by "
+        "chance; 24 when not given");
+  visit("temperature", options.temperature,
+        "the teacher's logits are divided by it before the softmax; 1 when not given. The loss "
+        "should have the same");
+}
+
+void validate(const CacheTeacherOptions& options, core::Problems& problems) {
+  if (options.path.empty()) problems.add("path", "must name a folder, it is empty");
+  if (options.model && options.model->empty()) problems.add("model", "must name a folder");
+  const io::SignalForm form = options.form_or_default();
+  const bool samples = form == io::SignalForm::kSampled;
+  if (options.top_k && form != io::SignalForm::kTopK) {
+    problems.add("top_k", concat("has no effect with `form: ", io::name_of(form), "`"));
+  }
+  if (options.temperature && form == io::SignalForm::kHidden) {
+    problems.add("temperature", "has no effect with `form: hidden`, which serves any");
+  }
+  if (options.draws && !samples) problems.add("draws", "needs `form: sampled`");
+  if (options.top_k && (*options.top_k < 1 || *options.top_k > io::kMostTopK)) {
+    problems.add("top_k", concat("must be 1 to ", io::kMostTopK, ", it is ", *options.top_k));
+  }
+  if (options.draws && (*options.draws < io::kFewestDraws || *options.draws > io::kMostDraws)) {
+    problems.add("draws", concat("must be ", io::kFewestDraws, " to ", io::kMostDraws, ", it is ",
+                                 *options.draws));
+  }
+  if (options.temperature && !(*options.temperature > 0 && *options.temperature <= 1000)) {
+    problems.add("temperature",
+                 concat("must be above 0 and at most 1000, it is ", *options.temperature));
+  }
+}
 
 void describe(core::FieldVisitor&, NoTeacherOptions&) {}
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <distill/core/strings.h>
+#include <distill/recipe/several_teachers.h>
 
 namespace distill::recipe {
 
@@ -136,15 +137,21 @@ void validate(const Recipe& recipe, core::Problems& problems) {
   check_name(recipe.name, problems);
   if (recipe.seed < 0) problems.add("seed", concat("must not be negative, it is ", recipe.seed));
   const auto& init = recipe.student.init;
-  if (init && init->from == InitFrom::kTeacher && recipe.teacher.kind() != "local") {
+  const auto* cache = recipe.teacher.options<CacheTeacherOptions>();
+  const bool has_model = recipe.teacher.kind() == "local" || (cache != nullptr && cache->model);
+  if (init && init->from == InitFrom::kTeacher && !has_model) {
     problems.add("student.init.from",
-                 concat("is `teacher`, which needs `teacher.kind: local`; it is `",
+                 concat("is `teacher`, which needs `teacher.kind: local`, or `cache` with "
+                        "`teacher.model`; it is `",
                         recipe.teacher.kind(), "`"));
   }
   if (recipe.teacher.kind() == "base" && !recipe.student.lora) {
     problems.add("teacher.kind",
                  "is `base`, the student without its adapters; it needs "
                  "`student.lora`");
+  }
+  if (const auto* several = recipe.teacher.options<SeveralTeachersOptions>()) {
+    check_labels(*several, recipe.data, problems);
   }
   check_losses(recipe, problems);
   check_tokenizers(recipe, problems);

@@ -1,7 +1,9 @@
 #include <distill/core/error.h>
 #include <distill/models/load.h>
 #include <distill/recipe/registries.h>
+#include <distill/recipe/several_teachers.h>
 #include <distill/teachers/base_teacher.h>
+#include <distill/teachers/cache_teacher.h>
 #include <distill/teachers/local_teacher.h>
 
 namespace distill::recipe {
@@ -30,11 +32,18 @@ std::unique_ptr<teachers::Teacher> make_base(const BaseTeacherOptions&,
   return teachers::make_base_teacher(context.student);
 }
 
+std::unique_ptr<teachers::Teacher> make_cache(const CacheTeacherOptions& options,
+                                              const TeacherContext&) {
+  return teachers::make_cache_teacher(std::make_shared<io::LogitCache>(options.path));
+}
+
 }  // namespace
 
 void add_builtin_teachers(TeacherRegistry& registry) {
   registry.add<LocalTeacherOptions>("local", make_local);
   registry.add<BaseTeacherOptions>("base", make_base);
+  registry.add<CacheTeacherOptions>("cache", make_cache);
+  registry.add<SeveralTeachersOptions>("several", make_several);
   registry.add<NoTeacherOptions>(
       "none",
       [](const NoTeacherOptions&, const TeacherContext&) -> teachers::Teacher* { return nullptr; });

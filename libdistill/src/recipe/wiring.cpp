@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <iterator>
 
 #include <distill/core/error.h>
 #include <distill/core/paths.h>
@@ -11,6 +12,8 @@
 #include <distill/losses/weighted_sum.h>
 #include <distill/models/check.h>
 #include <distill/models/load.h>
+#include <distill/recipe/cache.h>
+#include <distill/recipe/several_teachers.h>
 #include <distill/teachers/local_teacher.h>
 
 #include "recipe/across_tokenizers.h"
@@ -23,13 +26,19 @@ const LocalTeacherOptions* local_teacher(const Recipe& recipe) {
   return recipe.teacher.options<LocalTeacherOptions>();
 }
 
+/// Of a teacher that is a model, or was one when it was captured.
+std::string teacher_folder(const Recipe& recipe) {
+  if (const auto* teacher = local_teacher(recipe)) return teacher->model;
+  const auto* cache = cache_teacher(recipe);
+  if (cache != nullptr && cache->model) return *cache->model;
+  fail<ConfigError>("student.init.from: `teacher` needs a local teacher, or `teacher.model`");
+}
+
 ModelFacts plan_student(const Recipe& recipe) {
   const auto& init = recipe.student.init;
   const KeepLayers* keep = init && init->keep_layers ? &*init->keep_layers : nullptr;
   if (init && init->from == InitFrom::kTeacher) {
-    const auto* teacher = local_teacher(recipe);
-    if (teacher == nullptr) fail<ConfigError>("student.init.from: `teacher` needs a local teacher");
-    return read_model_facts(teacher->model, keep);
+    return read_model_facts(teacher_folder(recipe), keep);
   }
   if (!recipe.student.model) fail<ConfigError>("student: needs `model` or `init`");
   return read_model_facts(*recipe.student.model, keep);
@@ -42,20 +51,31 @@ void check_positions(const Recipe& recipe, const ModelFacts& model) {
                     " positions (`max_position_embeddings`); use shorter rows");
 }
 
-/// What teacher and student agree on. The teacher's side is read from its folder.
+/// What one teacher and the student agree on. The teacher's side is read from its folder.
+Preflight look_at_text(const TextSide& student, const ModelFacts& model, bool chosen) {
+  if (core::is_same_path(model.folder, student.folder)) {
+    const TextSide same{model.folder, model.vocab_size, student.tokenizer, student.chat};
+    return check_text(student, &same, chosen);
+  }
+  const auto own = text::load_tokenizer(model.folder);
+  const auto own_chat = text::load_chat_template(model.folder, "auto");
+  const TextSide teacher{model.folder, model.vocab_size, *own, own_chat.get()};
+  return check_text(student, &teacher, chosen);
+}
+
+/// The same for all teachers that are read from a folder.
 Preflight look_at_text(const Recipe& recipe, const PlannedModels& models,
                        const text::Tokenizer& tokenizer, const text::ChatTemplate* chat) {
   const TextSide student{models.student.folder, models.student.vocab_size, tokenizer, chat};
-  if (!models.teacher) return check_text(student, nullptr, false);
   const bool chosen = recipe.data.chat_template != "auto";
-  if (core::is_same_path(models.teacher->folder, models.student.folder)) {
-    const TextSide same{models.teacher->folder, models.teacher->vocab_size, tokenizer, chat};
-    return check_text(student, &same, chosen);
+  if (models.teacher) return look_at_text(student, *models.teacher, chosen);
+  if (models.several.empty()) return check_text(student, nullptr, false);
+  Preflight all;
+  for (const ModelFacts& teacher : models.several) {
+    Preflight own = look_at_text(student, teacher, chosen);
+    std::ranges::move(own.checks, std::back_inserter(all.checks));
   }
-  const auto own = text::load_tokenizer(models.teacher->folder);
-  const auto own_chat = text::load_chat_template(models.teacher->folder, "auto");
-  const TextSide teacher{models.teacher->folder, models.teacher->vocab_size, *own, own_chat.get()};
-  return check_text(student, &teacher, chosen);
+  return all;
 }
 
 /// What a teacher with another tokenizer reads text with. Without a template of its own it reads
@@ -64,23 +84,38 @@ struct TeacherText {
   TeacherText(const ModelFacts& teacher, const std::shared_ptr<const text::ChatTemplate>& student)
       : tokenizer(text::load_tokenizer(teacher.folder)),
         chat(text::load_chat_template(teacher.folder, "auto")),
-        reading{*tokenizer, nullptr, teacher.max_positions} {
+        max_positions(teacher.max_positions) {
     if (!chat) chat = student;
-    reading.chat = chat.get();
   }
-  TeacherText(const TeacherText&) = delete;
-  TeacherText& operator=(const TeacherText&) = delete;
+  data::TeacherReading reading() const { return {*tokenizer, chat.get(), max_positions}; }
 
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::shared_ptr<const text::ChatTemplate> chat;
-  data::TeacherReading reading;
+  std::int64_t max_positions;
 };
+
+/// Nothing where teacher and student are compared id by id.
+std::optional<TeacherText> other_tokenizer(const Recipe& recipe, const PlannedModels& models,
+                                           std::shared_ptr<const text::ChatTemplate> student) {
+  std::optional<TeacherText> teacher;
+  if (models.teacher && crosses_tokenizers(recipe)) teacher.emplace(*models.teacher, student);
+  return teacher;
+}
 
 Preflight look_across(const PlannedModels& models, const DataParts& parts,
                       const TeacherText& teacher) {
   return check_text_across(
       {models.student.folder, models.student.vocab_size, *parts.tokenizer, parts.chat.get()},
       {models.teacher->folder, models.teacher->vocab_size, *teacher.tokenizer, teacher.chat.get()});
+}
+
+/// Null when the recipe has no files for it.
+std::shared_ptr<const data::Dataset> load_eval(const Recipe& recipe,
+                                               const data::RowReading& reading, core::Logger& log) {
+  if (recipe.data.eval.empty()) return nullptr;
+  data::DataOptions whole = recipe.data;  // what is measured is not cut up to save rows
+  whole.min_packing_use = 0;
+  return data::Dataset::load(recipe.data.eval, whole, reading, log);
 }
 
 void log_warnings(const Preflight& preflight, bool has_conversations, core::Logger& log) {
@@ -101,6 +136,11 @@ losses::LossContext loss_context(const Recipe& recipe, const PlannedModels& mode
   if (models.teacher) {
     context.teacher = layer_shape(*models.teacher);
     context.teacher_name = core::concat("the teacher ", models.teacher->folder.string());
+  } else if (!models.several.empty()) {
+    context.teacher_name = "several teachers";
+  }
+  if (models.cache) {
+    context.teacher_name = core::concat("the cache ", models.cache->folder.string());
   }
   context.device = models.device;
   context.seed = static_cast<std::uint64_t>(recipe.seed);
@@ -206,11 +246,24 @@ PlannedModels plan_models(const Recipe& recipe) {
     context.teacher = context.student;
     check_losses(recipe, context);
   }
-  if (const auto* teacher = local_teacher(recipe)) {
-    models.teacher = read_model_facts(teacher->model, nullptr);
-    models::check_causal_lm(models.teacher->folder, {});
+  if (const auto* cache = cache_teacher(recipe)) {
+    models.cache = io::read_logit_cache_info(cache->path);
+    require_usable(recipe, *models.cache);
+    check_losses(recipe, loss_context(recipe, models));
+  }
+  const auto plan_teacher = [&recipe](const std::string& folder) {
+    ModelFacts teacher = read_model_facts(folder, nullptr);
+    models::check_causal_lm(teacher.folder, {});
     // Of a teacher that reads in its own tokens, what lies behind its positions is left out.
-    if (!crosses_tokenizers(recipe)) check_positions(recipe, *models.teacher);
+    if (!crosses_tokenizers(recipe)) check_positions(recipe, teacher);
+    return teacher;
+  };
+  if (const auto* teacher = local_teacher(recipe)) {
+    models.teacher = plan_teacher(teacher->model);
+    check_losses(recipe, loss_context(recipe, models));
+  }
+  if (const auto* several = recipe.teacher.options<SeveralTeachersOptions>()) {
+    for (const auto& one : several->teachers) models.several.push_back(plan_teacher(one.model));
     check_losses(recipe, loss_context(recipe, models));
   }
   return models;
@@ -221,39 +274,40 @@ DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Log
   DataParts parts;
   parts.tokenizer = text::load_tokenizer(models.student.folder);
   parts.chat = text::load_chat_template(models.student.folder, recipe.data.chat_template);
-  std::optional<TeacherText> teacher;
-  if (models.teacher && crosses_tokenizers(recipe)) {
-    parts.across_tokenizers = true;
-    teacher.emplace(*models.teacher, parts.chat);
-    parts.preflight = look_across(models, parts, *teacher);
-  } else {
-    parts.preflight = look_at_text(recipe, models, *parts.tokenizer, parts.chat.get());
-  }
+  const std::optional<TeacherText> teacher = other_tokenizer(recipe, models, parts.chat);
+  parts.across_tokenizers = teacher.has_value();
+  parts.preflight = teacher ? look_across(models, parts, *teacher)
+                            : look_at_text(recipe, models, *parts.tokenizer, parts.chat.get());
+  const auto add_checks = [&parts](const std::vector<Check>& checks) {
+    parts.preflight.checks.insert(parts.preflight.checks.end(), checks.begin(), checks.end());
+  };
+  if (models.cache) add_checks(check_cache(recipe, models, *parts.tokenizer));
   require_no_errors(parts.preflight, false);
   data::RowReading reading{.tokenizer = *parts.tokenizer,
                            .chat = parts.chat.get(),
                            .between_rows = hooks.between_rows,
                            .progress = hooks.progress,
-                           .cache_folder = hooks.cache_folder,
-                           .teacher = teacher ? &teacher->reading : nullptr};
+                           .cache_folder = hooks.cache_folder};
+  std::optional<data::TeacherReading> own;
+  if (teacher) own.emplace(teacher->reading());
+  reading.teacher = own ? &*own : nullptr;
   parts.train = data::Dataset::load(recipe.data.train, recipe.data, reading, log);
   if (teacher) {
-    constexpr std::int64_t kRowsLookedAt = 200;
-    parts.preflight.checks.push_back(check_coverage(parts.train->coverage(kRowsLookedAt)));
+    add_checks({check_alignment(*parts.train)});
     require_no_errors(parts.preflight, false);
     reading.teacher = nullptr;  // the student is measured by itself
   }
-  if (!recipe.data.eval.empty()) {
-    data::DataOptions whole = recipe.data;  // what is measured is not cut up to save rows
-    whole.min_packing_use = 0;
-    parts.eval = data::Dataset::load(recipe.data.eval, whole, reading, log);
-  }
+  parts.eval = load_eval(recipe, reading, log);
   const bool has_conversations = parts.train->report().has_conversations ||
                                  (parts.eval && parts.eval->report().has_conversations);
   require_no_errors(parts.preflight, has_conversations);
   log_warnings(parts.preflight, has_conversations, log);
   if (parts.eval && recipe.data.max_eval_rows > 0) {
     parts.eval = parts.eval->first_rows(recipe.data.max_eval_rows);
+  }
+  if (models.cache) {
+    add_checks(check_coverage(recipe, parts, hooks.between_rows));
+    require_no_errors(parts.preflight, has_conversations);
   }
   return parts;
 }

@@ -1,10 +1,15 @@
 #include <distill/core/memory.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include <gtest/gtest.h>
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include "support/temp_folder.h"
 
@@ -79,6 +84,22 @@ TEST(AvailableMemoryHere, IsSomeOfTheMachine) {
   if (!there) GTEST_SKIP() << "this system does not say";
   EXPECT_GT(*there, std::uint64_t{1} << 20);
 }
+
+#if defined(__GLIBC__)
+TEST(KeepFreedMemory, LargeBlocksAreNotMappedOneByOne) {
+  constexpr std::size_t kLarge = std::size_t{96} << 20;
+  const auto mapped_by_a_large_block = [] {
+    const std::size_t before = mallinfo2().hblkhd;
+    void* volatile block = std::malloc(kLarge);  // volatile: or no block would be taken
+    const std::size_t mapped = mallinfo2().hblkhd - before;
+    std::free(block);
+    return mapped;
+  };
+  EXPECT_GE(mapped_by_a_large_block(), kLarge);
+  ASSERT_TRUE(keep_freed_memory());
+  EXPECT_EQ(mapped_by_a_large_block(), 0u);
+}
+#endif
 
 }  // namespace
 }  // namespace distill::core

@@ -289,6 +289,26 @@ TEST_F(DatasetTest, WeightsRepeatDocuments) {
   EXPECT_EQ(data->num_tokens(), 10);
 }
 
+TEST_F(DatasetTest, SegmentsCarryTheLabelOfTheirFile) {
+  const auto a = write_lines(folder_ / "a.jsonl", {R"({"text": "aaa"})", R"({"text": "b"})"});
+  const auto z = write_lines(folder_ / "z.jsonl", {R"({"text": "z"})"});
+  const auto none = load_files({{a, 1.0}, {z, 1.0}});
+  EXPECT_TRUE(none->row(0).labels.empty());
+  const auto data = load_files({{a, 1.0, "letters"}, {z, 1.0}});
+  std::string seen;
+  for (std::int64_t r = 0; r < data->num_rows(); ++r) {
+    const Row row = data->row(r);
+    ASSERT_EQ(row.labels.size() + 1, row.segments.size());
+    for (std::size_t s = 0; s < row.labels.size(); ++s) {
+      seen += static_cast<char>(row.ids[static_cast<std::size_t>(row.segments[s])]);
+      EXPECT_EQ(row.labels[s], seen.back() == 'z' ? "" : "letters");
+    }
+  }
+  std::ranges::sort(seen);
+  EXPECT_EQ(seen, "abz");
+  EXPECT_EQ(data->first_rows(1)->row(0).labels, data->row(0).labels);
+}
+
 TEST_F(DatasetTest, TheFingerprintDependsOnIdsTargetsAndSegments) {
   options_.sequence_length = 16;
   const std::vector<std::string> lines = {R"({"text": "abcd"})", R"({"text": "efg"})"};

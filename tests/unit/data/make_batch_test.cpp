@@ -100,5 +100,14 @@ TEST(MakeBatch, RefusesRowsThatDoNotFit) {
       "a row's segments must rise from 0 to its 3 ids and its targets be as many, they are 2");
 }
 
+TEST(MakeBatch, LabelsFollowTheirSegments) {
+  const Row two{{1, 2, 3}, {true, true, true}, {0, 2, 3}, {"maths", ""}};
+  const Row one{{4, 5}, {true, true}, {0, 2}, {"code"}};
+  EXPECT_EQ(make_batch({two, one}).segment_labels, (std::vector<std::string>{"maths", "", "code"}));
+  const Row bad{{1, 2, 3}, {true, true, true}, {0, 2, 3}, {"maths"}};
+  EXPECT_EQ(testing::message_of<InputError>([&] { make_batch({bad}); }),
+            "a row of 2 segments has 1 labels, expected none or one a segment");
+}
+
 }  // namespace
 }  // namespace distill::data

@@ -6,7 +6,13 @@
 
 #include <gtest/gtest.h>
 
+#include <ATen/ops/gather.h>
+#include <ATen/ops/log_softmax.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/sort.h>
+#include <ATen/ops/topk.h>
+#include <ATen/ops/zeros.h>
 
 #include <distill/core/error.h>
 #include <distill/core/random.h>
@@ -29,18 +35,34 @@ using testing::ToyModel;
 /// A teacher in this process; gives logits instead of hidden states on request.
 class ToyTeacher : public teachers::Teacher {
  public:
-  enum class Gives { kHidden, kLogits, kNothing };
+  enum class Gives { kHidden, kLogits, kTopK, kSamples, kOtherRows, kNothing };
   explicit ToyTeacher(const ToyModel::Options& options, Gives gives = Gives::kHidden)
       : model_(options), gives_(gives) {}
   types::TeacherSignal signal(const types::Batch& batch) override {
     const auto output = model_.forward(batch.input);
     if (gives_ == Gives::kNothing) return std::monostate{};
+    if (gives_ == Gives::kOtherRows) {
+      return types::DenseHidden{output.hidden.narrow(0, 0, 1), output.head, output.transform};
+    }
+    if (gives_ == Gives::kTopK || gives_ == Gives::kSamples) return sparse(output);
     if (gives_ == Gives::kLogits) return types::DenseLogits{models::logits(output, output.hidden)};
     return types::DenseHidden{output.hidden, output.head, output.transform};
   }
   std::string describe() const override { return "toy"; }
 
  private:
+  types::TeacherSignal sparse(const types::ModelOutput& output) const {
+    const at::Tensor all =
+        at::log_softmax(models::logits(output, output.hidden).to(at::kDouble).detach(), 1);
+    if (gives_ == Gives::kTopK) {
+      const at::Tensor ids = std::get<0>(at::sort(std::get<1>(at::topk(all, 20, 1)), 1));
+      return types::TopKLogProbs{ids, at::gather(all, 1, ids), all.size(1)};
+    }
+    const at::Tensor ids = at::zeros({all.size(0), 1}, at::kLong);
+    return types::SampledLogProbs{ids, at::ones({all.size(0), 1}, at::kDouble),
+                                  at::gather(all, 1, ids), all.size(1)};
+  }
+
   ToyModel model_;
   Gives gives_;
 };
@@ -232,6 +254,37 @@ TEST(Evaluate, WithoutATeacherThereIsOnlyPerplexity) {
   EXPECT_EQ(result.teacher_seconds, 0);
 }
 
+TEST(Evaluate, ATeachersTopIdsGiveALowerBoundAndTheSameAgreement) {
+  const auto dataset = mixed_rows(12);
+  const ToyModel::Options other{.seed = 2, .dtype = at::kDouble, .scale = 2};
+  ToyModel student(ToyModel::Options{.seed = 1, .dtype = at::kDouble, .scale = 2});
+  ToyTeacher whole(other);
+  ToyTeacher top(other, ToyTeacher::Gives::kTopK);
+  const Evaluation expected = evaluate_alone(student, &whole, *dataset);
+  const Evaluation result = evaluate_alone(student, &top, *dataset);
+  EXPECT_FALSE(result.kl_to_teacher || result.teacher_perplexity || expected.top_k_kl_to_teacher);
+  EXPECT_LT(result.top_k_kl_to_teacher.value(), *expected.kl_to_teacher);
+  EXPECT_GT(*result.top_k_kl_to_teacher, 0.3 * *expected.kl_to_teacher);
+  EXPECT_EQ(result.top1_agreement, expected.top1_agreement);
+  // Ranks agree on which figures there are, also those with nothing to do.
+  FakeRanks(9).run([&](dist::Communicator& ranks) {
+    ToyModel own_student(ToyModel::Options{.seed = 1, .dtype = at::kDouble, .scale = 2});
+    ToyTeacher own(other, ToyTeacher::Gives::kTopK);
+    const auto together = evaluate(own_student, &own, *dataset, ranks, {.rows_per_batch = 2});
+    EXPECT_NEAR(together.top_k_kl_to_teacher.value(), *result.top_k_kl_to_teacher, 1e-12);
+  });
+}
+
+TEST(Evaluate, ATeacherOfSamplesIsNotComparedWith) {
+  const auto dataset = mixed_rows(6);
+  ToyModel student;
+  ToyTeacher teacher({}, ToyTeacher::Gives::kSamples);
+  const Evaluation result = evaluate_alone(student, &teacher, *dataset);
+  EXPECT_FALSE(result.teacher_perplexity || result.kl_to_teacher || result.top_k_kl_to_teacher ||
+               result.top1_agreement);
+  EXPECT_EQ(result.perplexity, evaluate_alone(student, nullptr, *dataset).perplexity);
+}
+
 TEST(Evaluate, AUniformModelHasThePerplexityOfItsVocabulary) {
   const auto dataset = mixed_rows(6);
   ToyModel student(ToyModel::Options{.scale = 0});
@@ -345,7 +398,11 @@ TEST(Evaluate, RefusesWhatCannotBeMeasured) {
             "the model");
   ToyTeacher silent({}, ToyTeacher::Gives::kNothing);
   EXPECT_EQ(evaluate_error(student, &silent, *dataset),
-            "teacher `toy` gives no full distribution to evaluate against");
+            "teacher `toy` gives nothing to evaluate against");
+  ToyTeacher short_answer({}, ToyTeacher::Gives::kOtherRows);
+  const std::string message = evaluate_error(student, &short_answer, *dataset->first_rows(1));
+  EXPECT_EQ(message,
+            core::concat("teacher `toy` answered for 1 positions of ", dataset->row(0).ids.size()));
 }
 
 }  // namespace

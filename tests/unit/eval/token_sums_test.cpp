@@ -1,6 +1,8 @@
 #include "eval/token_sums.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -10,7 +12,10 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/tensor.h>
 
+#include <distill/core/error.h>
 #include <distill/core/random.h>
+
+#include "support/temp_folder.h"
 
 namespace distill::eval {
 namespace {
@@ -134,6 +139,101 @@ TEST(TokenSums, AgreementCountsEqualArgmax) {
   add_comparison(table({{1, 2, 3}, {3, 2, 1}, {0, 5, 1}}),
                  table({{0, 0, 9}, {1, 2, 3}, {4, 4.5, 4}}), sums);
   EXPECT_EQ(sums.agreed, 2.0);
+}
+
+/// The K likeliest ids of each row, ascending, with their log-probabilities.
+types::TopKLogProbs likeliest(const std::vector<Row>& rows, std::size_t k) {
+  const auto num = static_cast<std::int64_t>(rows.size());
+  types::TopKLogProbs top;
+  top.ids = at::empty({num, static_cast<std::int64_t>(k)}, at::kLong);
+  top.log_probs = at::empty({num, static_cast<std::int64_t>(k)}, at::kDouble);
+  top.vocabulary = static_cast<std::int64_t>(rows.at(0).size());
+  auto* ids = top.ids.data_ptr<std::int64_t>();
+  auto* values = top.log_probs.data_ptr<double>();
+  for (const Row& row : rows) {
+    std::vector<std::int64_t> order(row.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(), [&](auto a, auto b) {
+      return row[static_cast<std::size_t>(a)] > row[static_cast<std::size_t>(b)];
+    });
+    order.resize(k);
+    std::sort(order.begin(), order.end());
+    for (const auto id : order) {
+      *ids++ = id;
+      *values++ = row[static_cast<std::size_t>(id)] - log_sum_exp(row, row.size());
+    }
+  }
+  return top;
+}
+
+/// The definition over K + 1 classes.
+double naive_top_k_kl(const Row& teacher, const Row& student, const std::int64_t* ids,
+                      std::size_t k) {
+  const double t = log_sum_exp(teacher, teacher.size());
+  const double s = log_sum_exp(student, student.size());
+  double p_rest = 0;
+  double q_rest = 0;
+  double kl = 0;
+  for (std::size_t v = 0; v < teacher.size(); ++v) {
+    if (std::find(ids, ids + k, static_cast<std::int64_t>(v)) != ids + k) {
+      kl += std::exp(teacher[v] - t) * (teacher[v] - t - student[v] + s);
+    } else {
+      p_rest += std::exp(teacher[v] - t);
+      q_rest += std::exp(student[v] - s);
+    }
+  }
+  return p_rest > 0 ? kl + p_rest * std::log(p_rest / q_rest) : kl;
+}
+
+TEST(TokenSums, TopKIsTheDefinitionOverKPlusOneClassesAndNeverAboveTheWhole) {
+  core::RandomState random(7);
+  for (const double scale : {0.3, 3.0, 12.0}) {
+    std::vector<Row> teacher, student;
+    for (int i = 0; i < 12; ++i) {
+      teacher.push_back(random_row(random, 40, scale));
+      student.push_back(random_row(random, 40, scale));
+    }
+    TokenSums whole;
+    add_comparison(table(teacher, at::kDouble), table(student, at::kDouble), whole);
+    double before = 0;
+    for (const std::size_t k : {1U, 5U, 39U, 40U}) {
+      const auto top = likeliest(teacher, k);
+      TokenSums sums;
+      add_top_k_comparison(top, table(student, at::kDouble), sums);
+      double expected = 0;
+      for (std::size_t i = 0; i < teacher.size(); ++i) {
+        expected += naive_top_k_kl(teacher[i], student[i],
+                                   top.ids.const_data_ptr<std::int64_t>() + i * k, k);
+      }
+      EXPECT_NEAR(sums.top_k_kl / expected, 1, 1e-9) << scale << " " << k;
+      EXPECT_GE(sums.top_k_kl, before);
+      EXPECT_LE(sums.top_k_kl, whole.kl * (1 + 1e-12));
+      EXPECT_EQ(sums.agreed, whole.agreed);
+      EXPECT_EQ(sums.top_k_rows, 12);
+      EXPECT_EQ(sums.full_rows, 0);
+      before = sums.top_k_kl * (1 - 1e-12);
+    }
+    EXPECT_NEAR(before / whole.kl, 1, 1e-9) << "K = V is the whole distribution";
+  }
+}
+
+TEST(TokenSums, TopKOfAnotherTemperatureGivesOnlyAgreement) {
+  auto top = likeliest({{3, 1, 0}}, 2);
+  top.temperature = 2;
+  TokenSums sums;
+  add_top_k_comparison(top, table({{3, 1, 0}}), sums);
+  EXPECT_EQ(sums.agreed, 1);
+  EXPECT_EQ(sums.agreement_rows, 1);
+  EXPECT_EQ(sums.top_k_rows, 0);
+}
+
+TEST(TokenSums, TopKRefusesIdsTheStudentDoesNotHave) {
+  const auto top = likeliest({{0, 1, 2}}, 1);
+  TokenSums sums;
+  EXPECT_EQ(testing::message_of<TeacherError>([&] {
+              add_top_k_comparison(top, table({{3, 1}}), sums);
+            }),
+            "the teacher names id 2, the student has 2 ids; use a pair with one tokenizer");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -47,6 +48,22 @@ TEST(Report, ReadsWhatItWrites) {
   EXPECT_EQ(to_json(back), to_json(report));
   EXPECT_EQ(back.before->perplexity, 4'100'000);
   EXPECT_EQ(back.tokens_per_second(), 819.2);
+}
+
+TEST(Report, ATeachersTopIdsHaveAFigureOfTheirOwn) {
+  const testing::TempFolder folder;
+  Report report = sample();
+  report.teacher.reset();
+  for (auto* e : {&*report.before, &*report.after}) {
+    e->top_k_kl_to_teacher = std::exchange(e->kl_to_teacher, std::nullopt);
+    e->teacher_perplexity.reset();
+  }
+  core::write_file_atomically(folder / "report.json", to_json(report));
+  EXPECT_EQ(to_json(read_report(folder / "report.json")), to_json(report));
+  const std::string table = report_table(report);
+  EXPECT_NE(table.find("KL to its top ids"), std::string::npos);
+  EXPECT_EQ(table.find("KL to the teacher"), std::string::npos);
+  EXPECT_NE(table.find("top-1 agreement"), std::string::npos);
 }
 
 TEST(Report, NumbersThatAreNotFiniteSurvive) {

@@ -22,21 +22,22 @@ data::Coverage coverage(std::int64_t covered) {
 }
 
 TEST(AcrossTokenizers, TooLittleCoverageIsRefusedAndSomeIsWarnedOf) {
-  EXPECT_EQ(check_coverage(coverage(900)).result, Check::Result::kGood);
-  EXPECT_EQ(check_coverage(coverage(900)).what,
+  EXPECT_EQ(check_alignment(coverage(900)).result, Check::Result::kGood);
+  EXPECT_EQ(check_alignment(coverage(900)).what,
             "90.0 % of the tokens to learn lie in 400 chunks that both tokenizers have (7 rows "
             "looked at; 500 tokens of the teacher)");
-  EXPECT_EQ(check_coverage(coverage(899)).result, Check::Result::kWarning);
-  EXPECT_EQ(check_coverage(coverage(500)).result, Check::Result::kWarning);
+  EXPECT_EQ(check_alignment(coverage(899)).result, Check::Result::kWarning);
+  EXPECT_EQ(check_alignment(coverage(500)).result, Check::Result::kWarning);
   data::Coverage little = coverage(499);
   little.runs_left_out = 9;
   little.difference = "`Stra` where the teacher's has `stra`";
-  const Check check = check_coverage(little);
+  const Check check = check_alignment(little);
   EXPECT_EQ(check.result, Check::Result::kError);
   EXPECT_TRUE(check.what.ends_with(
       "; 9 of 12 texts differ: `Stra` where the teacher's has `stra`; expected 50 % at least"))
       << check.what;
-  EXPECT_EQ(check_coverage({}).result, Check::Result::kError) << "nothing to learn from";
+  EXPECT_EQ(check_alignment(data::Coverage()).result, Check::Result::kError)
+      << "nothing to learn from";
 }
 
 TEST(AcrossTokenizers, EachModelNeedsRowsForItsOwnIds) {

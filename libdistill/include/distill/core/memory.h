@@ -12,4 +12,9 @@ namespace distill::core {
 /// for `/`.
 std::optional<std::uint64_t> available_memory(const std::filesystem::path& root = "/");
 
+/// Makes the allocator of this process keep freed blocks of up to 1 GiB instead of giving each back
+/// to the system: a loop that takes the same large tensors again and again then gets pages that
+/// are there already. For the beginning of a program; false where the system has no such setting.
+bool keep_freed_memory();
+
 }  // namespace distill::core

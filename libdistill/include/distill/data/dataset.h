@@ -30,6 +30,7 @@ struct Row {
   std::vector<std::int64_t> ids;
   std::vector<bool> is_target;             ///< the token at t is to be learned (unshifted)
   std::vector<std::int64_t> segments;      ///< offsets of documents, first 0, last ids.size()
+  std::vector<std::string> labels = {};    ///< of the segments' files; empty: no file has one
   std::optional<TeacherRow> teacher = {};  ///< when rows are read for another teacher too
 };
 

@@ -11,8 +11,9 @@
 namespace distill::data {
 
 struct DataFile {
-  std::string path;     ///< JSON Lines: a file, a folder of them, or a pattern with * ? [ ]
-  double weight = 1.0;  ///< how often a document is seen relative to those of the other files
+  std::string path;        ///< JSON Lines: a file, a folder of them, or a pattern with * ? [ ]
+  double weight = 1.0;     ///< how often a document is seen relative to those of the other files
+  std::string label = {};  ///< what kind of data it holds, for teachers that are chosen by it
 };
 
 /// What is done with a row that cannot be read or holds nothing to learn.

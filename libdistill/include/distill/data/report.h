@@ -13,6 +13,7 @@ struct FileReport {
   std::string path;
   std::string content_hash;  ///< core::hash_file
   double weight = 1.0;
+  std::string label = {};  ///< the recipe's name for what it holds, or empty
   std::int64_t documents = 0;
   std::int64_t tokens = 0;
   std::int64_t skipped = 0;         ///< rows that could not be used

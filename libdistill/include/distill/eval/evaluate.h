@@ -17,12 +17,19 @@ namespace distill::eval {
 struct Evaluation {
   /// exp(mean negative log-likelihood) of the student, over the ids of the tokenizer.
   double perplexity = 0;
-  std::optional<double> teacher_perplexity;  ///< this and the next two: when there is a teacher
+  /// This and the next: where there is a teacher that gives its whole distribution.
+  std::optional<double> teacher_perplexity;
   /// KL(teacher || student), nats per token, both restricted to the ids that both models have.
   std::optional<double> kl_to_teacher;
-  std::optional<double> top1_agreement;  ///< share of positions with the same most likely id
-  std::int64_t tokens = 0;               ///< targets, over all ranks
-  double student_seconds = 0;            ///< spent on hidden states and logits, summed over ranks
+  /// Of a teacher that names its K likeliest ids, as a cache or a server: KL over K + 1 classes,
+  /// all other ids being one. Never above `kl_to_teacher` (data-processing inequality), so that
+  /// the true one is this or more. Not there where its probabilities are of another temperature.
+  std::optional<double> top_k_kl_to_teacher;
+  /// Share of positions with the same most likely id. Not there for a teacher that gives only
+  /// samples, of which nothing above is measured either.
+  std::optional<double> top1_agreement;
+  std::int64_t tokens = 0;     ///< targets, over all ranks
+  double student_seconds = 0;  ///< spent on hidden states and logits, summed over ranks
   double teacher_seconds = 0;
 };
 
@@ -44,7 +51,7 @@ class Stopped : public Error {
 /// rank calls it with the same data, takes its share of the batches and gets the same result.
 /// Logits are formed for a few rows at a time (fp32), never for the whole batch.
 /// Throws InputError when there is nothing to predict or an id is outside a vocabulary, Stopped,
-/// and TeacherError for a teacher that gives no full distribution.
+/// and TeacherError for a teacher that says nothing, or something that does not fit the batch.
 Evaluation evaluate(models::CausalLm& student, teachers::Teacher* teacher,
                     const data::Dataset& dataset, dist::Communicator& ranks,
                     const EvaluateOptions& options);

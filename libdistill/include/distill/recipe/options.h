@@ -12,6 +12,7 @@
 #include <c10/core/ScalarType.h>
 
 #include <distill/core/describe.h>
+#include <distill/io/logit_cache.h>
 #include <distill/lora/options.h>
 #include <distill/ops/quantized_matrix.h>
 
@@ -62,6 +63,19 @@ struct LocalTeacherOptions {
 /// `kind: base`: the student without its adapters, in the same memory.
 struct BaseTeacherOptions {};
 
+/// `kind: cache`: what a teacher said when `distill cache` asked it. Training needs `path` alone;
+/// the rest is for the capture, and where it is given the cache must be of it.
+struct CacheTeacherOptions {
+  std::string path;                    ///< folder
+  std::optional<std::string> model;    ///< Hugging Face folder of the teacher
+  std::optional<io::SignalForm> form;  ///< absent: top_k
+  std::optional<std::int64_t> top_k;   ///< ids of a position; absent: 32
+  std::optional<std::int64_t> draws;   ///< of the sampled form; absent: 24
+  std::optional<double> temperature;   ///< absent: 1
+
+  io::SignalForm form_or_default() const { return form.value_or(io::SignalForm::kTopK); }
+};
+
 /// `kind: none`: train on labels alone.
 struct NoTeacherOptions {};
 
@@ -69,9 +83,11 @@ void describe(core::FieldVisitor& visit, StudentInit& init);
 void describe(core::FieldVisitor& visit, StudentOptions& options);
 void describe(core::FieldVisitor& visit, LocalTeacherOptions& options);
 void describe(core::FieldVisitor& visit, BaseTeacherOptions& options);
+void describe(core::FieldVisitor& visit, CacheTeacherOptions& options);
 void describe(core::FieldVisitor& visit, NoTeacherOptions& options);
 void validate(const StudentInit& init, core::Problems& problems);
 void validate(const StudentOptions& options, core::Problems& problems);
 void validate(const LocalTeacherOptions& options, core::Problems& problems);
+void validate(const CacheTeacherOptions& options, core::Problems& problems);
 
 }  // namespace distill::recipe

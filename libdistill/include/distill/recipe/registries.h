@@ -37,7 +37,7 @@ struct Registries {
 /// The kinds that come with the library, in explicit lists.
 Registries builtin_registries();
 
-/// `local`, `base` and `none`.
+/// `local`, `base`, `cache` and `none`.
 void add_builtin_teachers(TeacherRegistry& registry);
 
 }  // namespace distill::recipe

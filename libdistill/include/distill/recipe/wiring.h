@@ -8,6 +8,7 @@
 
 #include <distill/core/log.h>
 #include <distill/data/batch_source.h>
+#include <distill/io/logit_cache.h>
 #include <distill/losses/loss.h>
 #include <distill/models/causal_lm.h>
 #include <distill/models/load.h>
@@ -27,14 +28,17 @@ namespace distill::recipe {
 /// The models of a run before any weight is read.
 struct PlannedModels {
   ModelFacts student;
-  std::optional<ModelFacts> teacher;  ///< of `kind: local`
-  at::Device device = at::kCPU;       ///< where both run
-  models::AdapterChoice adapters;     ///< of the student; empty: it is trained itself
+  std::optional<ModelFacts> teacher;             ///< of `kind: local`
+  std::vector<ModelFacts> several;               ///< of `kind: several`, as the recipe lists them
+  std::optional<io::LogitCacheInfo> cache = {};  ///< of `kind: cache`
+  at::Device device = at::kCPU;                  ///< where both run
+  models::AdapterChoice adapters;                ///< of the student; empty: it is trained itself
 };
 /// Also refuses what cannot be run: a device that is not there, an architecture, config or table of
 /// tensors that loading would refuse, patterns in `student.freeze` that match nothing or leave
 /// nothing to train, targets of adapters that mean no layer, rows longer than a model's positions,
-/// losses over layers that a local teacher or the student does not have.
+/// losses over layers that a local teacher or the student does not have, a cache that is not there,
+/// not finished, or not what the recipe's loss needs.
 PlannedModels plan_models(const Recipe& recipe);
 
 struct DataParts {
@@ -52,8 +56,9 @@ struct DataHooks {
   std::string cache_folder = {};  ///< what `data.cache: auto` stands for; empty: off
 };
 /// Tokenizes all data with the student's tokenizer, and for a loss that compares texts the training
-/// data with the teacher's too. Throws ConfigError when a teacher gives logits
-/// over another tokenizer's ids, or whatever else of the preflight is an error.
+/// data with the teacher's too. Throws ConfigError when a teacher gives logits over another
+/// tokenizer's ids, a cache does not hold what will be asked of it, or whatever else of the
+/// preflight is an error.
 DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
                     const DataHooks& hooks = {});
 

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <distill/types/batch.h>
 #include <distill/types/layer_states.h>
@@ -33,6 +34,8 @@ class Teacher {
   /// something is wanted of a teacher that shows no inner layers.
   virtual SignalWithLayers signal_with_layers(const types::Batch& batch,
                                               const types::LayerRequest& wanted);
+  /// What there is to say of it after a run, a line each.
+  virtual std::vector<std::string> summary() const { return {}; }
   /// One line for people: `local models/X (134.5 M parameters, bf16)`.
   virtual std::string describe() const = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -23,6 +24,8 @@ struct Batch {
   std::int64_t vocabulary = 0;     ///< ids of the tokenizer; 0: not known, all rows of a head count
   /// What a teacher with another tokenizer reads; null: it reads what the student reads.
   std::shared_ptr<const TeacherTokens> teacher_tokens = {};
+  /// What kind of data each segment is, by the recipe's names; empty: none has a name.
+  std::vector<std::string> segment_labels = {};
 };
 
 /// The batch with its tensors on `device`; to a GPU through pinned memory, without waiting.

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <variant>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -59,8 +60,24 @@ struct AlignedChunks {
   at::Tensor log_probs = {};
 };
 
+struct SignalPart;
+
+/// What several teachers say: each of some positions, or all of the same positions with a weight.
+struct PartedSignal {
+  std::vector<SignalPart> parts;
+};
+
 /// What a teacher says about each position of a batch; monostate: there is no teacher.
 using TeacherSignal = std::variant<std::monostate, DenseHidden, DenseLogits, TopKLogProbs,
-                                   SampledLogProbs, AlignedChunks>;
+                                   SampledLogProbs, AlignedChunks, PartedSignal>;
+
+/// One teacher's share of a PartedSignal.
+struct SignalPart {
+  /// int64 [M], ascending: the positions of the batch that the rows of `signal` speak of. The parts
+  /// of a batch then share its positions out among them. Undefined: all positions.
+  at::Tensor rows;
+  double weight = 1.0;   ///< of its loss; weights of parts over the same positions sum to 1
+  TeacherSignal signal;  ///< no PartedSignal itself
+};
 
 }  // namespace distill::types
