@@ -47,8 +47,8 @@ TextPattern::TextPattern(const std::string& pattern, Part part, std::string wher
                       kLongestPattern, " are taken");
   }
   const std::string whole = part == Part::kEnd ? "(?:.*\\.)?(?:" + pattern + ")" : pattern;
-  const std::uint32_t flags =
-      part == Part::kInside ? PCRE2_UTF | PCRE2_MULTILINE : PCRE2_ANCHORED | PCRE2_ENDANCHORED;
+  const std::uint32_t flags = part == Part::kInside ? PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE
+                                                    : PCRE2_ANCHORED | PCRE2_ENDANCHORED;
   int error = 0;
   std::size_t place = 0;
   compiled_->code = pcre2_compile(bytes(whole), whole.size(), flags, &error, &place, nullptr);

@@ -14,11 +14,13 @@
 #include "data/load_files.h"
 #include "data/packing.h"
 #include "data/repetition.h"
+#include "data/teacher_side.h"
 
 namespace distill::data {
 
 struct Dataset::Data {
   TokenFiles files;
+  std::shared_ptr<const TeacherSide> teacher;  ///< null: it reads the same ids, or there is none
   PackedRows rows;
   std::int64_t num_tokens = 0;
   std::int64_t num_targets = 0;
@@ -33,12 +35,16 @@ namespace {
 constexpr const char* kFingerprintVersion = "rows 2";
 
 /// What the rows consist of: the files' tokens by their checksums, and which of them each row has.
-std::string hash_rows(const TokenFiles& files, const PackedRows& rows) {
+std::string hash_rows(const TokenFiles& files, const PackedRows& rows, const TeacherSide* teacher) {
   core::Hasher hasher;
   hasher.add(kFingerprintVersion);
   for (const auto& file : files) hasher.add(file->checksum);
   hasher.add(std::as_bytes(std::span(rows.row_begin)));
   hasher.add(std::as_bytes(std::span(rows.pieces)));
+  if (teacher != nullptr) {
+    hasher.add("teacher");
+    for (const auto& file : teacher->files()) hasher.add(file->checksum);
+  }
   return hasher.hex();
 }
 
@@ -154,6 +160,26 @@ void log_rows(const DataReport& report, std::int64_t num_rows, std::int64_t num_
            with_thousands(num_targets), " to learn");
 }
 
+/// The same files once more, as the teacher reads them.
+std::shared_ptr<const TeacherSide> load_teacher_side(const std::vector<DataFile>& files,
+                                                     const DataOptions& options,
+                                                     const RowReading& reading,
+                                                     const TokenFiles& student, DataReport& report,
+                                                     core::Logger& log) {
+  if (reading.teacher == nullptr) return nullptr;
+  log.info("the same for the teacher, which has another tokenizer");
+  RowReading own{.tokenizer = reading.teacher->tokenizer,
+                 .chat = reading.teacher->chat,
+                 .between_rows = reading.between_rows,
+                 .progress = reading.progress,
+                 .cache_folder = reading.cache_folder,
+                 .threads = reading.threads};
+  LoadedFiles loaded = load_files(files, options, own, log);
+  report.memory_bytes += loaded.report.memory_bytes;
+  return std::make_shared<const TeacherSide>(student, std::move(loaded.tokens), reading.tokenizer,
+                                             *reading.teacher, report.files);
+}
+
 }  // namespace
 
 Dataset::Dataset(std::shared_ptr<const Data> data) : data_(std::move(data)) {}
@@ -175,13 +201,14 @@ std::shared_ptr<const Dataset> Dataset::load(const std::vector<DataFile>& files,
   data->report = std::move(loaded.report);
   data->vocabulary = reading.tokenizer.vocab_size();
   DataReport& report = data->report;
+  data->teacher = load_teacher_side(files, options, reading, data->files, report, log);
   measure_lengths(data->files, report);
   Rows rows = make_rows(data->files, mix(data->files, report), options, report);
   data->rows = std::move(rows.packed);
   data->num_targets = rows.targets;
   if (data->rows.pieces.empty()) fail_empty(files, report);
   data->num_tokens = count_tokens(data->rows);
-  data->fingerprint = hash_rows(data->files, data->rows);
+  data->fingerprint = hash_rows(data->files, data->rows, data->teacher.get());
   const std::int64_t num_rows = std::ssize(data->rows.row_begin) - 1;
   report.tokens = data->num_tokens;
   report.positions = num_rows * options.sequence_length;
@@ -195,6 +222,7 @@ std::shared_ptr<const Dataset> Dataset::first_rows(std::int64_t count) const {
   const std::int64_t kept = std::clamp<std::int64_t>(count, 0, num_rows());
   auto data = std::make_shared<Data>();
   data->files = data_->files;
+  data->teacher = data_->teacher;
   data->vocabulary = data_->vocabulary;
   data->report = data_->report;
   const auto& begins = data_->rows.row_begin;
@@ -203,7 +231,7 @@ std::shared_ptr<const Dataset> Dataset::first_rows(std::int64_t count) const {
   data->rows.pieces.assign(all.begin(), all.begin() + data->rows.row_begin.back());
   data->num_tokens = count_tokens(data->rows);
   data->num_targets = count_row_targets(data->files, data->rows);
-  data->fingerprint = hash_rows(data->files, data->rows);
+  data->fingerprint = hash_rows(data->files, data->rows, data->teacher.get());
   return std::shared_ptr<const Dataset>(new Dataset(std::move(data)));
 }
 
@@ -248,7 +276,32 @@ Row Dataset::row(std::int64_t index) const {
       row.labels.push_back(reports[static_cast<std::size_t>(data_->rows.pieces[p].file)].label);
     }
   }
+  if (data_->teacher != nullptr) {
+    row.teacher = data_->teacher->row(std::span(data_->rows.pieces).subspan(first, last - first));
+  }
   return row;
+}
+
+Coverage Dataset::coverage(std::int64_t most_rows) const {
+  Coverage coverage;
+  if (data_->teacher == nullptr) return coverage;
+  coverage.rows = std::clamp<std::int64_t>(most_rows, 0, num_rows());
+  for (std::int64_t i = 0; i < coverage.rows; ++i) {
+    const Row row = this->row(i * num_rows() / coverage.rows);
+    for (std::size_t s = 0; s + 1 < row.segments.size(); ++s) {
+      coverage.targets += std::count(row.is_target.begin() + row.segments[s] + 1,
+                                     row.is_target.begin() + row.segments[s + 1], true);
+    }
+    for (const auto& chunk : row.teacher->chunks) {
+      coverage.covered += chunk.student_end - chunk.student_begin;
+    }
+    coverage.chunks += std::ssize(row.teacher->chunks);
+    coverage.teacher_tokens += std::ssize(row.teacher->ids);
+    coverage.runs += row.teacher->runs;
+    coverage.runs_left_out += row.teacher->runs_left_out;
+    if (coverage.difference.empty()) coverage.difference = row.teacher->difference;
+  }
+  return coverage;
 }
 
 }  // namespace distill::data

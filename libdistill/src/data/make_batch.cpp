@@ -7,6 +7,8 @@
 
 #include <distill/core/error.h>
 
+#include "data/teacher_tokens.h"
+
 namespace distill::data {
 
 namespace {
@@ -77,6 +79,7 @@ types::Batch make_batch(const std::vector<Row>& rows) {
     batch.num_targets += write_row(row, out);
     batch.segment_labels.insert(batch.segment_labels.end(), row.labels.begin(), row.labels.end());
   }
+  batch.teacher_tokens = teacher_tokens(rows, num_tokens);
   return batch;
 }
 

@@ -131,9 +131,7 @@ types::Batch batch_of(const data::Dataset& dataset, std::int64_t begin, std::int
   for (std::int64_t i = begin; i < end; ++i) rows.push_back(dataset.row(i));
   types::Batch batch = data::make_batch(rows);
   batch.vocabulary = dataset.vocabulary();
-  batch.input.input_ids = batch.input.input_ids.to(device);
-  batch.input.position_ids = batch.input.position_ids.to(device);
-  return batch;
+  return types::moved_to(batch, device);
 }
 
 }  // namespace

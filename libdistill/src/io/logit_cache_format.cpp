@@ -33,7 +33,7 @@ namespace {
 
 constexpr const char* kFormatName = "distill-logit-cache";
 constexpr std::int64_t kMostWidth = std::int64_t{1} << 20;
-constexpr const char* kAgain = "capture it again with `distill cache`";
+constexpr const char* kAgain = "capture it again with `distill cache --restart`";
 
 SignalForm form_of(const JsonCursor& cursor) {
   constexpr auto kNames = choice_names(SignalForm{});

@@ -39,6 +39,11 @@ std::vector<IndexEntry> read_index(const RandomAccessFile& file, const CacheKey&
   FileHeader header;
   file.read(0, std::as_writable_bytes(std::span(&header, 1)));
   const std::uint64_t rest = file.size() - sizeof(header);
+  if (header.count != rest / sizeof(IndexEntry)) {
+    fail<FormatError>(core::shown(file.path()),
+                      ": is of another size than it says; capture it "
+                      "again with `distill cache --restart`");
+  }
   std::vector<IndexEntry> entries(rest / sizeof(IndexEntry));
   const auto bytes = std::as_writable_bytes(std::span(entries));
   file.read(sizeof(header), bytes);

@@ -68,7 +68,7 @@ Description read_all_of_description(const fs::path& folder) {
 void check_size(const RandomAccessFile& file, std::uint64_t expected) {
   if (file.size() == expected) return;
   fail<FormatError>(core::shown(file.path()), ": has ", file.size(), " bytes, expected ", expected,
-                    "; it was cut off or changed, capture it again with `distill cache`");
+                    "; it was cut off or changed, capture it again with `distill cache --restart`");
 }
 
 /// A file of signals whose header is good.
@@ -142,7 +142,7 @@ struct LogitCache::Impl {
     if (!same) {
       fail<FormatError>(segment.where,
                         " is damaged, its checksum is another one; capture it again with `distill "
-                        "cache`");
+                        "cache --restart`");
     }
     segment.positions = entry.positions;
     return segment;

@@ -137,20 +137,30 @@ struct LogitCacheWriter::Impl {
       return;
     }
     if (!restart && begun) return require_same(folder / kCaptureFile, spec);
-    // The description goes first: what is left of a cache is never taken for one.
-    remove_file(folder / kDescriptionFile);
-    for (const auto& file : core::list_folder(folder)) {
-      const std::string name = file.filename().string();
-      if (name == ".lock") continue;
-      if (!is_ours(name)) {
-        fail<InputError>(core::shown(folder), ": holds other files (", core::printable(name),
-                         "); name a folder of its own for the cache");
-      }
-      remove_file(file);
-    }
+    const auto old_files = files_to_replace(whole || begun);
+    // First the file that says whose folder it is, then the description: what is left of a cache is
+    // neither taken for one nor for somebody else's.
     core::write_file_atomically(
         folder / kCaptureFile,
         sealed(core::concat(description_begin(), "\"spec\":", spec_json(spec), "}")));
+    remove_file(folder / kDescriptionFile);
+    for (const auto& file : old_files) remove_file(file);
+  }
+
+  /// Nothing is removed before all of it is known to be a capture's. Without its first file, which
+  /// says so, only what a killed beginning leaves is taken for that.
+  std::vector<fs::path> files_to_replace(bool was_cache) const {
+    std::vector<fs::path> files;
+    for (const auto& file : core::list_folder(folder)) {
+      const std::string name = file.filename().string();
+      if (name == ".lock" || name == kCaptureFile) continue;
+      if (!is_ours(name) || (!was_cache && name.find(".tmp") == std::string::npos)) {
+        fail<InputError>(core::shown(folder), ": holds other files (", core::printable(name),
+                         "); name a folder of its own for the cache");
+      }
+      files.push_back(file);
+    }
+    return files;
   }
 
   void open_own() {
@@ -184,15 +194,19 @@ struct LogitCacheWriter::Impl {
 
   /// Every segment once, where it was first found.
   std::vector<IndexEntry> collect(std::vector<fs::path>& files) const {
-    files = signals_files(folder);
     std::vector<IndexEntry> entries;
-    for (std::size_t i = 0; i < files.size(); ++i) {
-      const auto end = whole_part(files[i], capture, [&](const ScannedRecord& record) {
-        entries.push_back({record.header.key, record.offset, static_cast<std::uint32_t>(i),
-                           record.header.positions, record.header.payload_bytes,
-                           record.header.checksum});
+    for (const fs::path& file : signals_files(folder)) {
+      const auto number = static_cast<std::uint32_t>(files.size());
+      const auto end = whole_part(file, capture, [&](const ScannedRecord& record) {
+        entries.push_back({record.header.key, record.offset, number, record.header.positions,
+                           record.header.payload_bytes, record.header.checksum});
       });
-      cut_off(files[i], end.value_or(0));
+      if (!end) {  // of a rank that ended before its first record
+        remove_file(file);
+        continue;
+      }
+      cut_off(file, *end);
+      files.push_back(file);
     }
     std::ranges::stable_sort(entries, {}, &IndexEntry::key);
     const auto twice = std::ranges::adjacent_find(entries, {}, &IndexEntry::key);

@@ -1,6 +1,7 @@
 #include <distill/losses/builtins.h>
 
 #include <distill/losses/adaptive_kl.h>
+#include <distill/losses/alm.h>
 #include <distill/losses/attention_kl.h>
 #include <distill/losses/cross_entropy.h>
 #include <distill/losses/forward_kl.h>
@@ -12,6 +13,7 @@
 #include <distill/losses/skew_reverse_kl.h>
 #include <distill/losses/symmetric_kl.h>
 #include <distill/losses/tvd.h>
+#include <distill/losses/uld.h>
 
 namespace distill::losses {
 
@@ -27,6 +29,7 @@ void add(LossRegistry& registry) {
 
 void add_builtin_losses(LossRegistry& registry) {
   add<AdaptiveKlOptions>(registry);
+  add<AlmOptions, Alm>(registry);
   add<AttentionKlOptions, AttentionKl>(registry);
   add<CrossEntropyOptions>(registry);
   add<ForwardKlOptions>(registry);
@@ -38,6 +41,7 @@ void add_builtin_losses(LossRegistry& registry) {
   add<SkewReverseKlOptions>(registry);
   add<SymmetricKlOptions>(registry);
   add<TvdOptions>(registry);
+  add<UldOptions, Uld>(registry);
 }
 
 }  // namespace distill::losses

@@ -50,6 +50,11 @@ class WeightedSum final : public Loss {
                        [](const auto& loss) { return loss->needs_teacher(); });
   }
 
+  bool across_tokenizers() const override {
+    return std::any_of(losses_.begin(), losses_.end(),
+                       [](const auto& loss) { return loss->across_tokenizers(); });
+  }
+
   void check(const LossContext& context) const override {
     for (const auto& loss : losses_) loss->check(context);
   }

@@ -45,13 +45,13 @@ DivergenceSums no_sums(const DivergenceProblem& problem) {
   return sums;
 }
 
+}  // namespace
+
 DivergenceSums form_sums(const DivergenceProblem& problem) {
   if (problem.device().is_cuda()) return linear_divergence_cuda(problem);
   if (can_use_brgemm(problem)) return linear_divergence_brgemm_cpu(problem);
   return linear_divergence_dense_cpu(problem);
 }
-
-}  // namespace
 
 LinearDivergenceResult linear_divergence_by(DivergenceBody body, const LinearDivergenceInput& input,
                                             std::span<const LogitTerm> terms) {

@@ -169,6 +169,13 @@ TeacherSize take_signal(const types::SampledLogProbs& signal, DivergenceProblem&
   return {signal.ids.size(0), signal.vocabulary};
 }
 
+TeacherSize take_signal(const types::AlignedChunks&, DivergenceProblem&) {
+  TORCH_CHECK(false, kOp,
+              "`teacher` has another tokenizer than the student, so that logits cannot be compared "
+              "id by id; the losses for that are alm and uld");
+  return {};
+}
+
 TeacherSize take_signal(const types::PartedSignal&, DivergenceProblem&) {
   TORCH_CHECK(false, kOp, "`teacher` is of several teachers, expected one of its parts");
 }

@@ -72,6 +72,10 @@ at::Tensor take_rows(const DivergenceProblem& problem, const at::Tensor& x, std:
 /// What forms the sums on some device.
 using DivergenceBody = DivergenceSums (*)(const DivergenceProblem& problem);
 
+/// By the body for the problem's device, types and machine. Nothing is recorded for backward; the
+/// problem has rows and a workspace.
+DivergenceSums form_sums(const DivergenceProblem& problem);
+
 /// linear_divergence by that body.
 LinearDivergenceResult linear_divergence_by(DivergenceBody body, const LinearDivergenceInput& input,
                                             std::span<const LogitTerm> terms);

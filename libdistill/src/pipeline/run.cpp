@@ -106,6 +106,11 @@ class Run {
     // Of what was loaded: the folder may be another by the end.
     if (!plan_.adapters.empty()) base_fingerprint_ = models::fingerprint(plan_.student.folder);
     if (models_.teacher) log_.info("teacher: ", models_.teacher->describe());
+    if (data_.across_tokenizers && data_.eval) {
+      log_.info(
+          "the teacher has its own tokenizer: evaluations say nothing of it "
+          "(docs/cross_tokenizer.md)");
+    }
     describe_student();
     auto batches = recipe::batch_options(recipe_, ranks_->rank(), ranks_->size());
     if (models_.teacher && models_.loss->needs_teacher()) {
@@ -190,14 +195,15 @@ class Run {
         log_.info("  ", done, " of ", total, " rows");
       };
     }
+    // Distributions over other ids cannot be compared.
+    teachers::Teacher* teacher = data_.across_tokenizers ? nullptr : models_.teacher.get();
     eval::Evaluation result;
     try {
-      result =
-          eval::evaluate(*models_.student, models_.teacher.get(), *data_.eval, *ranks_, options);
+      result = eval::evaluate(*models_.student, teacher, *data_.eval, *ranks_, options);
     } catch (const Interrupted& stopped) {  // a teacher that was waited for
       throw eval::Stopped(stopped.what());
     }
-    if (models_.teacher && !result.top1_agreement && !std::exchange(told_of_samples_, true)) {
+    if (teacher != nullptr && !result.top1_agreement && !std::exchange(told_of_samples_, true)) {
       log_.info(
           "the teacher gives samples of its distribution: it is not compared with, `distill "
           "eval --teacher` does that");

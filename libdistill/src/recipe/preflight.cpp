@@ -31,13 +31,15 @@ Check check_tokenizers(const TextSide& student, const TextSide& teacher) {
         student.folder.string(), ": its tokenizer gives other ids than that of the teacher ",
         teacher.folder.string(), ", so their logits cannot be compared: ", with_thousands(wrong),
         " of ", with_thousands(student.tokenizer.vocab_size()), " ids differ (",
-        core::join(difference.examples), "); use a pair with one tokenizer");
+        core::join(difference.examples),
+        "); use a pair with one tokenizer, or losses for other tokenizers: alm, uld");
   } else if (!difference.other_cut.empty()) {
     check.result = Result::kError;
     check.what =
         concat(student.folder.string(), ": its tokenizer gives other ids than that of the teacher ",
                teacher.folder.string(), ": the vocabularies agree, but not how they cut `",
-               core::printable(difference.other_cut, 40), "`; use a pair with one tokenizer");
+               core::printable(difference.other_cut, 40),
+               "`; use a pair with one tokenizer, or losses for other tokenizers: alm, uld");
   } else {
     check.result = Result::kWarning;
     check.what = concat(

@@ -109,6 +109,28 @@ void check_losses(const Recipe& recipe, core::Problems& problems) {
   }
 }
 
+/// A teacher's answer is either about ids or about texts.
+void check_tokenizers(const Recipe& recipe, core::Problems& problems) {
+  if (recipe.teacher.kind() == "none") return;
+  std::string across;
+  for (const auto& item : recipe.loss.items()) {
+    if (across.empty() && item.build()->across_tokenizers()) across = item.kind();
+  }
+  if (across.empty()) return;
+  if (recipe.teacher.kind() != "local") {
+    problems.add("teacher.kind", concat("is `", recipe.teacher.kind(), "`, and `", across,
+                                        "` needs a teacher of kind `local`"));
+  }
+  for (std::size_t i = 0; i < recipe.loss.items().size(); ++i) {
+    const auto& item = recipe.loss.items()[i];
+    const auto loss = item.build();
+    if (!loss->needs_teacher() || loss->across_tokenizers()) continue;
+    problems.add(concat("loss.", i),
+                 concat("`", item.kind(), "` compares ids or layers, and cannot stand beside `",
+                        across, "`, for which the teacher reads the text in its own tokens"));
+  }
+}
+
 }  // namespace
 
 void validate(const Recipe& recipe, core::Problems& problems) {
@@ -132,6 +154,7 @@ void validate(const Recipe& recipe, core::Problems& problems) {
     check_labels(*several, recipe.data, problems);
   }
   check_losses(recipe, problems);
+  check_tokenizers(recipe, problems);
   if (recipe.evaluate.every > 0 && recipe.data.eval.empty()) {
     problems.add("evaluate.every", "needs files in `data.eval`, and there are none");
   }

@@ -16,6 +16,8 @@
 #include <distill/recipe/several_teachers.h>
 #include <distill/teachers/local_teacher.h>
 
+#include "recipe/across_tokenizers.h"
+
 namespace distill::recipe {
 
 namespace {
@@ -81,6 +83,46 @@ Preflight look_at_text(const Recipe& recipe, const PlannedModels& models,
     std::ranges::move(own.checks, std::back_inserter(all.checks));
   }
   return all;
+}
+
+/// What a teacher with another tokenizer reads text with. Without a template of its own it reads
+/// conversations as the student's writes them.
+struct TeacherText {
+  TeacherText(const ModelFacts& teacher, const std::shared_ptr<const text::ChatTemplate>& student)
+      : tokenizer(text::load_tokenizer(teacher.folder)),
+        chat(text::load_chat_template(teacher.folder, "auto")),
+        max_positions(teacher.max_positions) {
+    if (!chat) chat = student;
+  }
+  data::TeacherReading reading() const { return {*tokenizer, chat.get(), max_positions}; }
+
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+  std::shared_ptr<const text::ChatTemplate> chat;
+  std::int64_t max_positions;
+};
+
+/// Nothing where teacher and student are compared id by id.
+std::optional<TeacherText> other_tokenizer(const Recipe& recipe, const PlannedModels& models,
+                                           std::shared_ptr<const text::ChatTemplate> student) {
+  std::optional<TeacherText> teacher;
+  if (models.teacher && crosses_tokenizers(recipe)) teacher.emplace(*models.teacher, student);
+  return teacher;
+}
+
+Preflight look_across(const PlannedModels& models, const DataParts& parts,
+                      const TeacherText& teacher) {
+  return check_text_across(
+      {models.student.folder, models.student.vocab_size, *parts.tokenizer, parts.chat.get()},
+      {models.teacher->folder, models.teacher->vocab_size, *teacher.tokenizer, teacher.chat.get()});
+}
+
+/// Null when the recipe has no files for it.
+std::shared_ptr<const data::Dataset> load_eval(const Recipe& recipe,
+                                               const data::RowReading& reading, core::Logger& log) {
+  if (recipe.data.eval.empty()) return nullptr;
+  data::DataOptions whole = recipe.data;  // what is measured is not cut up to save rows
+  whole.min_packing_use = 0;
+  return data::Dataset::load(recipe.data.eval, whole, reading, log);
 }
 
 void log_warnings(const Preflight& preflight, bool has_conversations, core::Logger& log) {
@@ -219,7 +261,8 @@ PlannedModels plan_models(const Recipe& recipe) {
   const auto plan_teacher = [&recipe](const std::string& folder) {
     ModelFacts teacher = read_model_facts(folder, nullptr);
     models::check_causal_lm(teacher.folder, {});
-    check_positions(recipe, teacher);
+    // Of a teacher that reads in its own tokens, what lies behind its positions is left out.
+    if (!crosses_tokenizers(recipe)) check_positions(recipe, teacher);
     return teacher;
   };
   if (const auto* teacher = local_teacher(recipe)) {
@@ -238,23 +281,30 @@ DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Log
   DataParts parts;
   parts.tokenizer = text::load_tokenizer(models.student.folder);
   parts.chat = text::load_chat_template(models.student.folder, recipe.data.chat_template);
-  parts.preflight = look_at_text(recipe, models, *parts.tokenizer, parts.chat.get());
+  const std::optional<TeacherText> teacher = other_tokenizer(recipe, models, parts.chat);
+  parts.across_tokenizers = teacher.has_value();
+  parts.preflight = teacher ? look_across(models, parts, *teacher)
+                            : look_at_text(recipe, models, *parts.tokenizer, parts.chat.get());
   const auto add_checks = [&parts](const std::vector<Check>& checks) {
     parts.preflight.checks.insert(parts.preflight.checks.end(), checks.begin(), checks.end());
   };
   if (models.cache) add_checks(check_cache(recipe, models, *parts.tokenizer));
   require_no_errors(parts.preflight, false);
-  const data::RowReading reading{.tokenizer = *parts.tokenizer,
-                                 .chat = parts.chat.get(),
-                                 .between_rows = hooks.between_rows,
-                                 .progress = hooks.progress,
-                                 .cache_folder = hooks.cache_folder};
+  data::RowReading reading{.tokenizer = *parts.tokenizer,
+                           .chat = parts.chat.get(),
+                           .between_rows = hooks.between_rows,
+                           .progress = hooks.progress,
+                           .cache_folder = hooks.cache_folder};
+  std::optional<data::TeacherReading> own;
+  if (teacher) own.emplace(teacher->reading());
+  reading.teacher = own ? &*own : nullptr;
   parts.train = data::Dataset::load(recipe.data.train, recipe.data, reading, log);
-  if (!recipe.data.eval.empty()) {
-    data::DataOptions whole = recipe.data;  // what is measured is not cut up to save rows
-    whole.min_packing_use = 0;
-    parts.eval = data::Dataset::load(recipe.data.eval, whole, reading, log);
+  if (teacher) {
+    add_checks({check_alignment(*parts.train)});
+    require_no_errors(parts.preflight, false);
+    reading.teacher = nullptr;  // the student is measured by itself
   }
+  parts.eval = load_eval(recipe, reading, log);
   const bool has_conversations = parts.train->report().has_conversations ||
                                  (parts.eval && parts.eval->report().has_conversations);
   require_no_errors(parts.preflight, has_conversations);

@@ -2,9 +2,13 @@
 
 #include <iomanip>
 
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
+#include <distill/core/error.h>
 #include <distill/core/strings.h>
+#include <distill/types/teacher_tokens.h>
 
 namespace distill::teachers {
 
@@ -30,6 +34,14 @@ class LocalTeacher final : public Teacher {
   SignalWithLayers signal_with_layers(const types::Batch& batch,
                                       const types::LayerRequest& wanted) override {
     const c10::NoGradGuard no_graph;
+    if (batch.teacher_tokens != nullptr) {
+      if (!wanted.empty()) {
+        fail<TeacherError>("the teacher ", name_,
+                           " has another tokenizer than the student: its inner layers are of other "
+                           "positions and cannot be compared");
+      }
+      return {aligned_chunks(batch), {}};
+    }
     types::ModelOutput output = wanted.empty() ? model_->forward(batch.input)
                                                : model_->forward_with_layers(batch.input, wanted);
     return {types::DenseHidden{std::move(output.hidden), output.head.detach(), output.transform},
@@ -44,6 +56,27 @@ class LocalTeacher final : public Teacher {
   }
 
  private:
+  /// What it makes of the text in its own tokens.
+  types::AlignedChunks aligned_chunks(const types::Batch& batch) {
+    const auto& tokens = batch.teacher_tokens;
+    if (tokens->num_chunks() == 0) {  // a model takes no input without tokens
+      const at::Tensor none =
+          at::empty({0}, at::TensorOptions(at::kFloat).device(model_->device()));
+      return {tokens, nothing_seen(), none};
+    }
+    types::ModelOutput output = model_->forward(tokens->input);
+    return {tokens,
+            types::DenseHidden{std::move(output.hidden), output.head.detach(), output.transform}};
+  }
+
+  /// Hidden states of no positions.
+  types::DenseHidden nothing_seen() {
+    const types::ModelInput one = types::single_sequence(
+        at::zeros({1}, at::TensorOptions(at::kLong).device(model_->device())));
+    types::ModelOutput output = model_->forward(one);
+    return {output.hidden.narrow(0, 0, 0), output.head.detach(), output.transform};
+  }
+
   std::shared_ptr<models::CausalLm> model_;
   std::string name_;
 };

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
+#include <limits>
 #include <utility>
 
 #include <distill/core/strings.h>
@@ -15,34 +17,53 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-/// Total variation between two lists that ascend by id.
-double difference(const std::vector<TokenLogProb>& a, const std::vector<TokenLogProb>& b) {
+using Entries = std::vector<TokenLogProb>;
+
+/// The probability of the `count`th likeliest: no id that a list of so many leaves out has more.
+double bound_of(const Entries& entries, std::size_t count) {
+  if (entries.empty() || count == 0) return 1;
+  std::vector<double> log_probs;
+  for (const auto& entry : entries) log_probs.push_back(entry.log_prob);
+  const std::size_t last = std::min(count, log_probs.size()) - 1;
+  std::ranges::nth_element(log_probs, log_probs.begin() + static_cast<std::ptrdiff_t>(last),
+                           std::greater{});
+  return std::exp(log_probs[last]);
+}
+
+/// At least so much is the total variation between two lists that ascend by id, of the `count`
+/// likeliest each and perhaps one more. An id that one of them leaves out has at most its bound
+/// there; what the others have together is compared as a whole.
+double difference(const Entries& a, const Entries& b, std::size_t count) {
+  const double bound_a = bound_of(a, count), bound_b = bound_of(b, count);
   double sum = 0;
-  double rest_a = 1;
-  double rest_b = 1;
-  for (auto i = a.begin(), j = b.begin(); i != a.end() && j != b.end();) {
-    if (i->id != j->id) {
-      ++(i->id < j->id ? i : j);
-      continue;
+  for (auto i = a.begin(), j = b.begin(); i != a.end() || j != b.end();) {
+    if (j == b.end() || (i != a.end() && i->id < j->id)) {
+      sum += std::max(0.0, std::exp(i++->log_prob) - bound_b);
+    } else if (i == a.end() || j->id < i->id) {
+      sum += std::max(0.0, std::exp(j++->log_prob) - bound_a);
+    } else {
+      sum += std::abs(std::exp(i++->log_prob) - std::exp(j++->log_prob));
     }
-    const double p = std::exp(i++->log_prob);
-    const double q = std::exp(j++->log_prob);
-    sum += std::abs(p - q);
-    rest_a -= p;
-    rest_b -= q;
   }
-  return (sum + std::abs(rest_a - rest_b)) / 2;
+  return std::min(1.0, sum / 2);
 }
 
 }  // namespace
 
 double distance(const PromptScores& a, const PromptScores& b) {
   if (a.log_probs.size() != b.log_probs.size()) return 1;
+  if (a.log_probs.size() < 2) return 0;
+  std::size_t count = std::numeric_limits<std::size_t>::max();
+  for (const PromptScores* scores : {&a, &b}) {
+    for (std::size_t i = 1; i < scores->log_probs.size(); ++i) {
+      count = std::min(count, scores->log_probs[i].size());
+    }
+  }
   double sum = 0;
   for (std::size_t i = 1; i < a.log_probs.size(); ++i) {
-    sum += difference(a.log_probs[i], b.log_probs[i]);
+    sum += difference(a.log_probs[i], b.log_probs[i], count);
   }
-  return a.log_probs.size() < 2 ? 0 : sum / static_cast<double>(a.log_probs.size() - 1);
+  return sum / static_cast<double>(a.log_probs.size() - 1);
 }
 
 ModelWatch::ModelWatch(WatchOptions options, PromptScores first)

@@ -8,8 +8,8 @@
 namespace distill::teachers::detail {
 
 /// How far two answers about the same prompt are apart: the mean over its positions of the total
-/// variation, where all ids that are not in both lists count as one. 0: the same; 1: nothing in
-/// common.
+/// variation, as far as the lists show it: an id that one of them leaves out has at most the least
+/// probability that it lists. 0: the same; near 1: nothing in common.
 double distance(const PromptScores& a, const PromptScores& b);
 
 struct WatchOptions {

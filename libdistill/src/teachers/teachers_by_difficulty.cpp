@@ -44,7 +44,7 @@ class TeachersByDifficulty final : public Teacher {
 
   types::TeacherSignal signal(const types::Batch& batch) override {
     const c10::NoGradGuard no_graph;
-    const auto known = segment_nll(student_->forward(batch.input), batch);
+    const auto known = segment_nll(student_output(batch), batch);
     types::PartedSignal all;
     Segments open;
     for (std::size_t s = 0; s < known.size(); ++s) open.push_back(static_cast<std::int64_t>(s));
@@ -66,13 +66,23 @@ class TeachersByDifficulty final : public Teacher {
     for (std::size_t t = 0; t < teachers_.size(); ++t) {
       const double share = static_cast<double>(answered_[t]) / total;
       lines.push_back(core::concat("teacher `", teachers_[t].name, "` answered for ",
-                                   core::with_thousands(answered_[t]), " tokens, ",
+                                   core::with_thousands(answered_[t]), " tokens to learn, ",
                                    core::fixed(100 * share, 1), " %"));
     }
     return lines;
   }
 
  private:
+  /// As evaluation sees the student: nothing of its adapters is dropped.
+  types::ModelOutput student_output(const types::Batch& batch) {
+    nn::AdapterSwitch* adapters = student_->adapter_switch();
+    if (adapters == nullptr) return student_->forward(batch.input);
+    const auto seed = std::exchange(adapters->dropout_seed, std::nullopt);
+    types::ModelOutput output = student_->forward(batch.input);
+    adapters->dropout_seed = seed;
+    return output;
+  }
+
   /// Adds what teacher `t` is good enough for; returns the segments that it is not.
   Segments ask(std::size_t t, const types::Batch& batch, const Segments& open,
                const std::vector<double>& known, types::PartedSignal& all) {
@@ -85,18 +95,19 @@ class TeachersByDifficulty final : public Teacher {
       const auto nll = segment_nll(output, own.batch);
       for (std::size_t i = 0; i < open.size(); ++i) {
         const double student = known[static_cast<std::size_t>(open[i])];
-        (nll[i] <= student - margin_ ? good : left).push_back(static_cast<std::int64_t>(i));
+        const bool enough = nll[i] <= student - margin_ || student == 0;  // 0: nothing to learn
+        (enough ? good : left).push_back(static_cast<std::int64_t>(i));
       }
     }
     if (is_last || left.empty()) {
-      answered_[t] += own.batch.input.input_ids.numel();
+      answered_[t] += own.batch.num_targets;
       add(all, own.rows, output);
       return {};
     }
     if (!good.empty()) {
       const auto part = types::select_segments(own.batch, good);
       output.hidden = output.hidden.index_select(0, part.rows);
-      answered_[t] += part.rows.numel();
+      answered_[t] += part.batch.num_targets;
       add(all, own.rows.index_select(0, part.rows), output);
     }
     for (std::int64_t& segment : left) segment = open[static_cast<std::size_t>(segment)];

@@ -157,13 +157,13 @@ TEST(LogitCache, RefusesOtherVersionsAndByteOrdersByName) {
     patch(signals, 8, version);
     EXPECT_EQ(message(), core::concat(signals.string(), ": of version ", version,
                                       " of logit caches, this libdistill reads version 1; capture "
-                                      "it again with `distill cache`"));
+                                      "it again with `distill cache --restart`"));
     write(signals, good);
   }
   patch(signals, 12, cache_format::kOtherByteOrder);
   EXPECT_EQ(message(), core::concat(signals.string(),
                                     ": was written on a machine of the other byte order; capture "
-                                    "it again with `distill cache`"));
+                                    "it again with `distill cache --restart`"));
   write(signals, good);
   std::string text = read(folder / "c/cache.json");
   text = text.substr(0, text.find('\n'));
@@ -171,7 +171,7 @@ TEST(LogitCache, RefusesOtherVersionsAndByteOrdersByName) {
   write(folder / "c/cache.json", text + "\n" + core::hash_text(text) + "\n");
   EXPECT_EQ(message(), core::concat((folder / "c/cache.json").string(),
                                     ": a logit cache of version 2, this libdistill reads version "
-                                    "1; capture it again with `distill cache`"));
+                                    "1; capture it again with `distill cache --restart`"));
 }
 
 TEST(LogitCache, LiesAboutSizesAreRefused) {

@@ -134,6 +134,46 @@ TEST(LogitCacheWriter, RefusesAFolderOfOtherThings) {
   EXPECT_TRUE(core::path_exists(folder / "c/letter.txt"));
 }
 
+// Names that a cache has too are no reason to take a file for one's own.
+TEST(LogitCacheWriter, RemovesNothingOfAFolderThatItRefuses) {
+  const TempFolder folder;
+  fs::create_directory(folder / "m");
+  for (const char* name : {"head.safetensors", "index", "model.safetensors"}) {
+    std::ofstream(folder / "m" / name) << "mine";
+  }
+  for (const bool restart : {false, true}) {
+    EXPECT_THROW(LogitCacheWriter(folder / "m", small_spec(), {.restart = restart}), InputError);
+  }
+  for (const char* name : {"head.safetensors", "index", "model.safetensors"}) {
+    EXPECT_EQ(fs::file_size(folder / "m" / name), 4u) << name;
+  }
+  {
+    LogitCacheWriter writer(folder / "c", small_spec(), {});
+    writer.find_written();
+    for (std::uint64_t i = 0; i < kSegments; ++i) add_segment(writer, i);
+    writer.finish(kSegments);
+  }
+  std::ofstream(folder / "c/notes.txt") << "mine";
+  EXPECT_THROW(LogitCacheWriter(folder / "c", small_spec(), {.restart = true}), InputError);
+  EXPECT_EQ(hash_of(folder / "c"), whole_hash());
+}
+
+TEST(LogitCacheWriter, ARankThatWroteNothingLeavesNothing) {
+  for (const std::uintmax_t size : {0, 1, 47, 48}) {
+    const TempFolder folder;
+    {
+      LogitCacheWriter first(folder / "c", small_spec(), {.rank = 0});
+      LogitCacheWriter second(folder / "c", small_spec(), {.rank = 1});
+    }
+    fs::resize_file(folder / "c/rank_00001.signals", size);
+    LogitCacheWriter alone(folder / "c", small_spec(), {});
+    alone.find_written();
+    for (std::uint64_t i = 0; i < kSegments; ++i) add_segment(alone, i);
+    alone.finish(kSegments);
+    EXPECT_EQ(hash_of(folder / "c"), whole_hash()) << size;
+  }
+}
+
 TEST(LogitCacheWriter, RefusesASecondCapture) {
   const TempFolder folder;
   const LogitCacheWriter writer(folder / "c", small_spec(), {});

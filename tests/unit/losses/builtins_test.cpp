@@ -12,10 +12,11 @@ namespace {
 TEST(BuiltinLosses, AreBuiltByName) {
   LossRegistry registry;
   add_builtin_losses(registry);
-  EXPECT_EQ(registry.kinds(), (std::vector<std::string>{
-                                  "adaptive_kl", "attention_kl", "cross_entropy", "forward_kl",
-                                  "hidden_cosine", "hidden_mse", "jsd", "reverse_kl",
-                                  "skew_forward_kl", "skew_reverse_kl", "symmetric_kl", "tvd"}));
+  EXPECT_EQ(registry.kinds(),
+            (std::vector<std::string>{"adaptive_kl", "alm", "attention_kl", "cross_entropy",
+                                      "forward_kl", "hidden_cosine", "hidden_mse", "jsd",
+                                      "reverse_kl", "skew_forward_kl", "skew_reverse_kl",
+                                      "symmetric_kl", "tvd", "uld"}));
   for (const auto& kind : registry.kinds()) {
     EXPECT_EQ(core::Component<Loss>(registry, kind).build()->name(), kind);
   }

@@ -16,6 +16,8 @@
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
+#include <ATen/ops/linspace.h>
+
 #include "ops/sparse_classes.h"
 #include "support/divergence_bodies.h"
 #include "support/torch_error.h"
@@ -155,6 +157,26 @@ TEST(TopKTeacher, ConfidentStudentKeepsItsTail) {
   EXPECT_NEAR(result.total.item<double>(), expected, 1e-6);
   result.total.backward();
   EXPECT_NEAR(input.student_head.grad()[1][0].item<double>(), tail - 0.001, 1e-8);
+}
+
+// Servers round: what a sure teacher lists then sums to 1, though it does not list all ids.
+TEST(TopKTeacher, OneThatListsAllProbabilityLeavesLossesSane) {
+  const at::Tensor log_probs = at::full({1, 4}, -20.0, at::kDouble);
+  log_probs[0][2] = 0.0;
+  LinearDivergenceInput input;
+  input.student_hidden = at::ones({1, 2}, at::kDouble).requires_grad_();
+  input.student_head = at::linspace(-1, 1, 40, at::kDouble).view({20, 2}).requires_grad_();
+  input.labels = at::zeros({1}, at::kLong);
+  input.teacher = types::TopKLogProbs{at::arange(4).unsqueeze(0), log_probs, 20};
+  for (const auto kind : {LogitTermKind::kForwardKl, LogitTermKind::kReverseKl}) {
+    LogitTerm term;
+    term.kind = kind;
+    const auto result = linear_divergence(input, std::vector{term});
+    EXPECT_LT(result.total.item<double>(), 100) << static_cast<int>(kind);
+    EXPECT_GE(result.total.item<double>(), 0);
+    result.total.backward();
+    EXPECT_LT(input.student_hidden.grad().abs().max().item<double>(), 100);
+  }
 }
 
 TEST(TopKTeacher, TailAtAnotherTemperatureIsSpreadEvenly) {

@@ -86,7 +86,9 @@ TEST_F(PreflightTest, TokenizersAreComparedByWhatTheirIdsMean) {
   EXPECT_EQ(of("tokenizers"),
             "error: student: its tokenizer gives other ids than that of the teacher teacher, so "
             "their logits cannot be compared: 140 of 260 ids differ (120 is `x` and `y`, 121 is "
-            "`y` and `extra`, 122 is `z` and `extra`); use a pair with one tokenizer");
+            "`y` and `extra`, 122 is `z` and `extra`); use a pair with one tokenizer, or losses "
+            "for other "
+            "tokenizers: alm, uld");
   EXPECT_THROW(require_no_errors(look(), false), ConfigError);
 }
 

@@ -2,11 +2,13 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <distill/core/error.h>
 #include <distill/models/load.h>
 #include <distill/teachers/local_teacher.h>
+#include <distill/types/teacher_tokens.h>
 
 #include "support/model_folders.h"
 #include "support/temp_folder.h"
@@ -52,6 +54,34 @@ TEST(LocalTeacher, ShowsItsInnerLayersWithoutAGraph) {
   EXPECT_TRUE(at::equal(answer.layers.attention.at(1).q, output.layers.attention.at(1).q));
   EXPECT_FALSE(answer.layers.hidden.at(0).requires_grad());
   EXPECT_FALSE(answer.layers.attention.at(1).k.requires_grad());
+}
+
+TEST(LocalTeacher, WithAnotherTokenizerReadsItsOwnTokens) {
+  const std::shared_ptr<models::CausalLm> model =
+      models::load_causal_lm(testing::tiny_llama("tied_llama3"), {});
+  const auto teacher = make_local_teacher(model, "tiny");
+  types::TeacherTokens tokens;
+  tokens.input = types::pack({{3, 2, 1}, {9, 8}});
+  tokens.first_rows = at::zeros({1}, at::kLong);
+  types::Batch batch;
+  batch.input = types::pack({{1, 2}});
+  batch.teacher_tokens = std::make_shared<types::TeacherTokens>(tokens);
+  const types::TeacherSignal signal = teacher->signal(batch);
+  const auto& answer = std::get<types::AlignedChunks>(signal);
+  EXPECT_EQ(answer.tokens, batch.teacher_tokens);
+  EXPECT_TRUE(at::equal(answer.hidden->hidden, model->forward(tokens.input).hidden));
+  EXPECT_FALSE(answer.log_probs.defined());
+  EXPECT_NE(testing::message_of<TeacherError>([&] {
+              teacher->signal_with_layers(batch, {.hidden = {0}, .attention = {}});
+            }).find("has another tokenizer than the student"),
+            std::string::npos);
+  // Without chunks it reads nothing.
+  tokens.input = types::pack({});
+  tokens.first_rows = at::zeros({0}, at::kLong);
+  batch.teacher_tokens = std::make_shared<types::TeacherTokens>(tokens);
+  const auto nothing = std::get<types::AlignedChunks>(teacher->signal(batch));
+  EXPECT_EQ(nothing.log_probs.size(0), 0);
+  EXPECT_EQ(nothing.hidden->hidden.size(0), 0);
 }
 
 class SilentTeacher final : public Teacher {

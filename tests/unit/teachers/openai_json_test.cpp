@@ -94,6 +94,8 @@ TEST(OpenAiJson, PutsSeveralAnswersInOrder) {
 TEST(OpenAiJson, AModelMayHaveAVersion) {
   const std::string body = R"(","choices":[{"index":0,"text":"","finish_reason":"stop"}]})";
   EXPECT_EQ(parse("{\"model\":\"m-2026-01-31" + body).answers.size(), 1u);
+  EXPECT_NE(refusal("{\"model\":\"m-instruct" + body).find("is `m-instruct`, asked was `m`"),
+            std::string::npos);
   EXPECT_NE(refusal("{\"model\":\"mistral" + body).find("`model` is `mistral`, asked was `m`"),
             std::string::npos);
 }

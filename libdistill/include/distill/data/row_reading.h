@@ -17,6 +17,14 @@ struct ReadProgress {
   std::int64_t tokens = 0;
 };
 
+/// What the same rows are read with for a teacher with another tokenizer.
+struct TeacherReading {
+  const text::Tokenizer& tokenizer;
+  const text::ChatTemplate* chat = nullptr;  ///< as below
+  /// Of the teacher; what lies behind them is not compared. As it is: no bound.
+  std::int64_t max_positions = std::int64_t{1} << 40;
+};
+
 /// What rows are read with.
 struct RowReading {
   const text::Tokenizer& tokenizer;
@@ -28,6 +36,9 @@ struct RowReading {
   /// The folder that `cache: auto` stands for; empty: tokens are held in memory.
   std::string cache_folder = {};
   std::int64_t threads = 0;  ///< that parse and tokenize; 0: one a processor
+  /// Rows get what this teacher reads in their place; null: it reads the same ids, or there is
+  /// none.
+  const TeacherReading* teacher = nullptr;
 };
 
 }  // namespace distill::data

@@ -61,6 +61,9 @@ class Loss {
   /// The kind, as it appears in recipes and logs.
   virtual std::string name() const = 0;
   virtual bool needs_teacher() const = 0;
+  /// It compares texts and not ids: its teacher may have another tokenizer, and answers with
+  /// types::AlignedChunks.
+  virtual bool across_tokenizers() const { return false; }
   /// Throws ConfigError when the loss cannot compare these models. Allocates nothing.
   virtual void check(const LossContext&) const {}
   /// Called once before `needs`, `parameters` and the first call: a loss over inner layers settles

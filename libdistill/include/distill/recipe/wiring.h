@@ -47,15 +47,18 @@ struct DataParts {
   std::shared_ptr<const data::Dataset> train;
   std::shared_ptr<const data::Dataset> eval;  ///< null when the recipe has no files for it
   Preflight preflight;                        ///< without errors
+  /// The teacher reads the training data in its own tokens: id by id it cannot be compared with.
+  bool across_tokenizers = false;
 };
 struct DataHooks {
   std::function<void()> between_rows = {};  ///< called often; what it throws ends the reading
   std::function<void(const data::ReadProgress&)> progress = {};
   std::string cache_folder = {};  ///< what `data.cache: auto` stands for; empty: off
 };
-/// Tokenizes all data with the student's tokenizer. Throws ConfigError when a teacher gives logits
-/// over another tokenizer's ids, a cache does not hold what will be asked of it, or whatever else
-/// of the preflight is an error.
+/// Tokenizes all data with the student's tokenizer, and for a loss that compares texts the training
+/// data with the teacher's too. Throws ConfigError when a teacher gives logits over another
+/// tokenizer's ids, a cache does not hold what will be asked of it, or whatever else of the
+/// preflight is an error.
 DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
                     const DataHooks& hooks = {});
 

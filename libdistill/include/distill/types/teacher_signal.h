@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -47,6 +49,17 @@ struct SampledLogProbs {
   double temperature = 1.0;  ///< as above; the loss must have the same
 };
 
+struct TeacherTokens;
+
+/// A teacher that reads the same text in other tokens. What it says is about chunks of the text
+/// (distill/types/teacher_tokens.h), so only losses that are made for it can use it: alm, uld.
+struct AlignedChunks {
+  std::shared_ptr<const TeacherTokens> tokens;  ///< of the batch; on the student's device
+  std::optional<DenseHidden> hidden = {};  ///< of the teacher's Nt positions; nothing: not shown
+  /// fp32 or fp64 [C]: log-probability of each chunk; undefined: follows from `hidden`.
+  at::Tensor log_probs = {};
+};
+
 struct SignalPart;
 
 /// What several teachers say: each of some positions, or all of the same positions with a weight.
@@ -56,7 +69,7 @@ struct PartedSignal {
 
 /// What a teacher says about each position of a batch; monostate: there is no teacher.
 using TeacherSignal = std::variant<std::monostate, DenseHidden, DenseLogits, TopKLogProbs,
-                                   SampledLogProbs, PartedSignal>;
+                                   SampledLogProbs, AlignedChunks, PartedSignal>;
 
 /// One teacher's share of a PartedSignal.
 struct SignalPart {
