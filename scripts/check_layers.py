@@ -48,7 +48,7 @@ PRIVATE_THIRD_PARTY = {  # which layer may include it in its sources
     "curl/": {"io"},
     "CLI/": {"cli"},
     "sentencepiece": {"text"},
-    "pcre2": {"lora"},
+    "pcre2": {"core"},
 }
 TORCH_MODULE = {"nn", "models"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')

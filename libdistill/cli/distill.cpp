@@ -16,6 +16,7 @@
 #include <distill/commands/evaluate.h>
 #include <distill/commands/export_model.h>
 #include <distill/commands/generate.h>
+#include <distill/commands/generate_data.h>
 #include <distill/commands/inspect.h>
 #include <distill/commands/logits.h>
 #include <distill/commands/tokenize.h>
@@ -227,17 +228,58 @@ std::unique_ptr<commands::TextGenerator> make_generator(
   return commands::make_server_generator(options, log, &stop_flag);
 }
 
+/// A generator, local or served, as its arguments describe it.
+struct GeneratorArguments {
+  commands::LocalGeneratorOptions local;
+  ServerArguments server;
+};
+
+std::shared_ptr<GeneratorArguments> add_generator(CLI::App& app) {
+  auto arguments = std::make_shared<GeneratorArguments>();
+  commands::LocalGeneratorOptions& local = arguments->local;
+  local.generate.sampling.temperature = 0.7;
+  local.generate.sampling.top_p = 0.9;
+  app.add_option("--model", local.model, "Model folder; with --url what the server calls it")
+      ->required();
+  auto* url = add_server(app, arguments->server);
+  app.add_option("--temperature", local.generate.sampling.temperature, "0: the likeliest words")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--top-p", local.generate.sampling.top_p, "Sample from the likeliest ids")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--max-new-tokens", local.generate.max_new_tokens, "Most tokens of a text")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--batch-size", local.generate.batch_size, "Texts written at once")
+      ->excludes(url)
+      ->check(CLI::PositiveNumber);
+  app.add_option("--chat-template", local.chat_template, "auto, chatml or none");
+  add_dtype(app, local.dtype)->excludes(url);
+  return arguments;
+}
+
+/// What commands that write rows for a long time have in common; `Options` of one of them.
+template <class Options>
+void add_parts(CLI::App& app, Options& options) {
+  app.add_option("--seed", options.seed, "Same seed, same texts");
+  app.add_option("--rows-at-once", options.rows_at_once, "Rows of a part; a stop costs one part")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--restart", options.restart, "Begin anew where an unfinished run is");
+}
+
+/// Its progress is shown, and signals stop it.
+template <class Options>
+void watch(Options& options) {
+  options.stop = &stop_flag;
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+  options.progress.terminal = ::isatty(STDERR_FILENO) != 0;
+  options.progress.output = [](std::string_view text) { std::cerr << text << std::flush; };
+}
+
 void add_augment(CLI::App& cli, Action& action) {
   auto* app = cli.add_subcommand("augment", "Say texts in other words, by way of another language");
   auto options = std::make_shared<commands::AugmentOptions>();
-  auto local = std::make_shared<commands::LocalGeneratorOptions>();
-  local->generate.sampling.temperature = 0.7;
-  local->generate.sampling.top_p = 0.9;
-  auto server = std::make_shared<ServerArguments>();
+  auto model = add_generator(*app);
   auto json = std::make_shared<bool>(false);
-  app->add_option("--model", local->model, "Model folder; with --url what the server calls it")
-      ->required();
-  auto* url = add_server(*app, *server);
   app->add_option("--data", options->data, "JSONL file")->required();
   app->add_option("--out", options->out, "JSONL file to write; must not exist")->required();
   app->add_option("--field", options->fields, "Member to rewrite; may be repeated");
@@ -248,30 +290,12 @@ void add_augment(CLI::App& cli, Action& action) {
   app->add_option("--copies", options->copies, "Tries for each row")->check(CLI::PositiveNumber);
   app->add_option("--min-length", options->min_length, "Least length of a new text, relative");
   app->add_option("--max-length", options->max_length, "Greatest length, relative");
-  app->add_option("--seed", options->seed, "Same seed, same texts");
-  app->add_option("--temperature", local->generate.sampling.temperature, "0: the likeliest words")
-      ->check(CLI::NonNegativeNumber);
-  app->add_option("--top-p", local->generate.sampling.top_p, "Sample from the likeliest ids")
-      ->check(CLI::Range(0.0, 1.0));
-  app->add_option("--max-new-tokens", local->generate.max_new_tokens, "Most tokens of a text")
-      ->check(CLI::PositiveNumber);
-  app->add_option("--batch-size", local->generate.batch_size, "Texts translated at once")
-      ->excludes(url)
-      ->check(CLI::PositiveNumber);
-  app->add_option("--chat-template", local->chat_template, "auto, chatml or none");
-  app->add_option("--rows-at-once", options->rows_at_once, "Rows of a part; a stop costs one part")
-      ->check(CLI::PositiveNumber);
-  app->add_flag("--restart", options->restart, "Begin anew where an unfinished run is");
+  add_parts(*app, *options);
   app->add_flag("--json", *json, "Write one JSON object");
-  add_dtype(*app, local->dtype)->excludes(url);
-  app->callback([&action, options, local, server, json] {
-    action = [options, local, server, json](core::Logger& log) {
-      options->stop = &stop_flag;
-      std::signal(SIGINT, on_signal);
-      std::signal(SIGTERM, on_signal);
-      options->progress.terminal = ::isatty(STDERR_FILENO) != 0;
-      options->progress.output = [](std::string_view text) { std::cerr << text << std::flush; };
-      const auto generator = make_generator(*server, *local, log);
+  app->callback([&action, options, model, json] {
+    action = [options, model, json](core::Logger& log) {
+      watch(*options);
+      const auto generator = make_generator(model->server, model->local, log);
       commands::print_result(commands::augment(*options, *generator, log), *json, std::cout);
       return 0;
     };
@@ -296,6 +320,62 @@ void add_cache(CLI::App& cli, Action& action) {
       options->progress.terminal = ::isatty(STDERR_FILENO) != 0;
       options->progress.output = [](std::string_view text) { std::cerr << text << std::flush; };
       commands::run_cache_command(*options, std::cout, log);
+      return 0;
+    };
+  });
+}
+
+/// Who says how likely an answer is: the model that is named, or a local generator's own. A served
+/// one says it itself: null.
+std::unique_ptr<commands::AnswerJudge> make_judge(const commands::GenerateDataOptions& options,
+                                                  const std::string& folder,
+                                                  const GeneratorArguments& model) {
+  const bool served = !model.server.generator.server.url.empty();
+  if (!options.min_likelihood || (folder.empty() && served)) return nullptr;
+  commands::LocalJudgeOptions judge;
+  judge.model = folder.empty() ? model.local.model : std::filesystem::path(folder);
+  if (folder.empty()) judge.chat_template = model.local.chat_template;
+  judge.dtype = model.local.dtype;
+  return commands::make_local_judge(judge);
+}
+
+void add_filters(CLI::App& app, commands::GenerateDataOptions& options, std::string& judge) {
+  app.add_option("--min-tokens", options.min_tokens, "Least tokens of an answer")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--max-tokens", options.max_tokens, "Most tokens of an answer that is kept")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--max-repetition", options.max_repetition,
+                 "Largest share of runs of four words that were there before")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--answer-regex", options.answer_regex, "Must match somewhere in an answer");
+  auto* likelihood =
+      app.add_option("--min-likelihood", options.min_likelihood,
+                     "Least mean log-probability of an answer's tokens, such as -1.5");
+  app.add_option("--judge-model", judge, "Model folder that says how likely an answer is")
+      ->needs(likelihood);
+}
+
+void add_generate_data(CLI::App& cli, Action& action) {
+  auto* app = cli.add_subcommand("generate-data", "A teacher's answers, as training rows");
+  auto options = std::make_shared<commands::GenerateDataOptions>();
+  auto model = add_generator(*app);
+  auto judge = std::make_shared<std::string>();
+  auto json = std::make_shared<bool>(false);
+  app->add_option("--prompts", options->prompts, "JSONL with `messages` or `prompt`")->required();
+  app->add_option("--out", options->out, "JSONL file to write; must not exist")->required();
+  app->add_option("--samples", options->samples, "Answers to each prompt")
+      ->check(CLI::PositiveNumber);
+  add_filters(*app, *options, *judge);
+  add_parts(*app, *options);
+  app->add_flag("--json", *json, "Write one JSON object");
+  app->callback([&action, options, model, judge, json] {
+    action = [options, model, judge, json](core::Logger& log) {
+      watch(*options);
+      model->server.generator.log_probs = options->min_likelihood && judge->empty();
+      const auto generator = make_generator(model->server, model->local, log);
+      const auto judging = make_judge(*options, *judge, *model);
+      const auto result = commands::generate_data(*options, *generator, judging.get(), log);
+      commands::print_result(result, *json, std::cout);
       return 0;
     };
   });
@@ -360,8 +440,8 @@ int main(int argc, char** argv) {
   bool verbose = false;
   app.add_flag("--verbose", verbose, "More messages, and back-traces with errors");
   Action action;
-  for (auto* add : {add_tokenize, add_logits, add_generate, add_eval, add_augment, add_cache,
-                    add_export, add_inspect})
+  for (auto* add : {add_tokenize, add_logits, add_generate, add_eval, add_augment,
+                    add_generate_data, add_cache, add_export, add_inspect})
     add(app, action);
   try {
     app.parse(argc, argv);

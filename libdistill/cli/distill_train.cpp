@@ -93,6 +93,10 @@ int main(int argc, char** argv) {
   look_at_terminal(command.run);
   command.run.cache_folder = user_token_cache();
   distill::core::keep_freed_memory();
+  command.run.secret = [](const std::string& name) {
+    const char* value = std::getenv(name.c_str());
+    return std::string(value != nullptr ? value : "");
+  };
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
   const auto level = verbose ? distill::core::LogLevel::kDebug : distill::core::LogLevel::kInfo;

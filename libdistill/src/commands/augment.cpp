@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <deque>
 #include <limits>
 #include <ostream>
 #include <unordered_set>
 
 #include <distill/core/hash.h>
-#include <distill/core/interrupted.h>
 #include <distill/core/json_writer.h>
 #include <distill/core/paths.h>
 #include <distill/core/random.h>
@@ -16,6 +14,7 @@
 #include <distill/io/jsonl.h>
 #include <distill/io/resumable_jsonl.h>
 
+#include "commands/row_job.h"
 #include "commands/row_texts.h"
 
 namespace distill::commands {
@@ -42,28 +41,6 @@ std::string fill_in(std::string prompt, const std::string& from, const std::stri
 
 std::int64_t num_characters(const std::string& text) {
   return std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; });
-}
-
-/// The same words in other letters or with other blanks are the same.
-std::string plain(const std::string& text) {
-  std::string result;
-  bool blank = false;
-  for (const char c : text) {
-    if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
-      blank = true;
-      continue;
-    }
-    if (blank && !result.empty()) result += ' ';
-    blank = false;
-    result += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  }
-  return result;
-}
-
-std::string identity(const std::vector<std::string>& texts) {
-  std::string all;
-  for (const auto& text : texts) all += plain(text) + '\0';
-  return core::hash_text(all);
 }
 
 std::vector<std::string> words_of(const std::vector<const io::JsonValue*>& texts) {
@@ -128,65 +105,48 @@ std::string progress_json(const AugmentResult& result, std::uint64_t num_calls) 
   return json.member("calls", num_calls).end_object().text();
 }
 
+RowJobOptions job_options(const AugmentOptions& options, const TextGenerator& generator) {
+  return {.in = options.data,
+          .out = options.out,
+          .facts = facts_of(options, generator),
+          .rows_at_once = options.rows_at_once,
+          .restart = options.restart,
+          .stop = options.stop,
+          .progress = options.progress,
+          .label = "translating"};
+}
+
 class Augmenter {
  public:
   Augmenter(const AugmentOptions& options, TextGenerator& generator)
-      : options_(options),
-        generator_(generator),
-        file_({.path = options.out,
-               .facts = facts_of(options, generator),
-               .restart = options.restart}),
-        bar_(bar_options(options)) {}
+      : options_(options), generator_(generator), job_(job_options(options, generator)) {}
 
   AugmentResult run(core::Logger& log) {
     note_progress(log);
-    if (file_.finished()) return result_;
+    if (job_.file().finished()) return result_;
     note_originals();
     note_written();
-    try {
-      rewrite_all();
-    } catch (...) {
-      if (result_.rows > 0) {
-        log.info(core::shown(options_.out), ": ", core::with_thousands(result_.rows),
-                 " rows are done and kept; the same command goes on from there");
-      }
-      throw;
-    }
-    file_.finish();
+    const RowJob::Steps steps{
+        .make =
+            [this](const RowJob::Rows& rows) {
+              for (std::int64_t copy = 0; copy < options_.copies; ++copy) rewrite(rows, copy);
+            },
+        .counts =
+            [this](std::int64_t rows) {
+              result_.rows = rows;
+              return progress_json(result_, num_calls_);
+            },
+        .shown =
+            [this] { return core::concat(core::with_thousands(result_.written), " new rows"); }};
+    job_.run(result_.rows, num_rows_, steps, log);
     return result_;
   }
 
  private:
-  void rewrite_all() {
-    io::JsonlReader reader(options_.data);
-    for (std::int64_t i = 0; i < result_.rows; ++i) reader.next();
-    while (true) {
-      stop_if_asked();
-      std::deque<io::JsonlRow> rows;  // does not move them: texts are found by where they stand
-      while (std::ssize(rows) < options_.rows_at_once) {
-        auto row = reader.next();
-        if (!row) break;
-        rows.push_back(std::move(*row));
-      }
-      if (rows.empty()) break;
-      for (std::int64_t copy = 0; copy < options_.copies; ++copy) rewrite(rows, copy);
-      result_.rows += std::ssize(rows);
-      file_.commit_part(progress_json(result_, num_calls_));
-      bar_.update(static_cast<double>(result_.rows), static_cast<double>(num_rows_),
-                  core::concat(core::with_thousands(result_.written), " new rows"));
-    }
-  }
-
-  static core::ProgressOptions bar_options(const AugmentOptions& options) {
-    core::ProgressOptions bar = options.progress;
-    bar.label = "translating";
-    return bar;
-  }
-
   /// How far an earlier call came.
   void note_progress(core::Logger& log) {
-    if (!file_.progress()) return;
-    const io::JsonCursor progress(*file_.progress(), core::shown(options_.out));
+    if (!job_.file().progress()) return;
+    const io::JsonCursor progress(*job_.file().progress(), core::shown(options_.out));
     const auto read = [&](const char* name) {
       return progress.at(name).int_in(0, std::numeric_limits<std::int64_t>::max());
     };
@@ -204,15 +164,10 @@ class Augmenter {
   /// New rows of an earlier call are there already.
   void note_written() {
     if (result_.written == 0) return;
-    io::JsonlReader reader(file_.partial_path());
+    io::JsonlReader reader(job_.file().partial_path());
     while (const auto row = reader.next()) {
-      seen_.insert(identity(words_of(find_texts(*row, options_.fields))));
+      seen_.insert(same_words(words_of(find_texts(*row, options_.fields))));
     }
-  }
-
-  void stop_if_asked() const {
-    if (options_.stop == nullptr || !options_.stop->requested()) return;
-    fail<Interrupted>("stopped by signal ", options_.stop->reason());
   }
 
   /// A new row must say something that no row of the file says; also finds bad rows before work
@@ -225,7 +180,7 @@ class Augmenter {
         fail<FormatError>(row->source, ": holds `", kProvenance,
                           "`: it was augmented already; give the original rows");
       }
-      seen_.insert(identity(words_of(find_texts(*row, options_.fields))));
+      seen_.insert(same_words(words_of(find_texts(*row, options_.fields))));
     }
     if (num_rows_ == 0) fail<InputError>(core::shown(options_.data), ": no row in it");
   }
@@ -257,7 +212,7 @@ class Augmenter {
     return results;
   }
 
-  void rewrite(const std::deque<io::JsonlRow>& rows, std::int64_t copy) {
+  void rewrite(const RowJob::Rows& rows, std::int64_t copy) {
     std::vector<std::vector<const io::JsonValue*>> places;
     std::vector<std::string> texts;
     for (const auto& row : rows) {
@@ -288,7 +243,7 @@ class Augmenter {
         ++result_.cut_off;
       } else if (!fits) {
         ++result_.wrong_length;
-      } else if (!seen_.insert(identity(words)).second) {
+      } else if (!seen_.insert(same_words(words)).second) {
         ++result_.duplicates;
       } else {
         write(rows[r], replaced, copy);
@@ -323,14 +278,13 @@ class Augmenter {
         .member("seed", options_.seed)
         .end_object();
     json.end_object();
-    file_.write(json.text());
+    job_.file().write(json.text());
     ++result_.written;
   }
 
   const AugmentOptions& options_;
   TextGenerator& generator_;
-  io::ResumableJsonl file_;
-  core::ProgressBar bar_;
+  RowJob job_;
   std::unordered_set<std::string> seen_;
   std::uint64_t num_calls_ = 0;
   std::int64_t num_rows_ = 0;

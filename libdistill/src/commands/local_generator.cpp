@@ -1,35 +1,19 @@
 #include <distill/commands/text_generator.h>
 
 #include <algorithm>
-#include <set>
 
-#include <distill/core/hash.h>
 #include <distill/core/strings.h>
-#include <distill/io/safetensors.h>
 #include <distill/models/load.h>
 #include <distill/models/stop_ids.h>
 #include <distill/text/chat_template.h>
 #include <distill/text/tokenizer.h>
 
 #include "commands/answer_text.h"
+#include "commands/hash_model.h"
 
 namespace distill::commands {
 
-namespace fs = std::filesystem;
-
 namespace {
-
-/// Of all that decides what the model says.
-std::string hash_model(const fs::path& folder, const text::Tokenizer& tokenizer) {
-  std::set<fs::path> files = {folder / "config.json"};
-  const auto weights = io::SafetensorsFolder::open(folder);
-  for (const auto& file : weights.files()) files.insert(file->path());
-  std::string all = tokenizer.fingerprint();
-  for (const auto& file : files) {
-    all += core::concat("\n", file.filename().string(), " ", core::hash_file(file));
-  }
-  return core::hash_text(all);
-}
 
 class LocalGenerator final : public TextGenerator {
  public:
@@ -47,26 +31,28 @@ class LocalGenerator final : public TextGenerator {
     }
   }
 
-  std::vector<std::optional<TextAnswer>> answer(const std::vector<std::string>& prompts,
-                                                std::uint64_t seed) override {
+  std::vector<std::optional<TextAnswer>> converse(const std::vector<Conversation>& chats,
+                                                  std::uint64_t seed) override {
     std::vector<std::vector<std::int64_t>> ids;
-    std::vector<std::size_t> asked;  // which prompt each belongs to
-    for (std::size_t i = 0; i < prompts.size(); ++i) {
-      auto one = encode(prompts[i]);
+    std::vector<std::size_t> asked;  // which conversation each belongs to
+    for (std::size_t i = 0; i < chats.size(); ++i) {
+      auto one = encode(chats[i]);
       if (one.empty() || std::ssize(one) >= model_->shape().max_positions) continue;
       ids.push_back(std::move(one));
       asked.push_back(i);
     }
     models::GenerateOptions generate = options_.generate;
     generate.sampling.seed = seed;
-    std::vector<std::optional<TextAnswer>> answers(prompts.size());
+    std::vector<std::optional<TextAnswer>> answers(chats.size());
     if (ids.empty()) return answers;
     const auto written = models::generate(*model_, ids, generate);
     for (std::size_t i = 0; i < written.size(); ++i) {
       const auto& stops = options_.generate.stop_ids;
       const bool ended =
           !written[i].empty() && std::ranges::find(stops, written[i].back()) != stops.end();
-      answers[asked[i]] = {without_blanks_around(tokenizer_->decode(written[i])), !ended};
+      answers[asked[i]] = {.text = without_blanks_around(tokenizer_->decode(written[i])),
+                           .cut_off = !ended,
+                           .num_tokens = std::ssize(written[i])};
     }
     return answers;
   }
@@ -83,9 +69,9 @@ class LocalGenerator final : public TextGenerator {
   }
 
  private:
-  std::vector<std::int64_t> encode(const std::string& prompt) const {
-    if (!chat_) return tokenizer_->encode(prompt, /*add_special=*/true);
-    return text::encode_chat(*chat_, *tokenizer_, {{"user", prompt}}, true).ids;
+  std::vector<std::int64_t> encode(const Conversation& chat) const {
+    if (!chat_) return tokenizer_->encode(text_to_continue(chat), /*add_special=*/true);
+    return text::encode_chat(*chat_, *tokenizer_, chat, true).ids;
   }
 
   LocalGeneratorOptions options_;

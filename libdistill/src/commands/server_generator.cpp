@@ -30,17 +30,18 @@ class ServerGenerator final : public TextGenerator {
         stop_(stop),
         pool_(options.server, log, stop) {}
 
-  std::vector<std::optional<TextAnswer>> answer(const std::vector<std::string>& prompts,
-                                                std::uint64_t seed) override {
-    std::vector<std::optional<TextAnswer>> answers(prompts.size());
+  std::vector<std::optional<TextAnswer>> converse(const std::vector<Conversation>& chats,
+                                                  std::uint64_t seed) override {
+    std::vector<std::optional<TextAnswer>> answers(chats.size());
     try {
-      pool_.run(prompts.size(), [&](teachers::OpenAiClient& client, std::size_t i) {
+      pool_.run(chats.size(), [&](teachers::OpenAiClient& client, std::size_t i) {
         // Of its own for each prompt, whichever client asks and in whatever order.
         const std::uint64_t own = core::RandomState(seed, i).below(kSeeds);
         try {
-          const auto answer = ask(client, prompts[i], static_cast<std::int64_t>(own)).answers.at(0);
+          const auto answer = ask(client, chats[i], static_cast<std::int64_t>(own)).answers.at(0);
           answers[i] = {without_blanks_around(answer.text),
-                        answer.finish != teachers::FinishReason::kStop};
+                        answer.finish != teachers::FinishReason::kStop, answer.num_tokens,
+                        answer.mean_log_prob};
         } catch (const teachers::PromptTooLong&) {
           // Nothing, which the caller counts.
         }
@@ -64,14 +65,17 @@ class ServerGenerator final : public TextGenerator {
   }
 
  private:
-  teachers::Completion ask(teachers::OpenAiClient& client, const std::string& prompt,
+  teachers::Completion ask(teachers::OpenAiClient& client, const Conversation& chat,
                            std::int64_t seed) const {
     const teachers::AnswerOptions how{.max_tokens = options_.max_new_tokens,
                                       .temperature = options_.temperature,
                                       .top_p = options_.top_p,
-                                      .seed = seed};
-    if (chat_) return client.chat({.messages = {{"user", prompt}}, .answer = how});
-    return client.complete({.prompt = prompt, .answer = how});
+                                      .seed = seed,
+                                      .log_probs = options_.log_probs};
+    if (!chat_) return client.complete({.prompt = text_to_continue(chat), .answer = how});
+    teachers::ChatRequest request{.messages = {}, .answer = how};
+    for (const auto& message : chat) request.messages.push_back({message.role, message.content});
+    return client.chat(request);
   }
 
   ServerGeneratorOptions options_;

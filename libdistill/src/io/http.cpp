@@ -219,7 +219,12 @@ struct HttpConnection::Impl {
 
   HttpOptions options;
   CURL* handle = nullptr;
+  std::int64_t num_opened = 0;
 };
+
+std::int64_t HttpConnection::num_opened() const {
+  return impl_->num_opened;
+}
 
 HttpConnection::HttpConnection(HttpOptions options)
     : impl_(std::make_unique<Impl>(std::move(options))) {}
@@ -253,6 +258,9 @@ HttpResponse HttpConnection::send(const HttpRequest& request) {
   impl.set(CURLOPT_ERRORBUFFER, detail.data());
   const CURLcode code = curl_easy_perform(impl.handle);
   curl_easy_setopt(impl.handle, CURLOPT_ERRORBUFFER, nullptr);
+  long opened = 0;
+  curl_easy_getinfo(impl.handle, CURLINFO_NUM_CONNECTS, &opened);
+  impl.num_opened += opened;
   if (code != CURLE_OK) {
     const HttpFailure failure = failure_of(code, arrival);
     const std::string cause = detail[0] != '\0' ? detail.data() : curl_easy_strerror(code);

@@ -7,13 +7,13 @@
 
 #include <distill/core/error.h>
 #include <distill/core/paths.h>
+#include <distill/core/text_pattern.h>
 #include <distill/io/json_value.h>
 #include <distill/io/safetensors.h>
 #include <distill/lora/peft.h>
 #include <distill/models/check.h>
 
 #include "lora/adapter_files.h"
-#include "lora/name_pattern.h"
 #include "lora/tensor_names.h"
 
 namespace distill::lora {
@@ -103,7 +103,7 @@ class ValuePatterns {
     }
     for (const auto& [pattern, value] : patterns.as_object().members()) {
       const io::JsonCursor at = patterns.at(pattern);
-      patterns_.emplace_back(NamePattern(pattern, NamePattern::Part::kEnd, at.where()),
+      patterns_.emplace_back(core::TextPattern(pattern, core::TextPattern::Part::kEnd, at.where()),
                              positive(at));
     }
   }
@@ -116,7 +116,7 @@ class ValuePatterns {
   }
 
  private:
-  std::vector<std::pair<NamePattern, double>> patterns_;
+  std::vector<std::pair<core::TextPattern, double>> patterns_;
 };
 
 /// A tensor's module and which of its parts it is.

@@ -7,8 +7,7 @@
 
 #include <distill/core/error.h>
 #include <distill/core/strings.h>
-
-#include "lora/name_pattern.h"
+#include <distill/core/text_pattern.h>
 
 namespace distill::lora {
 
@@ -57,7 +56,7 @@ std::vector<bool> targeted(const LoraOptions& options, std::span<const AdapterSi
       mark(*one, "targets", [&](const AdapterSite& s) { return !s.embedding && takes(s); });
       return chosen;
     }
-    const NamePattern pattern(*one, NamePattern::Part::kWhole, "targets");
+    const core::TextPattern pattern(*one, core::TextPattern::Part::kWhole, "targets");
     mark(*one, "targets", [&](const AdapterSite& s) { return pattern.matches(s.module); });
     return chosen;
   }
@@ -83,9 +82,9 @@ void check_site(const AdapterSite& site, const nn::AdapterOptions& adapter) {
 
 models::AdapterChoice choose(const LoraOptions& options, std::span<const AdapterSite> sites) {
   const std::vector<bool> chosen = targeted(options, sites);
-  std::vector<NamePattern> patterns;
+  std::vector<core::TextPattern> patterns;
   for (std::size_t p = 0; p < options.rank_pattern.size(); ++p) {
-    patterns.emplace_back(options.rank_pattern[p].modules, NamePattern::Part::kEnd,
+    patterns.emplace_back(options.rank_pattern[p].modules, core::TextPattern::Part::kEnd,
                           core::concat("rank_pattern.", p));
   }
   std::vector<bool> used(patterns.size(), false);
@@ -94,9 +93,9 @@ models::AdapterChoice choose(const LoraOptions& options, std::span<const Adapter
     if (!chosen[i]) continue;
     nn::AdapterOptions adapter{options.rank, 0, options.rslora, options.dora, options.dropout};
     std::optional<double> alpha = options.alpha;
-    const auto found = std::find_if(patterns.begin(), patterns.end(), [&](const NamePattern& p) {
-      return p.matches(sites[i].module);
-    });
+    const auto found =
+        std::find_if(patterns.begin(), patterns.end(),
+                     [&](const core::TextPattern& p) { return p.matches(sites[i].module); });
     if (found != patterns.end()) {
       const auto place = static_cast<std::size_t>(found - patterns.begin());
       used[place] = true;

@@ -10,6 +10,7 @@
 #include <c10/core/GradMode.h>
 
 #include <distill/core/error.h>
+#include <distill/core/text_pattern.h>
 #include <distill/io/json_value.h>
 #include <distill/io/safetensors.h>
 #include <distill/lora/peft.h>
@@ -17,7 +18,6 @@
 #include <distill/models/fingerprint.h>
 
 #include "lora/adapter_files.h"
-#include "lora/name_pattern.h"
 #include "lora/tensor_names.h"
 
 namespace distill::lora {
@@ -80,9 +80,9 @@ void check_targets(const AdapterConfig& config, const std::vector<AdapterSite>& 
   if (partly || !json.has("target_modules")) return;
   const io::JsonCursor targets = json.at("target_modules");
   if (targets.value().is_string() && targets.as_string() == "all-linear") return;
-  std::optional<NamePattern> pattern;
+  std::optional<core::TextPattern> pattern;
   if (targets.value().is_string()) {
-    pattern.emplace(targets.as_string(), NamePattern::Part::kWhole, targets.where());
+    pattern.emplace(targets.as_string(), core::TextPattern::Part::kWhole, targets.where());
   }
   const auto is_meant = [&](const std::string& module) {
     if (pattern) return pattern->matches(module);

@@ -97,7 +97,8 @@ class Run {
     }
     steps_ = recipe::total_steps(recipe_, data_.train->num_rows());
     stop_here_if_asked();
-    models_ = recipe::load_models(recipe_, plan_, log_, options_.available_memory);
+    models_ = recipe::load_models(recipe_, plan_, log_, options_.available_memory,
+                                  {.stop = options_.stop, .secret = options_.secret});
     stop_here_if_asked();
     // After all that can refuse the recipe: with the manifest the folder belongs to it.
     write_or_check_manifest(folder_.manifest(), make_manifest(recipe_, plan_, data_, steps_, check),
@@ -196,8 +197,12 @@ class Run {
     }
     // Distributions over other ids cannot be compared.
     teachers::Teacher* teacher = data_.across_tokenizers ? nullptr : models_.teacher.get();
-    const eval::Evaluation result =
-        eval::evaluate(*models_.student, teacher, *data_.eval, *ranks_, options);
+    eval::Evaluation result;
+    try {
+      result = eval::evaluate(*models_.student, teacher, *data_.eval, *ranks_, options);
+    } catch (const Interrupted& stopped) {  // a teacher that was waited for
+      throw eval::Stopped(stopped.what());
+    }
     if (teacher != nullptr && !result.top1_agreement && !std::exchange(told_of_samples_, true)) {
       log_.info(
           "the teacher gives samples of its distribution: it is not compared with, `distill "
@@ -238,6 +243,21 @@ class Run {
     log_evaluation(evaluate(false), step);
   }
 
+  /// What there is to say of it, and what it cost to ask somebody else.
+  void log_teacher(std::int64_t step) {
+    if (!models_.teacher) return;
+    for (const auto& line : models_.teacher->summary()) log_.info(line);
+    const auto counts = models_.teacher->counts();
+    if (!counts) return;
+    for (auto& sink : sinks_) {
+      sink->event("teacher", {{"step", step},
+                              {"requests", counts->requests},
+                              {"retries", counts->retries},
+                              {"bad_answers", counts->bad_answers},
+                              {"seconds_waited", counts->seconds_waited}});
+    }
+  }
+
   void train(train::Trainer& trainer, std::int64_t restored) {
     if (restored > 0) log_.info("going on from step ", restored, " of ", steps_);
     train::TrainResult result;
@@ -250,9 +270,7 @@ class Run {
                    folder_.checkpoints().string(), " is kept", kGoOn, " from there");
       throw;
     }
-    if (models_.teacher) {
-      for (const auto& line : models_.teacher->summary()) log_.info(line);
-    }
+    log_teacher(result.steps);
     report_.steps = result.steps;
     report_.skipped_steps = result.skipped_steps;
     report_.tokens = result.tokens;

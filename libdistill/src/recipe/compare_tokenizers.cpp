@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::size_t kExamples = 3;
 
-/// Texts that tokenizers cut differently: numbers, blanks, contractions, other scripts, code.
 constexpr std::array<const char*, 8> kTexts = {
     "The quick brown fox doesn't jump over 12,345 lazy dogs in 2026.",
     "  leading and   inner  blanks\t\ttabs\n\n\nlines \n",
@@ -40,6 +39,10 @@ std::string shown(const std::optional<std::string>& meaning) {
 }
 
 }  // namespace
+
+std::span<const char* const> telling_texts() {
+  return kTexts;
+}
 
 TokenizerDifference compare(const text::Tokenizer& first, const text::Tokenizer& second) {
   TokenizerDifference difference;

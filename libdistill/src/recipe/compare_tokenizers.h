@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,9 @@ struct TokenizerDifference {
   std::vector<std::string> examples;  ///< a few of `ids` and `missing`, for people
   std::string other_cut;              ///< a text that becomes other ids; empty: none was found
 };
+
+/// Texts that tokenizers cut differently: numbers, blanks, contractions, other scripts, code.
+std::span<const char* const> telling_texts();
 
 TokenizerDifference compare(const text::Tokenizer& first, const text::Tokenizer& second);
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <set>
 
+#include <distill/core/error.h>
 #include <distill/core/strings.h>
+#include <distill/io/http.h>
 #include <distill/io/signal_rows.h>
 
 namespace distill::recipe {
@@ -135,6 +137,62 @@ void validate(const CacheTeacherOptions& options, core::Problems& problems) {
     problems.add("temperature",
                  concat("must be above 0 and at most 1000, it is ", *options.temperature));
   }
+}
+
+void describe(core::FieldVisitor& visit, ServerTeacherOptions& options) {
+  visit.required("url", options.url, "address of the server, such as `http://127.0.0.1:8000/v1`");
+  visit.required("model", options.model, "what the server calls its model");
+  visit("top_k", options.top_k, "likeliest ids of each position; the rest is one class");
+  visit("api_key_env", options.api_key_env,
+        "name of the environment variable that holds the server's key; none when empty");
+  visit("api", options.api,
+        "how it is asked: vllm (completions with `prompt_logprobs`) or sglang (`/generate`)");
+  visit("tokenizer", options.tokenizer,
+        "folder with the served model's tokenizer, compared with the student's; when not given, "
+        "what the server says of ids and texts is");
+  visit("parallel", options.parallel, "requests at one time");
+  visit("retries", options.retries, "of one request, when the server fails");
+  visit("timeout_seconds", options.timeout_seconds, "for one answer");
+  visit("check_seconds", options.check_seconds,
+        "seconds between two looks whether the server's model is still the same");
+  visit("max_drift", options.max_drift,
+        "how far its answers to one text may be apart then, 0 to 1");
+}
+
+namespace {
+
+/// A name that a shell takes. A key given by mistake is none, and is not shown.
+bool is_variable_name(const std::string& name) {
+  const auto is_letter = [](char c) {
+    return c == '_' || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+  };
+  if (!name.empty() && !is_letter(name[0])) return false;
+  return std::ranges::all_of(name, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
+}
+
+}  // namespace
+
+void validate(const ServerTeacherOptions& options, core::Problems& problems) {
+  try {
+    io::check_http_url(options.url);
+  } catch (const InputError& error) {
+    problems.add("url", error.what());
+  }
+  if (options.model.empty()) problems.add("model", "must be what the server calls its model");
+  if (!is_variable_name(options.api_key_env)) {
+    problems.add("api_key_env",
+                 "must be the name of an environment variable (letters, digits, `_`), not the key");
+  }
+  const auto in_range = [&](const char* name, auto value, auto low, auto high) {
+    if (value >= low && value <= high) return;
+    problems.add(name, concat("must be from ", low, " to ", high, ", it is ", value));
+  };
+  in_range("top_k", options.top_k, 1, 100'000);
+  in_range("parallel", options.parallel, 1, 1024);
+  in_range("retries", options.retries, 0, 1000);
+  in_range("timeout_seconds", options.timeout_seconds, 0.1, 86400.0);
+  in_range("check_seconds", options.check_seconds, 0.1, 86400.0);
+  in_range("max_drift", options.max_drift, 1e-6, 1.0);
 }
 
 void describe(core::FieldVisitor&, NoTeacherOptions&) {}

@@ -17,7 +17,10 @@ ProblemList::ProblemList(std::string source, std::vector<std::string> overrides)
 
 std::string ProblemList::where(Place place) const {
   if (place.override > 0) {
-    const auto& text = overrides_.at(static_cast<std::size_t>(place.override - 1));
+    std::string text = overrides_.at(static_cast<std::size_t>(place.override - 1));
+    // Where the name of a variable is wanted a key may stand by mistake: not for a log.
+    const std::size_t equals = text.find('=');
+    if (text.substr(0, equals).ends_with("api_key_env")) text.resize(equals);
     return core::concat("override `", core::printable(text, 100), "`");
   }
   return place.line > 0 ? core::concat(source_, ":", place.line) : source_;

@@ -68,6 +68,13 @@ Preflight look_at_text(const Recipe& recipe, const PlannedModels& models,
                        const text::Tokenizer& tokenizer, const text::ChatTemplate* chat) {
   const TextSide student{models.student.folder, models.student.vocab_size, tokenizer, chat};
   const bool chosen = recipe.data.chat_template != "auto";
+  const auto* server = recipe.teacher.options<ServerTeacherOptions>();
+  if (server != nullptr && server->tokenizer) {
+    const auto served = text::load_tokenizer(*server->tokenizer);
+    const auto served_chat = text::load_chat_template(*server->tokenizer, "auto");
+    const TextSide teacher{*server->tokenizer, served->vocab_size(), *served, served_chat.get()};
+    return check_text(student, &teacher, chosen);
+  }
   if (models.teacher) return look_at_text(student, *models.teacher, chosen);
   if (models.several.empty()) return check_text(student, nullptr, false);
   Preflight all;
@@ -339,7 +346,8 @@ models::LoadOptions student_load_options(const Recipe& recipe, const PlannedMode
 }
 
 ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
-                       std::optional<std::uint64_t> available_memory) {
+                       std::optional<std::uint64_t> available_memory,
+                       const Surroundings& surroundings) {
   ModelParts parts;
   const auto load_model = [&](const ModelFacts& facts, models::LoadOptions load) {
     load.available_memory = available_memory;
@@ -350,8 +358,15 @@ ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::
     parts.teacher_model = load_model(*models.teacher, teacher_load_options(recipe, models));
   parts.student = load_model(models.student, student_load_options(recipe, models));
   parts.student->set_activation_checkpointing(recipe.train.activation_checkpointing);
-  parts.teacher = recipe.teacher.build(
-      TeacherContext{recipe.precision, log, parts.teacher_model, models.device, parts.student});
+  parts.teacher =
+      recipe.teacher.build(TeacherContext{.precision = recipe.precision,
+                                          .log = log,
+                                          .loaded = parts.teacher_model,
+                                          .device = models.device,
+                                          .student = parts.student,
+                                          .student_folder = models.student.folder,
+                                          .sequence_length = recipe.data.sequence_length,
+                                          .surroundings = surroundings});
   losses::LossContext context = loss_context(recipe, models);
   if (parts.teacher && !models.teacher) {
     context.teacher = parts.teacher->layer_shape();

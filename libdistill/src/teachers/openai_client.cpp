@@ -7,6 +7,7 @@
 #include <distill/core/strings.h>
 
 #include "teachers/openai_json.h"
+#include "teachers/sglang_json.h"
 
 namespace distill::teachers {
 
@@ -80,16 +81,26 @@ void OpenAiClient::refuse(const std::string& url, const io::HttpResponse& respon
                      advice(response.status));
 }
 
-std::string OpenAiClient::ask(const std::string& path, const std::string& body) {
-  io::HttpRequest request{.url = options_.url + path, .post = !body.empty(), .body = body};
+io::HttpResponse OpenAiClient::send(const std::string& url, const std::string& body) {
+  io::HttpRequest request{.url = url, .post = !body.empty(), .body = body};
   if (request.post) request.headers.push_back({"Content-Type", "application/json"});
   request.headers.push_back({"Accept", "application/json"});
   if (!options_.api_key.empty()) {
     request.headers.push_back({"Authorization", "Bearer " + options_.api_key});
   }
-  io::HttpResponse response = retrier_.send(request.url, [&] { return connection_.send(request); });
-  if (response.status != 200) refuse(request.url, response);
+  return retrier_.send(url, [&] { return connection_.send(request); });
+}
+
+std::string OpenAiClient::ask(const std::string& url, const std::string& body) {
+  io::HttpResponse response = send(url, body);
+  if (response.status != 200) refuse(url, response);
   return std::move(response.body);
+}
+
+/// Where a server keeps what OpenAI's does not have.
+std::string OpenAiClient::root() const {
+  const std::string& url = options_.url;
+  return url.ends_with("/v1") ? url.substr(0, url.size() - 3) : url;
 }
 
 /// What `parse` makes of the body of an answer.
@@ -97,47 +108,58 @@ template <class Parse>
 auto OpenAiClient::read(const std::string& url, const std::string& body, const Parse& parse) const {
   try {
     return parse();
-  } catch (const TeacherError&) {
+  } catch (const BadAnswer&) {
     // Its message shows some of the answer.
     const bool has_key = !options_.api_key.empty() && body.find(options_.api_key) != body.npos;
     if (!has_key) throw;
-    fail<TeacherError>(url,
-                       ": not the answer that was expected; it is not shown, since it repeats "
-                       "the API key");
+    fail<BadAnswer>(url,
+                    ": not the answer that was expected; it is not shown, since it repeats "
+                    "the API key");
   }
 }
 
 std::vector<std::string> OpenAiClient::models() {
   const std::string url = options_.url + "/models";
-  const std::string body = ask("/models", "");
-  return read(url, body, [&] { return detail::parse_models(body, url); });
+  const std::string body = ask(url, "");
+  std::vector<std::string> names;
+  for (auto& model : read(url, body, [&] { return detail::parse_models(body, url); })) {
+    names.push_back(std::move(model.name));
+  }
+  return names;
 }
 
-void OpenAiClient::require_model() {
-  std::vector<std::string> served = models();
-  if (std::ranges::find(served, options_.model) != served.end()) return;
-  const std::string hint = core::did_you_mean(options_.model, served);
-  for (auto& name : served) name = "`" + core::printable(name) + "`";
+std::optional<std::int64_t> OpenAiClient::require_model() {
+  const std::string url = options_.url + "/models";
+  const std::string body = ask(url, "");
+  const auto served = read(url, body, [&] { return detail::parse_models(body, url); });
+  const auto found = std::ranges::find(served, options_.model, &detail::ServedModel::name);
+  if (found != served.end()) return found->max_tokens;
+  std::vector<std::string> names;
+  for (const auto& model : served) names.push_back(model.name);
+  const std::string hint = core::did_you_mean(options_.model, names);
+  for (auto& name : names) name = "`" + core::printable(name) + "`";
   constexpr std::size_t kMostShown = 10;
-  const std::size_t more = served.size() > kMostShown ? served.size() - kMostShown : 0;
-  served.resize(served.size() - more);
+  const std::size_t more = names.size() > kMostShown ? names.size() - kMostShown : 0;
+  names.resize(names.size() - more);
   fail<InputError>(options_.url, ": serves no `", core::printable(options_.model), "`", hint,
-                   "; it serves ", served.empty() ? "nothing" : core::join(served),
+                   "; it serves ", names.empty() ? "nothing" : core::join(names),
                    more > 0 ? core::concat(" and ", more, " more") : "");
 }
 
 Completion OpenAiClient::complete(const CompletionRequest& request) {
   detail::Expected expected{.url = options_.url + "/completions",
                             .model = options_.model,
-                            .num_answers = request.answer.num_answers};
+                            .num_answers = request.answer.num_answers,
+                            .log_probs = request.answer.log_probs};
   if (request.prompt_log_probs) {
     expected.prompt_ids = std::get_if<std::vector<std::int64_t>>(&request.prompt);
     expected.num_log_probs = *request.prompt_log_probs;
+    expected.token_texts = request.token_texts;
     if (expected.prompt_ids == nullptr) {
       fail<InputError>("log-probabilities of a prompt want its token ids, not its text");
     }
   }
-  const std::string body = ask("/completions", detail::completion_json(options_.model, request));
+  const std::string body = ask(expected.url, detail::completion_json(options_.model, request));
   return read(expected.url, body, [&] { return detail::parse_completion(body, expected); });
 }
 
@@ -145,9 +167,30 @@ Completion OpenAiClient::chat(const ChatRequest& request) {
   const detail::Expected expected{.url = options_.url + "/chat/completions",
                                   .model = options_.model,
                                   .num_answers = request.answer.num_answers,
-                                  .chat = true};
-  const std::string body = ask("/chat/completions", detail::chat_json(options_.model, request));
+                                  .chat = true,
+                                  .log_probs = request.answer.log_probs};
+  const std::string body = ask(expected.url, detail::chat_json(options_.model, request));
   return read(expected.url, body, [&] { return detail::parse_completion(body, expected); });
+}
+
+PromptScores OpenAiClient::score(ServerApi api, const ScoreRequest& request) {
+  if (api == ServerApi::kVllm) {
+    CompletionRequest completion{.prompt = request.ids,
+                                 .prompt_log_probs = request.top_k,
+                                 .token_texts = request.token_texts};
+    completion.answer.max_tokens = 1;  // the least that it takes
+    return complete(completion).prompt;
+  }
+  const std::string url = root() + "/generate";
+  const std::string body = ask(url, detail::sglang_score_json(request));
+  return read(url, body, [&] { return detail::parse_sglang_scores(body, url, request); });
+}
+
+std::optional<std::vector<std::int64_t>> OpenAiClient::tokenize(const std::string& text) {
+  const std::string url = root() + "/tokenize";
+  const io::HttpResponse response = send(url, detail::tokenize_json(options_.model, text));
+  if (response.status != 200) return std::nullopt;
+  return read(url, response.body, [&] { return detail::parse_tokens(response.body, url); });
 }
 
 }  // namespace distill::teachers

@@ -1,41 +1,29 @@
 #include "teachers/openai_json.h"
 
-#include <algorithm>
 #include <charconv>
-#include <cmath>
+#include <utility>
 
 #include <distill/core/json_writer.h>
 #include <distill/core/strings.h>
+
+#include "teachers/answer_json.h"
 
 namespace distill::teachers::detail {
 
 namespace {
 
-/// Log-probabilities of a long prompt are some hundred thousand numbers.
-constexpr io::JsonLimits kAnswerLimits{.max_bytes = std::uint64_t{64} << 20,
-                                       .max_values = 8'000'000};
-
-void write_answer_options(core::JsonWriter& json, const AnswerOptions& answer) {
+void write_answer_options(core::JsonWriter& json, const AnswerOptions& answer, bool chat) {
   json.member("max_tokens", answer.max_tokens)
       .member("temperature", answer.temperature)
       .member("top_p", answer.top_p);
   if (answer.seed) json.member("seed", *answer.seed);
   if (answer.num_answers != 1) json.member("n", answer.num_answers);
+  if (answer.log_probs && chat) json.member("logprobs", true);
+  if (answer.log_probs && !chat) json.member("logprobs", 1);
   if (answer.stop.empty()) return;
   json.key("stop").begin_array();
   for (const auto& text : answer.stop) json.value(text);
   json.end_array();
-}
-
-/// Parses and reads; what is wrong becomes a TeacherError that shows how the answer begins.
-template <class Read>
-auto read_answer(std::string_view text, const std::string& url, const Read& read) {
-  try {
-    const io::JsonValue value = io::parse_json(text, url, kAnswerLimits);
-    return read(io::JsonCursor(value, url));
-  } catch (const InputError& error) {
-    fail<TeacherError>(error.what(), "; the answer begins `", core::printable(text, 80), "`");
-  }
 }
 
 FinishReason read_finish(const io::JsonCursor& choice) {
@@ -51,6 +39,23 @@ std::string read_text(const io::JsonCursor& choice, bool chat) {
   return message.has("content") ? message.at("content").as_string() : "";
 }
 
+/// Of the tokens of an answer; nothing for one without tokens.
+std::optional<double> read_mean_log_prob(const io::JsonCursor& choice, bool chat) {
+  const io::JsonCursor list = choice.at("logprobs").at(chat ? "content" : "token_logprobs");
+  double sum = 0;
+  for (std::size_t i = 0; i < list.as_array().size(); ++i) {
+    sum += read_log_prob(chat ? list.at(i).at("logprob") : list.at(i));
+  }
+  if (list.size() == 0) return std::nullopt;
+  return sum / static_cast<double>(list.size());
+}
+
+/// Tokens that were written for one answer.
+std::optional<std::int64_t> read_num_tokens(const io::JsonCursor& answer) {
+  if (!answer.has("usage") || !answer.at("usage").has("completion_tokens")) return std::nullopt;
+  return answer.at("usage").at("completion_tokens").as_int();
+}
+
 std::int64_t read_id(const std::string& text, const io::JsonCursor& where) {
   std::int32_t id = -1;
   const char* end = text.data() + text.size();
@@ -60,57 +65,36 @@ std::int64_t read_id(const std::string& text, const io::JsonCursor& where) {
   return id;
 }
 
-double read_log_prob(const io::JsonCursor& entry) {
-  constexpr double kRounding = 1e-5;
-  const double value = entry.at("logprob").as_double();
-  if (value > kRounding) {
-    entry.fail(core::concat("has the log-probability ", value, ", expected at most 0"));
-  }
-  return std::min(value, 0.0);
-}
-
+/// One position; puts what its ids spell into `texts`, where that is not null.
 std::vector<TokenLogProb> read_position(const io::JsonCursor& position, std::int64_t actual,
-                                        std::int64_t wanted) {
-  constexpr double kRounding = 1e-3;
-  const auto& members = position.as_object().members();
-  // The token that is there comes on top where it is not among the likeliest.
-  if (std::ssize(members) < wanted || std::ssize(members) > wanted + 1) {
-    position.fail(core::concat("has ", members.size(), " ids, expected ", wanted, " or one more"));
-  }
+                                        const Expected& expected,
+                                        std::map<std::int64_t, std::string>* texts) {
   std::vector<TokenLogProb> entries;
-  double sum = 0;
-  bool has_actual = false;
-  for (const auto& [name, value] : members) {
-    const TokenLogProb entry{read_id(name, position), read_log_prob(position.at(name))};
-    sum += std::exp(entry.log_prob);
-    has_actual = has_actual || entry.id == actual;
-    entries.push_back(entry);
+  for (const auto& [name, value] : position.as_object().members()) {
+    const io::JsonCursor entry = position.at(name);
+    entries.push_back({read_id(name, position), read_log_prob(entry.at("logprob"))});
+    if (texts != nullptr) (*texts)[entries.back().id] = entry.string_or("decoded_token", "");
   }
-  if (!has_actual) position.fail(core::concat("lacks the prompt's own token ", actual));
-  if (sum > 1 + kRounding) {
-    position.fail(core::concat("has probabilities that sum to ", sum, ", expected at most 1"));
-  }
-  std::ranges::sort(entries, {}, &TokenLogProb::id);
-  return entries;
+  return checked_position(std::move(entries), actual, expected.num_log_probs, position);
 }
 
-std::vector<std::vector<TokenLogProb>> read_prompt_log_probs(const io::JsonCursor& choice,
-                                                             const Expected& expected) {
+void read_prompt_log_probs(const io::JsonCursor& choice, const Expected& expected,
+                           PromptScores& scores) {
   const auto& ids = *expected.prompt_ids;
   const io::JsonCursor all = choice.at("prompt_logprobs");
   if (all.as_array().size() != ids.size()) {
     all.fail(core::concat("has ", all.size(), " positions, the prompt has ", ids.size()));
   }
-  std::vector<std::vector<TokenLogProb>> positions(ids.size());
+  scores.log_probs.resize(ids.size());
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const io::JsonCursor position = all.at(i);
     if (i == 0) {
       if (!position.value().is_null()) position.fail("must be null: nothing comes before it");
       continue;
     }
-    positions[i] = read_position(position, ids[i], expected.num_log_probs);
+    scores.log_probs[i] = read_position(position, ids[i], expected,
+                                        expected.token_texts ? &scores.token_texts : nullptr);
   }
-  return positions;
 }
 
 /// A server may name the version of the model that it chose, `NAME-2026-01-31`.
@@ -134,7 +118,7 @@ std::string completion_json(const std::string& model, const CompletionRequest& r
     for (const auto id : std::get<std::vector<std::int64_t>>(request.prompt)) json.value(id);
     json.end_array();
   }
-  write_answer_options(json, request.answer);
+  write_answer_options(json, request.answer, /*chat=*/false);
   if (request.prompt_log_probs) json.member("prompt_logprobs", *request.prompt_log_probs);
   json.end_object();
   return json.text();
@@ -148,7 +132,7 @@ std::string chat_json(const std::string& model, const ChatRequest& request) {
     json.end_object();
   }
   json.end_array();
-  write_answer_options(json, request.answer);
+  write_answer_options(json, request.answer, /*chat=*/true);
   json.end_object();
   return json.text();
 }
@@ -162,6 +146,7 @@ Completion parse_completion(std::string_view text, const Expected& expected) {
           core::concat("has ", choices.size(), " answers, expected ", expected.num_answers));
     }
     Completion completion;
+    completion.prompt.fingerprint = answer.string_or("system_fingerprint", "");
     completion.answers.resize(choices.size());
     std::vector<bool> seen(choices.size());
     for (std::size_t i = 0; i < choices.size(); ++i) {
@@ -170,23 +155,47 @@ Completion parse_completion(std::string_view text, const Expected& expected) {
           static_cast<std::size_t>(choice.at("index").int_in(0, expected.num_answers - 1));
       if (seen[index]) choice.fail(core::concat("has the index ", index, " once more"));
       seen[index] = true;
-      completion.answers[index] = {read_text(choice, expected.chat), read_finish(choice)};
+      ServerAnswer& own = completion.answers[index];
+      own = {read_text(choice, expected.chat), read_finish(choice)};
+      if (expected.num_answers == 1) own.num_tokens = read_num_tokens(answer);
+      if (expected.log_probs) own.mean_log_prob = read_mean_log_prob(choice, expected.chat);
       if (expected.prompt_ids != nullptr && index == 0) {
-        completion.prompt_log_probs = read_prompt_log_probs(choice, expected);
+        read_prompt_log_probs(choice, expected, completion.prompt);
       }
     }
     return completion;
   });
 }
 
-std::vector<std::string> parse_models(std::string_view text, const std::string& url) {
+std::vector<ServedModel> parse_models(std::string_view text, const std::string& url) {
   return read_answer(text, url, [](const io::JsonCursor& answer) {
-    std::vector<std::string> names;
+    std::vector<ServedModel> models;
     const io::JsonCursor data = answer.at("data");
     for (std::size_t i = 0; i < data.as_array().size(); ++i) {
-      names.push_back(data.at(i).at("id").as_string());
+      const io::JsonCursor model = data.at(i);
+      models.push_back({model.at("id").as_string(), std::nullopt});
+      if (model.has("max_model_len")) models.back().max_tokens = model.at("max_model_len").as_int();
     }
-    return names;
+    return models;
+  });
+}
+
+std::string tokenize_json(const std::string& model, const std::string& text) {
+  core::JsonWriter json;
+  json.begin_object()
+      .member("model", model)
+      .member("prompt", text)
+      .member("add_special_tokens", false)
+      .end_object();
+  return json.text();
+}
+
+std::vector<std::int64_t> parse_tokens(std::string_view text, const std::string& url) {
+  return read_answer(text, url, [](const io::JsonCursor& answer) {
+    std::vector<std::int64_t> ids;
+    const io::JsonCursor tokens = answer.at("tokens");
+    for (std::size_t i = 0; i < tokens.as_array().size(); ++i) ids.push_back(tokens.at(i).as_int());
+    return ids;
   });
 }
 

@@ -9,6 +9,7 @@
 #include <c10/core/GradMode.h>
 
 #include <distill/core/error.h>
+#include <distill/core/interrupted.h>
 #include <distill/core/random.h>
 
 namespace distill::train {
@@ -66,23 +67,28 @@ std::uint64_t GradientStep::dropout_seed(std::int64_t step, std::int64_t micro_b
   return random.next();
 }
 
+void GradientStep::ask_teacher(const types::Batch& batch, losses::LossInput& input) {
+  const c10::NoGradGuard no_grad;
+  const auto begin = std::chrono::steady_clock::now();
+  if (needs_.teacher.empty()) {
+    input.teacher = parts_.teacher->signal(batch);
+  } else {
+    auto answer = parts_.teacher->signal_with_layers(batch, needs_.teacher);
+    input.teacher = std::move(answer.signal);
+    input.teacher_layers = std::move(answer.layers);
+  }
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  teacher_seconds_ += took.count();
+  warn_once(input.teacher);
+}
+
 types::LossValue GradientStep::forward(const types::Batch& batch) {
   losses::LossInput input;
   input.labels = batch.labels;
   input.mask = batch.loss_mask;
   input.vocabulary = batch.vocabulary;
-  if (parts_.loss.needs_teacher()) {
-    // First: what the teacher allocates on the way is free again before the student's graph grows.
-    const c10::NoGradGuard no_grad;
-    if (needs_.teacher.empty()) {
-      input.teacher = parts_.teacher->signal(batch);
-    } else {
-      auto answer = parts_.teacher->signal_with_layers(batch, needs_.teacher);
-      input.teacher = std::move(answer.signal);
-      input.teacher_layers = std::move(answer.layers);
-    }
-    warn_once(input.teacher);
-  }
+  // First: what the teacher allocates on the way is free again before the student's graph grows.
+  if (parts_.loss.needs_teacher()) ask_teacher(batch, input);
   input.student = needs_.student.empty()
                       ? parts_.student.forward(batch.input)
                       : parts_.student.forward_with_layers(batch.input, needs_.student);
@@ -132,7 +138,23 @@ void GradientStep::reduce(const Totals& totals, StepSums& sums) {
   }
 }
 
+/// False: the teacher was asked to stop waiting, nothing was computed.
+bool GradientStep::forward_and_backward(const types::Batch& batch, std::int64_t targets,
+                                        Totals& totals) {
+  types::LossValue value;
+  try {
+    value = forward(batch);
+  } catch (const Interrupted&) {
+    return false;
+  }
+  add(totals, value);
+  // The mean over the whole step: each part of it is divided by the same count.
+  value.sum.backward(at::scalar_tensor(1.0 / static_cast<double>(targets), value.sum.options()));
+  return true;
+}
+
 StepSums GradientStep::run(std::int64_t step, const std::function<bool()>& should_stop) {
+  teacher_seconds_ = 0;
   std::vector<types::Batch> batches;
   std::array<std::int64_t, 2> counts = {0, 0};
   const auto begin = std::chrono::steady_clock::now();
@@ -158,27 +180,28 @@ StepSums GradientStep::run(std::int64_t step, const std::function<bool()>& shoul
   }
 
   Totals totals;
+  bool interrupted = false;
   const c10::AutoGradMode with_graph(true);
   const DropoutScope dropout(parts_.student.adapter_switch());
   for (std::size_t i = 0; i < batches.size(); ++i) {
     types::Batch& batch = batches[i];
-    if (should_stop()) {
+    if (should_stop() || interrupted) {
       sums.abandoned = true;
       return sums;
     }
     dropout.use(dropout_seed(step, static_cast<std::int64_t>(i)));
-    {
-      const types::LossValue value = forward(batch);
-      add(totals, value);
-      // The mean over the whole step: each part of it is divided by the same count.
-      value.sum.backward(
-          at::scalar_tensor(1.0 / static_cast<double>(sums.targets), value.sum.options()));
-    }
+    // The other ranks hear of it when they ask before the next micro-batch.
+    if (!forward_and_backward(batch, sums.targets, totals)) interrupted = true;
     batch = {};  // nothing of the pass is left when the sums are touched
     accumulator_.collect();
   }
+  if (parts_.loss.needs_teacher() && parts_.ranks.any(interrupted)) {
+    sums.abandoned = true;
+    return sums;
+  }
   accumulator_.all_reduce(parts_.ranks);
   reduce(totals, sums);
+  sums.teacher_seconds = teacher_seconds_;
   return sums;
 }
 

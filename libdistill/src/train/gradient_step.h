@@ -17,11 +17,12 @@ std::int64_t num_micro_batches(const TrainerOptions& options, const dist::Commun
 
 /// What one optimizer step computed before its update, summed over all ranks.
 struct StepSums {
-  bool abandoned = false;    ///< a stop was asked for; nothing may be used
-  std::int64_t tokens = 0;   ///< input tokens
-  std::int64_t targets = 0;  ///< tokens that count in the loss
-  double data_seconds = 0;   ///< this rank waited for its batches
-  double loss = 0;           ///< mean per target token; 0 when there is none
+  bool abandoned = false;      ///< a stop was asked for; nothing may be used
+  std::int64_t tokens = 0;     ///< input tokens
+  std::int64_t targets = 0;    ///< tokens that count in the loss
+  double data_seconds = 0;     ///< this rank waited for its batches
+  double teacher_seconds = 0;  ///< and was with its teacher, which computes or is waited for
+  double loss = 0;             ///< mean per target token; 0 when there is none
   std::vector<std::pair<std::string, double>> parts;  ///< the same for each term
 };
 
@@ -43,7 +44,9 @@ class GradientStep {
   };
   types::Batch next_batch();
   std::uint64_t dropout_seed(std::int64_t step, std::int64_t micro_batch) const;
+  void ask_teacher(const types::Batch& batch, losses::LossInput& input);
   types::LossValue forward(const types::Batch& batch);
+  bool forward_and_backward(const types::Batch& batch, std::int64_t targets, Totals& totals);
   void warn_once(const types::TeacherSignal& teacher);
   void add(Totals& totals, const types::LossValue& value);
   void add_scalar(at::Tensor& total, const at::Tensor& value) const;
@@ -58,6 +61,7 @@ class GradientStep {
   losses::LayerNeeds needs_;
   std::vector<std::string> part_names_;  ///< empty until a loss was formed
   bool has_warned_ = false;
+  double teacher_seconds_ = 0;  ///< of the step so far
 };
 
 }  // namespace distill::train

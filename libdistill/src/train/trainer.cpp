@@ -243,6 +243,7 @@ void Trainer::Impl::log_step(const StepSums& sums, double norm, double seconds) 
                       seconds > 0 ? static_cast<double>(sums.tokens) / seconds : 0.0);
   values.emplace_back("seconds", state.seconds);
   values.emplace_back("data_seconds", sums.data_seconds);
+  if (parts.loss.needs_teacher()) values.emplace_back("teacher_seconds", sums.teacher_seconds);
   for (metrics::Sink* sink : parts.sinks) sink->step(values);
 }
 

@@ -12,6 +12,7 @@
 #include <distill/io/jsonl.h>
 
 #include "support/jsonl_file.h"
+#include "support/puppet_generator.h"
 #include "support/recording_logger.h"
 #include "support/temp_folder.h"
 
@@ -19,40 +20,7 @@ namespace distill::commands {
 namespace {
 
 using testing::message_of;
-
-/// Answers what it is told to, and remembers what it was asked.
-class Puppet : public TextGenerator {
- public:
-  using Answer = std::function<std::optional<std::string>(const std::string& prompt)>;
-  explicit Puppet(Answer answer) : answer_(std::move(answer)) {}
-
-  std::vector<std::optional<TextAnswer>> answer(const std::vector<std::string>& prompts,
-                                                std::uint64_t seed) override {
-    if (std::ssize(seeds) >= breaks_at) throw TeacherError("broken");
-    seeds.push_back(seed);
-    std::vector<std::optional<TextAnswer>> answers;
-    for (const auto& prompt : prompts) {
-      asked.push_back(prompt);
-      const auto text = answer_(prompt);
-      answers.push_back(text ? std::optional(TextAnswer{*text, cuts_off}) : std::nullopt);
-    }
-    return answers;
-  }
-  std::string name() const override { return "puppet"; }
-  std::string hash() const override { return "0123"; }
-  std::vector<std::pair<std::string, std::string>> settings() const override {
-    return {{"mood", mood}};
-  }
-
-  std::vector<std::string> asked;
-  std::vector<std::uint64_t> seeds;
-  std::int64_t breaks_at = 1'000'000;  ///< calls that are answered
-  bool cuts_off = false;
-  std::string mood = "good";
-
- private:
-  Answer answer_;
-};
+using Puppet = testing::PuppetGenerator;
 
 class AugmentTest : public ::testing::Test {
  protected:

@@ -117,6 +117,35 @@ TEST(ServerGenerator, WithoutATemplatePromptsAreContinued) {
             std::string::npos);
 }
 
+TEST(ServerGenerator, AConversationIsSentWholeAndItsAnswerIsWeighed) {
+  std::string sent;
+  HttpServer server([&](const HttpCall& call) {
+    if (call.method == "GET") return reply(200, R"({"data":[{"id":"m"}]})");
+    sent = call.body;
+    return reply(200,
+                 R"({"model":"m","choices":[{"index":0,"message":{"content":"yes"},)"
+                 R"("finish_reason":"stop","logprobs":{"content":[{"token":"y","logprob":-0.5},)"
+                 R"({"token":"es","logprob":-1.5}]}}],"usage":{"completion_tokens":2}})");
+  });
+  testing::RecordingLogger log;
+  ServerGeneratorOptions options;
+  options.server = {.url = server.url("/v1"), .model = "m"};
+  options.log_probs = true;
+  const auto generator = make_server_generator(options, log, nullptr);
+  const Conversation chat = {{"system", "s"}, {"user", "a"}, {"assistant", "b"}, {"user", "c"}};
+  const auto answer = generator->converse({chat}, 1).at(0);
+  EXPECT_EQ(answer->num_tokens, 2);
+  EXPECT_EQ(answer->mean_log_prob, -1.0);
+  EXPECT_NE(sent.find(R"("messages":[{"role":"system","content":"s"},{"role":"user",)"),
+            std::string::npos);
+  EXPECT_NE(sent.find(R"("logprobs":true)"), std::string::npos);
+  options.chat_template = "none";
+  EXPECT_NE(message_of<InputError>([&] {
+              make_server_generator(options, log, nullptr)->converse({chat}, 1);
+            }).find("a conversation of 4 turns needs a chat template"),
+            std::string::npos);
+}
+
 TEST(ServerGenerator, CanBeStopped) {
   core::StopFlag stop;
   const Served served([&](const std::string&) {

@@ -138,7 +138,7 @@ class PromptLogProbs : public ::testing::Test {
 TEST_F(PromptLogProbs, AreReadInOrderOfIds) {
   const auto read_two =
       read(R"([null,{"8":{"logprob":-0.5,"rank":1,"decoded_token":"a"},"3":{"logprob":-1.5}}])")
-          .prompt_log_probs;
+          .prompt.log_probs;
   ASSERT_EQ(read_two.size(), 2u);
   EXPECT_TRUE(read_two[0].empty());
   ASSERT_EQ(read_two[1].size(), 2u);
@@ -147,9 +147,9 @@ TEST_F(PromptLogProbs, AreReadInOrderOfIds) {
   EXPECT_EQ(read_two[1][1].id, 8);
   const auto with_actual =
       read(R"([null,{"8":{"logprob":-9999.0},"3":{"logprob":-0.7},"100":{"logprob":-0.9}}])");
-  EXPECT_EQ(with_actual.prompt_log_probs[1].size(), 3u);
+  EXPECT_EQ(with_actual.prompt.log_probs[1].size(), 3u);
   EXPECT_EQ(
-      read(R"([null,{"8":{"logprob":1e-7},"3":{"logprob":-40}}])").prompt_log_probs[1][1].log_prob,
+      read(R"([null,{"8":{"logprob":1e-7},"3":{"logprob":-40}}])").prompt.log_probs[1][1].log_prob,
       0.0)
       << "rounding";
 }
@@ -188,7 +188,7 @@ TEST_F(PromptLogProbs, DamagedTextsAreReadOrRefused) {
   int refused_texts = 0;
   const auto take = [&](const std::string& text) {
     try {
-      for (const auto& entry : parse(text, expected_).prompt_log_probs.at(1)) {
+      for (const auto& entry : parse(text, expected_).prompt.log_probs.at(1)) {
         EXPECT_LE(entry.log_prob, 0) << text;
         EXPECT_GE(entry.id, 0) << text;
       }
@@ -209,8 +209,13 @@ TEST_F(PromptLogProbs, DamagedTextsAreReadOrRefused) {
 }
 
 TEST(OpenAiJson, ReadsTheNamesOfModels) {
-  EXPECT_EQ(parse_models(R"({"object":"list","data":[{"id":"a"},{"id":"b","root":"/x"}]})", kUrl),
-            (std::vector<std::string>{"a", "b"}));
+  const auto models = parse_models(
+      R"({"object":"list","data":[{"id":"a"},{"id":"b","root":"/x","max_model_len":1024}]})", kUrl);
+  ASSERT_EQ(models.size(), 2u);
+  EXPECT_EQ(models[0].name, "a");
+  EXPECT_EQ(models[0].max_tokens, std::nullopt);
+  EXPECT_EQ(models[1].name, "b");
+  EXPECT_EQ(models[1].max_tokens, 1024);
   for (const char* text : {"[]", "{}", R"({"data":{}})", R"({"data":["a"]})", R"({"data":[{}]})"}) {
     EXPECT_THROW(parse_models(text, kUrl), TeacherError) << text;
   }

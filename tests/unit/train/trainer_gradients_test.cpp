@@ -199,6 +199,7 @@ TEST(TrainerGradients, EveryRankReducesTheSameThingsOnce) {
       "sum_int 2",  // stop; tokens and targets of the whole step
       "any",
       "any",        // stop before each of the two micro-batches
+      "any",        // somebody stopped waiting for the teacher
       "sum_int 2",  // which parameters have a gradient
       "sum_tensor 2080",
       "sum_tensor 2080",  // both parameters

@@ -46,7 +46,7 @@ TEST(Trainer, LogsWhatAStepWas) {
   for (const auto& [name, value] : rig.sink.steps.at(0)) names.push_back(name);
   EXPECT_EQ(names, (std::vector<std::string>{"step", "tokens", "loss", "cross_entropy",
                                              "forward_kl", "lr", "grad_norm", "tokens_per_second",
-                                             "seconds", "data_seconds"}));
+                                             "seconds", "data_seconds", "teacher_seconds"}));
   EXPECT_EQ(std::get<std::int64_t>(rig.sink.steps[0][0].second), 1);
   EXPECT_DOUBLE_EQ(number(rig.sink.steps[0], "lr"), 0.05);
   EXPECT_DOUBLE_EQ(number(rig.sink.steps[1], "lr"), 0.05 * 0.75);

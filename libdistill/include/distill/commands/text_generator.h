@@ -14,23 +14,33 @@
 #include <distill/core/stop_flag.h>
 #include <distill/models/generate.h>
 #include <distill/teachers/openai_client.h>
+#include <distill/text/chat_template.h>
 
 namespace distill::commands {
 
 struct TextAnswer {
   std::string text;      ///< without blanks around it
   bool cut_off = false;  ///< it did not end by itself: max_new_tokens, or no further position
+  std::optional<std::int64_t> num_tokens = {};  ///< with the one that ended it, where it is known
+  std::optional<double> mean_log_prob = {};     ///< of its tokens, where it was asked for
 };
+
+/// What was said so far; the last turn is the user's.
+using Conversation = std::vector<text::ChatMessage>;
 
 /// Something that does what it is told in words: a model in this process, or one that is asked over
 /// the network.
 class TextGenerator {
  public:
   virtual ~TextGenerator() = default;
-  /// An answer to each prompt; nothing where a prompt is too long. The same prompts and seed give
-  /// the same answers, as far as the model does.
-  virtual std::vector<std::optional<TextAnswer>> answer(const std::vector<std::string>& prompts,
-                                                        std::uint64_t seed) = 0;
+  /// An answer to each conversation; nothing where one is too long. The same conversations and seed
+  /// give the same answers, as far as the model does. Throws InputError, without a chat template,
+  /// for anything but one turn of the user, which is continued.
+  virtual std::vector<std::optional<TextAnswer>> converse(const std::vector<Conversation>& chats,
+                                                          std::uint64_t seed) = 0;
+  /// The same for what a user says first.
+  std::vector<std::optional<TextAnswer>> answer(const std::vector<std::string>& prompts,
+                                                std::uint64_t seed);
   virtual std::string name() const = 0;  ///< for provenance: the model's folder, a server's address
   virtual std::string hash() const = 0;  ///< of what decides its answers; empty: not known
   /// Options that decide its answers, for people to compare.
@@ -56,6 +66,7 @@ struct ServerGeneratorOptions {
   std::int64_t max_new_tokens = 256;
   double temperature = 0.7;
   double top_p = 0.9;
+  bool log_probs = false;  ///< TextAnswer::mean_log_prob is wanted
 };
 
 /// Asks whether the model is served first; throws as teachers::ServerPool does. An answer throws

@@ -76,6 +76,8 @@ class HttpConnection {
   /// Throws HttpError; InputError for a URL that check_http_url refuses or a header with control
   /// characters.
   HttpResponse send(const HttpRequest& request);
+  /// How many connections were opened so far: another one may lead to another server.
+  std::int64_t num_opened() const;
 
  private:
   struct Impl;

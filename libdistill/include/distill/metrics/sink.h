@@ -20,7 +20,8 @@ class Sink {
  public:
   virtual ~Sink() = default;
   /// One optimizer step: step, tokens, loss, every term by name, lr, grad_norm, tokens_per_second,
-  /// seconds, data_seconds (what the step waited for its batches).
+  /// seconds, data_seconds (what the step waited for its batches), teacher_seconds (what it was
+  /// with its teacher).
   virtual void step(const Values& values) = 0;
   /// Anything else: an evaluation, a skipped step, a resume. `event` names it.
   virtual void event(const std::string& event, const Values& values) = 0;

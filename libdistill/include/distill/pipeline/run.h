@@ -25,6 +25,8 @@ struct RunOptions {
   std::string cache_folder = {};  ///< for tokens, with `data.cache: auto`; empty: none is kept
   /// Bytes that may be allocated; empty: what models::available_memory says.
   std::optional<std::uint64_t> available_memory = {};
+  /// Keys of servers, by the names that recipes give them; they are kept nowhere.
+  recipe::SecretSource secret = {};
 };
 
 struct RunResult {

@@ -15,6 +15,7 @@
 #include <distill/io/logit_cache.h>
 #include <distill/lora/options.h>
 #include <distill/ops/quantized_matrix.h>
+#include <distill/teachers/server_api.h>
 
 namespace distill::recipe {
 
@@ -76,6 +77,21 @@ struct CacheTeacherOptions {
   io::SignalForm form_or_default() const { return form.value_or(io::SignalForm::kTopK); }
 };
 
+/// `kind: server`: a model behind vLLM or SGLang.
+struct ServerTeacherOptions {
+  std::string url;          ///< http://HOST:PORT/v1
+  std::string model;        ///< as the server calls it
+  std::int64_t top_k = 64;  ///< likeliest ids of each position
+  std::string api_key_env;  ///< name of the variable that holds the key; empty: none
+  teachers::ServerApi api = teachers::ServerApi::kVllm;
+  std::optional<std::string> tokenizer;  ///< folder with the served model's own
+  std::int64_t parallel = 8;             ///< requests at one time
+  std::int64_t retries = 8;              ///< of one request
+  double timeout_seconds = 600;          ///< for one answer
+  double check_seconds = 60;             ///< between looks whether the model is still the same
+  double max_drift = 0.05;               ///< how far its answers may be apart then
+};
+
 /// `kind: none`: train on labels alone.
 struct NoTeacherOptions {};
 
@@ -84,10 +100,12 @@ void describe(core::FieldVisitor& visit, StudentOptions& options);
 void describe(core::FieldVisitor& visit, LocalTeacherOptions& options);
 void describe(core::FieldVisitor& visit, BaseTeacherOptions& options);
 void describe(core::FieldVisitor& visit, CacheTeacherOptions& options);
+void describe(core::FieldVisitor& visit, ServerTeacherOptions& options);
 void describe(core::FieldVisitor& visit, NoTeacherOptions& options);
 void validate(const StudentInit& init, core::Problems& problems);
 void validate(const StudentOptions& options, core::Problems& problems);
 void validate(const LocalTeacherOptions& options, core::Problems& problems);
 void validate(const CacheTeacherOptions& options, core::Problems& problems);
+void validate(const ServerTeacherOptions& options, core::Problems& problems);
 
 }  // namespace distill::recipe

@@ -1,9 +1,14 @@
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
+#include <functional>
 #include <memory>
+#include <string>
 
 #include <distill/core/log.h>
 #include <distill/core/registry.h>
+#include <distill/core/stop_flag.h>
 #include <distill/losses/loss.h>
 #include <distill/models/causal_lm.h>
 #include <distill/recipe/options.h>
@@ -11,6 +16,16 @@
 #include <distill/train/optimizer.h>
 
 namespace distill::recipe {
+
+/// The value of a secret by its name, such as that of an environment variable; empty: there is
+/// none.
+using SecretSource = std::function<std::string(const std::string& name)>;
+
+/// What a run gets from the program around it.
+struct Surroundings {
+  const core::StopFlag* stop = nullptr;  ///< ends long waits; may be null
+  SecretSource secret = {};              ///< empty: no secret can be had
+};
 
 /// What a teacher is made from, beside its own options.
 struct TeacherContext {
@@ -21,6 +36,9 @@ struct TeacherContext {
   at::Device device = at::kCPU;  ///< where the student is
   /// The model that is trained; null before it is loaded.
   std::shared_ptr<models::CausalLm> student = {};
+  std::filesystem::path student_folder = {};  ///< with its tokenizer
+  std::int64_t sequence_length = 0;           ///< longest rows that it is asked for
+  Surroundings surroundings = {};
 };
 
 /// A factory may return null: there is no teacher.
@@ -37,7 +55,7 @@ struct Registries {
 /// The kinds that come with the library, in explicit lists.
 Registries builtin_registries();
 
-/// `local`, `base`, `cache` and `none`.
+/// `local`, `base`, `cache`, `server`, `several` and `none`.
 void add_builtin_teachers(TeacherRegistry& registry);
 
 }  // namespace distill::recipe

@@ -79,10 +79,12 @@ struct ModelParts {
   std::unique_ptr<losses::Loss> loss;
   std::unique_ptr<train::Optimizer> optimizer;
 };
-/// Reads weights and makes the loss ready. `available_memory` as in models::LoadOptions. Throws
-/// ConfigError when a loss wants inner layers that the teacher does not show.
+/// Reads weights, calls on a teacher's server and makes the loss ready. `available_memory` as in
+/// models::LoadOptions. Throws ConfigError when a loss wants inner layers that the teacher does not
+/// show, or a server's model and the student do not go together.
 ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
-                       std::optional<std::uint64_t> available_memory = {});
+                       std::optional<std::uint64_t> available_memory = {},
+                       const Surroundings& surroundings = {});
 
 /// The options of the trainer and of the batches.
 train::TrainerOptions trainer_options(const Recipe& recipe, std::int64_t steps);

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -13,6 +14,7 @@
 #include <distill/io/http.h>
 #include <distill/io/json_value.h>
 #include <distill/io/retry.h>
+#include <distill/teachers/server_api.h>
 
 namespace distill::teachers {
 
@@ -34,6 +36,7 @@ struct AnswerOptions {
   std::optional<std::int64_t> seed = {};
   std::vector<std::string> stop = {};
   std::int64_t num_answers = 1;
+  bool log_probs = false;  ///< ServerAnswer::mean_log_prob is wanted
 };
 
 /// Text that is continued, or the ids of its tokens.
@@ -42,6 +45,7 @@ struct CompletionRequest {
   AnswerOptions answer = {};
   /// With ids: also the log-probabilities of so many likeliest ids at each position (vLLM).
   std::optional<std::int64_t> prompt_log_probs = {};
+  bool token_texts = false;  ///< with those: what each of these ids spells
 };
 
 struct ChatMessage {
@@ -61,6 +65,8 @@ enum class FinishReason { kStop, kLength, kOther };
 struct ServerAnswer {
   std::string text;
   FinishReason finish = FinishReason::kStop;
+  std::optional<std::int64_t> num_tokens = {};  ///< of a single answer, where the server says so
+  std::optional<double> mean_log_prob = {};     ///< of its tokens, where it was asked for
 };
 
 struct TokenLogProb {
@@ -68,11 +74,33 @@ struct TokenLogProb {
   double log_prob = 0;  ///< of the whole softmax, at most 0
 };
 
-struct Completion {
-  std::vector<ServerAnswer> answers;
+/// What a server says about a prompt.
+struct PromptScores {
   /// [prompt tokens], each ascending by id and with the token that is there; the first is empty,
   /// nothing comes before it. Empty as a whole where it was not asked for.
-  std::vector<std::vector<TokenLogProb>> prompt_log_probs;
+  std::vector<std::vector<TokenLogProb>> log_probs;
+  /// How ids are spelt, where it was asked for; without those that have no text of their own.
+  std::map<std::int64_t, std::string> token_texts = {};
+  /// The server's name for the program and the weights behind the answer; empty: it says none.
+  std::string fingerprint = {};
+};
+
+struct Completion {
+  std::vector<ServerAnswer> answers;
+  PromptScores prompt;
+};
+
+struct ScoreRequest {
+  std::vector<std::int64_t> ids;
+  std::int64_t top_k = 64;   ///< likeliest ids at each position
+  bool token_texts = false;  ///< also how ids are spelt
+};
+
+/// An answer that is not what was asked for: no JSON, wrong counts, numbers that are no
+/// probabilities. Another try may do better.
+class BadAnswer : public TeacherError {
+ public:
+  using TeacherError::TeacherError;
 };
 
 /// The model cannot read the prompt, or not write max_tokens behind it.
@@ -91,7 +119,8 @@ struct ClientContext {
 };
 
 /// Asks one thing at a time over a connection that it keeps. Answers are read strictly: anything
-/// but what was asked for is a TeacherError that begins with the URL and shows what came instead.
+/// but what was asked for is a BadAnswer that begins with the URL and shows what came instead, a
+/// status but 200 a TeacherError.
 /// Throws io::HttpError where there is no answer.
 class OpenAiClient {
  public:
@@ -100,14 +129,23 @@ class OpenAiClient {
 
   /// The names of what is served.
   std::vector<std::string> models();
-  /// Throws InputError listing what is served where the model is not.
-  void require_model();
+  /// Throws InputError listing what is served where the model is not. Gives the number of tokens
+  /// that it can read and write, where the server says so.
+  std::optional<std::int64_t> require_model();
 
   Completion complete(const CompletionRequest& request);
   Completion chat(const ChatRequest& request);
+  /// What the model thinks of a prompt; no more than one token is written behind it.
+  PromptScores score(ServerApi api, const ScoreRequest& request);
+  /// The ids of a text without special ones; nothing where the server has no /tokenize.
+  std::optional<std::vector<std::int64_t>> tokenize(const std::string& text);
+  /// Connections that were opened so far: behind another one may be another server.
+  std::int64_t num_connections() const { return connection_.num_opened(); }
 
  private:
-  std::string ask(const std::string& path, const std::string& body);
+  io::HttpResponse send(const std::string& url, const std::string& body);
+  std::string ask(const std::string& url, const std::string& body);
+  std::string root() const;
   template <class Parse>
   auto read(const std::string& url, const std::string& body, const Parse& parse) const;
   [[noreturn]] void refuse(const std::string& url, const io::HttpResponse& response) const;

@@ -5,13 +5,16 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <vector>
 
 #include <distill/core/log.h>
 #include <distill/core/stop_flag.h>
 #include <distill/teachers/openai_client.h>
 
 namespace distill::teachers {
+
+namespace detail {
+class ClientSet;
+}
 
 /// Several clients of one server, each in a thread of its own while there is work.
 ///
@@ -31,18 +34,15 @@ class ServerPool {
   /// kCancelled.
   void run(std::size_t count, const std::function<void(OpenAiClient&, std::size_t)>& ask);
 
-  std::int64_t num_retries() const { return retries_; }
+  std::int64_t num_retries() const;
 
  private:
   struct Work;
   void work(OpenAiClient& client, Work& work);
 
-  std::unique_ptr<core::Logger> log_;  ///< the caller's, one thread at a time
   const core::StopFlag* stop_;
   std::atomic<bool> abandoned_{false};
-  std::atomic<std::int64_t> retries_{0};
-  std::unique_ptr<io::RetryClock> clock_;
-  std::vector<std::unique_ptr<OpenAiClient>> clients_;
+  std::unique_ptr<detail::ClientSet> clients_;
 };
 
 }  // namespace distill::teachers

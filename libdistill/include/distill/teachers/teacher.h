@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,11 +18,20 @@ struct SignalWithLayers {
   types::LayerStates layers;
 };
 
+/// What a teacher that is asked over a network has done so far.
+struct TeacherCounts {
+  std::int64_t requests = 0;     ///< answered
+  std::int64_t retries = 0;      ///< requests that were sent again: no answer, or the server busy
+  std::int64_t bad_answers = 0;  ///< answers that were no answer and were asked for again
+  double seconds_waited = 0;     ///< `signal` waited for answers
+};
+
 /// Where the teacher's signal comes from. It never sees a loss.
 class Teacher {
  public:
   virtual ~Teacher() = default;
-  /// The signal for every position of the batch; no graph.
+  /// The signal for every position of the batch; no graph. Throws Interrupted where it waits for
+  /// somebody else and is asked to stop.
   virtual types::TeacherSignal signal(const types::Batch& batch) = 0;
   /// `signal` will be asked for this batch soon: a teacher that must wait for its answers begins
   /// now. Called by the thread that prepares batches, in the order in which they are asked for.
@@ -36,6 +46,8 @@ class Teacher {
                                               const types::LayerRequest& wanted);
   /// What there is to say of it after a run, a line each.
   virtual std::vector<std::string> summary() const { return {}; }
+  /// Nothing for a teacher that asks nobody.
+  virtual std::optional<TeacherCounts> counts() const { return std::nullopt; }
   /// One line for people: `local models/X (134.5 M parameters, bf16)`.
   virtual std::string describe() const = 0;
 };

@@ -1,4 +1,4 @@
-#include "lora/name_pattern.h"
+#include <distill/core/text_pattern.h>
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -9,12 +9,14 @@
 #include <distill/core/error.h>
 #include <distill/core/strings.h>
 
-namespace distill::lora {
+namespace distill::core {
 
 namespace {
 
 /// Far beyond what a pattern for names of some hundred bytes needs.
 constexpr std::uint32_t kMostSteps = 100'000;
+/// A second or two.
+constexpr std::uint32_t kMostStepsOfText = 50'000'000;
 constexpr std::size_t kLongestPattern = 4096;
 
 const unsigned char* bytes(const std::string& text) {
@@ -23,7 +25,7 @@ const unsigned char* bytes(const std::string& text) {
 
 }  // namespace
 
-struct NamePattern::Compiled {
+struct TextPattern::Compiled {
   std::string pattern, where;
   pcre2_code* code = nullptr;
   pcre2_match_context* limits = pcre2_match_context_create(nullptr);
@@ -36,7 +38,7 @@ struct NamePattern::Compiled {
   }
 };
 
-NamePattern::NamePattern(const std::string& pattern, Part part, std::string where)
+TextPattern::TextPattern(const std::string& pattern, Part part, std::string where)
     : compiled_(std::make_unique<Compiled>()) {
   compiled_->pattern = pattern;
   compiled_->where = std::move(where);
@@ -44,38 +46,38 @@ NamePattern::NamePattern(const std::string& pattern, Part part, std::string wher
     fail<ConfigError>(compiled_->where, ": a pattern of ", pattern.size(), " bytes, at most ",
                       kLongestPattern, " are taken");
   }
-  const std::string whole = part == Part::kWhole ? pattern : "(?:.*\\.)?(?:" + pattern + ")";
+  const std::string whole = part == Part::kEnd ? "(?:.*\\.)?(?:" + pattern + ")" : pattern;
+  const std::uint32_t flags =
+      part == Part::kInside ? PCRE2_UTF | PCRE2_MULTILINE : PCRE2_ANCHORED | PCRE2_ENDANCHORED;
   int error = 0;
   std::size_t place = 0;
-  compiled_->code = pcre2_compile(bytes(whole), whole.size(), PCRE2_ANCHORED | PCRE2_ENDANCHORED,
-                                  &error, &place, nullptr);
+  compiled_->code = pcre2_compile(bytes(whole), whole.size(), flags, &error, &place, nullptr);
   if (compiled_->code == nullptr) {
     std::array<unsigned char, 256> message{};
     pcre2_get_error_message(error, message.data(), message.size());
-    fail<ConfigError>(
-        compiled_->where, ": `", core::printable(pattern),
-        "` is no regular expression: ", reinterpret_cast<const char*>(message.data()));
+    fail<ConfigError>(compiled_->where, ": `", printable(pattern), "` is no regular expression: ",
+                      reinterpret_cast<const char*>(message.data()));
   }
-  pcre2_set_match_limit(compiled_->limits, kMostSteps);
+  pcre2_set_match_limit(compiled_->limits, part == Part::kInside ? kMostStepsOfText : kMostSteps);
   compiled_->match = pcre2_match_data_create_from_pattern(compiled_->code, nullptr);
 }
 
-NamePattern::~NamePattern() = default;
-NamePattern::NamePattern(NamePattern&&) noexcept = default;
-NamePattern& NamePattern::operator=(NamePattern&&) noexcept = default;
+TextPattern::~TextPattern() = default;
+TextPattern::TextPattern(TextPattern&&) noexcept = default;
+TextPattern& TextPattern::operator=(TextPattern&&) noexcept = default;
 
-bool NamePattern::matches(const std::string& name) const {
+bool TextPattern::matches(const std::string& name) const {
   const int result = pcre2_match(compiled_->code, bytes(name), name.size(), 0, 0, compiled_->match,
                                  compiled_->limits);
   if (result >= 0) return true;
   if (result == PCRE2_ERROR_NOMATCH) return false;
   if (result != PCRE2_ERROR_MATCHLIMIT && result != PCRE2_ERROR_DEPTHLIMIT &&
       result != PCRE2_ERROR_HEAPLIMIT) {
-    fail<ConfigError>(compiled_->where, ": `", core::printable(compiled_->pattern),
+    fail<ConfigError>(compiled_->where, ": `", printable(compiled_->pattern),
                       "` cannot be matched (PCRE2 error ", result, ")");
   }
-  fail<ConfigError>(compiled_->where, ": `", core::printable(compiled_->pattern),
+  fail<ConfigError>(compiled_->where, ": `", printable(compiled_->pattern),
                     "` takes too long to match; write a simpler pattern");
 }
 
-}  // namespace distill::lora
+}  // namespace distill::core

@@ -1,0 +1,267 @@
+#include <distill/commands/generate_data.h>
+
+#include <array>
+#include <cmath>
+#include <limits>
+#include <ostream>
+#include <unordered_set>
+#include <utility>
+
+#include <distill/core/hash.h>
+#include <distill/core/json_writer.h>
+#include <distill/core/paths.h>
+#include <distill/core/random.h>
+#include <distill/core/strings.h>
+#include <distill/core/table.h>
+
+#include "commands/answer_filters.h"
+#include "commands/prompt_rows.h"
+#include "commands/row_job.h"
+
+namespace distill::commands {
+
+namespace {
+
+using Result = GenerateDataResult;
+
+struct Count {
+  const char* name;   ///< in JSON and in the state of unfinished work
+  const char* words;  ///< for people
+  std::int64_t Result::*value;
+};
+
+constexpr std::array<Count, 11> kCounts = {{
+    {"rows", "prompts", &Result::rows},
+    {"asked", "answers", &Result::asked},
+    {"written", "written", &Result::written},
+    {"too_long", "prompt too long", &Result::too_long},
+    {"cut_off", "cut off", &Result::cut_off},
+    {"empty", "empty", &Result::empty},
+    {"wrong_length", "of another length", &Result::wrong_length},
+    {"repetitive", "repetitive", &Result::repetitive},
+    {"no_match", "no match", &Result::no_match},
+    {"unlikely", "unlikely", &Result::unlikely},
+    {"duplicates", "given already", &Result::duplicates},
+}};
+
+std::string shown(const auto& maybe) {
+  return maybe ? core::concat(*maybe) : "none";
+}
+
+/// What decides the rows.
+io::WorkFacts facts_of(const GenerateDataOptions& o, const TextGenerator& generator,
+                       const AnswerJudge* judge) {
+  io::WorkFacts facts = {{"command", "generate-data"},
+                         {"prompts", o.prompts.string()},
+                         {"prompts' hash", core::hash_file(o.prompts)},
+                         {"model", generator.name()},
+                         {"model's hash", generator.hash()},
+                         {"judge", judge != nullptr ? judge->name() : ""},
+                         {"judge's hash", judge != nullptr ? judge->hash() : ""},
+                         {"samples", core::concat(o.samples)},
+                         {"min tokens", core::concat(o.min_tokens)},
+                         {"max tokens", shown(o.max_tokens)},
+                         {"max repetition", shown(o.max_repetition)},
+                         {"answer regex", o.answer_regex},
+                         {"min likelihood", shown(o.min_likelihood)},
+                         {"seed", core::concat(o.seed)},
+                         {"rows at once", core::concat(o.rows_at_once)}};
+  for (auto& setting : generator.settings()) facts.push_back(std::move(setting));
+  return facts;
+}
+
+RowJobOptions job_options(const GenerateDataOptions& options, const TextGenerator& generator,
+                          const AnswerJudge* judge) {
+  return {.in = options.prompts,
+          .out = options.out,
+          .facts = facts_of(options, generator, judge),
+          .rows_at_once = options.rows_at_once,
+          .restart = options.restart,
+          .stop = options.stop,
+          .progress = options.progress,
+          .label = "answering"};
+}
+
+class DataMaker {
+ public:
+  DataMaker(const GenerateDataOptions& options, TextGenerator& generator, AnswerJudge* judge)
+      : options_(options),
+        generator_(generator),
+        judge_(judge),
+        filters_(options),
+        job_(job_options(options, generator, judge)) {}
+
+  Result run(core::Logger& log) {
+    note_progress(log);
+    if (job_.file().finished()) return result_;
+    const std::int64_t total = look_at_prompts();
+    note_written();
+    const RowJob::Steps steps{
+        .make =
+            [this](const RowJob::Rows& rows) {
+              for (std::int64_t sample = 0; sample < options_.samples; ++sample) {
+                answer(rows, sample);
+              }
+            },
+        .counts =
+            [this](std::int64_t rows) {
+              result_.rows = rows;
+              return progress_json();
+            },
+        .shown =
+            [this] { return core::concat(core::with_thousands(result_.written), " new rows"); }};
+    job_.run(result_.rows, total, steps, log);
+    return result_;
+  }
+
+ private:
+  std::string progress_json() const {
+    core::JsonWriter json;
+    json.begin_object();
+    for (const auto& count : kCounts) json.member(count.name, result_.*count.value);
+    return json.member("calls", num_calls_).end_object().text();
+  }
+
+  /// How far an earlier call came.
+  void note_progress(core::Logger& log) {
+    if (!job_.file().progress()) return;
+    const io::JsonCursor progress(*job_.file().progress(), core::shown(options_.out));
+    const auto read = [&](const char* name) {
+      return progress.at(name).int_in(0, std::numeric_limits<std::int64_t>::max());
+    };
+    for (const auto& count : kCounts) result_.*count.value = read(count.name);
+    num_calls_ = static_cast<std::uint64_t>(read("calls"));
+    log.info(core::shown(options_.out), ": going on after ", core::with_thousands(result_.rows),
+             " prompts");
+  }
+
+  /// Finds bad rows before work begins.
+  std::int64_t look_at_prompts() const {
+    std::int64_t count = 0;
+    io::JsonlReader reader(options_.prompts);
+    while (const auto row = reader.next()) {
+      conversation_of(*row);
+      ++count;
+    }
+    if (count == 0) fail<InputError>(core::shown(options_.prompts), ": no row in it");
+    return count;
+  }
+
+  static std::string identity(const Conversation& chat, const std::string& answer) {
+    std::vector<std::string> texts;
+    for (const auto& message : chat) texts.insert(texts.end(), {message.role, message.content});
+    texts.push_back(answer);
+    return same_words(texts);
+  }
+
+  /// New rows of an earlier call are there already.
+  void note_written() {
+    if (result_.written == 0) return;
+    io::JsonlReader reader(job_.file().partial_path());
+    while (const auto row = reader.next()) {
+      const io::JsonCursor messages = io::JsonCursor(row->value, row->source).at("messages");
+      Conversation chat;
+      for (std::size_t i = 0; i < messages.size(); ++i) {
+        chat.push_back(
+            {messages.at(i).at("role").as_string(), messages.at(i).at("content").as_string()});
+      }
+      const std::string last = chat.back().content;
+      chat.pop_back();
+      seen_.insert(identity(chat, last));
+    }
+  }
+
+  void answer(const RowJob::Rows& rows, std::int64_t sample) {
+    std::vector<Conversation> chats;
+    for (const auto& row : rows) chats.push_back(conversation_of(row));
+    // Each call draws from a stream of its own.
+    const auto answers =
+        generator_.converse(chats, core::RandomState(options_.seed, num_calls_++).next());
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      ++result_.asked;
+      take(rows[i], chats[i], answers[i], sample);
+    }
+  }
+
+  void take(const io::JsonlRow& row, const Conversation& chat,
+            const std::optional<TextAnswer>& answer, std::int64_t sample) {
+    if (const auto problem = filters_.problem(answer)) {
+      ++(result_.*problem);
+      return;
+    }
+    std::optional<double> likelihood = answer->mean_log_prob;
+    if (judge_ != nullptr) likelihood = judge_->mean_log_prob(chat, answer->text);
+    if (options_.min_likelihood && !filters_.is_likely(likelihood.value_or(-INFINITY))) {
+      ++result_.unlikely;
+    } else if (!seen_.insert(identity(chat, answer->text)).second) {
+      ++result_.duplicates;
+    } else {
+      write(row, chat, *answer, likelihood, sample);
+    }
+  }
+
+  void write(const io::JsonlRow& row, const Conversation& chat, const TextAnswer& answer,
+             std::optional<double> likelihood, std::int64_t sample) {
+    core::JsonWriter json;
+    json.begin_object().key("messages").begin_array();
+    const auto turn = [&json](const std::string& role, const std::string& content) {
+      json.begin_object().member("role", role).member("content", content).end_object();
+    };
+    for (const auto& message : chat) turn(message.role, message.content);
+    turn("assistant", answer.text);
+    json.end_array().key("generation").begin_object();
+    json.member("source", row.source).member("line", row.line).member("sample", sample);
+    json.member("model", generator_.name()).member("model_hash", generator_.hash());
+    json.member("seed", options_.seed);
+    for (const auto& [name, value] : generator_.settings()) json.member(name, value);
+    if (answer.num_tokens) json.member("tokens", *answer.num_tokens);
+    if (likelihood && std::isfinite(*likelihood)) json.member("mean_log_prob", *likelihood);
+    if (judge_ != nullptr)
+      json.member("judge", judge_->name()).member("judge_hash", judge_->hash());
+    json.end_object().end_object();
+    job_.file().write(json.text());
+    ++result_.written;
+  }
+
+  const GenerateDataOptions& options_;
+  TextGenerator& generator_;
+  AnswerJudge* judge_;
+  AnswerFilters filters_;
+  RowJob job_;
+  std::unordered_set<std::string> seen_;
+  std::uint64_t num_calls_ = 0;
+  Result result_;
+};
+
+}  // namespace
+
+GenerateDataResult generate_data(const GenerateDataOptions& options, TextGenerator& generator,
+                                 AnswerJudge* judge, core::Logger& log) {
+  const Result result = DataMaker(options, generator, judge).run(log);
+  if (result.written == 0) {
+    log.warning(core::shown(options.out), ": empty, no answer was good enough");
+  }
+  if (result.cut_off > 0) {
+    log.warning(core::with_thousands(result.cut_off),
+                " answers are left out: they were cut off before their end; allow more new tokens "
+                "(--max-new-tokens)");
+  }
+  return result;
+}
+
+void print_result(const GenerateDataResult& result, bool json, std::ostream& out) {
+  if (json) {
+    core::JsonWriter writer;
+    writer.begin_object();
+    for (const auto& count : kCounts) writer.member(count.name, result.*count.value);
+    out << writer.end_object().text() << '\n';
+    return;
+  }
+  core::Table table;
+  for (const auto& count : kCounts) {
+    table.add({count.words, core::with_thousands(result.*count.value)});
+  }
+  out << table.text();
+}
+
+}  // namespace distill::commands

@@ -1,0 +1,22 @@
+#include <distill/commands/text_generator.h>
+
+#include <distill/core/error.h>
+
+#include "commands/answer_text.h"
+
+namespace distill::commands {
+
+std::vector<std::optional<TextAnswer>> TextGenerator::answer(
+    const std::vector<std::string>& prompts, std::uint64_t seed) {
+  std::vector<Conversation> chats;
+  for (const auto& prompt : prompts) chats.push_back({{"user", prompt}});
+  return converse(chats, seed);
+}
+
+const std::string& text_to_continue(const Conversation& chat) {
+  if (chat.size() == 1) return chat[0].content;
+  fail<InputError>("a conversation of ", chat.size(),
+                   " turns needs a chat template; without one, a prompt is a text to continue");
+}
+
+}  // namespace distill::commands

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <distill/commands/text_generator.h>
+#include <distill/core/error.h>
+
+namespace distill::testing {
+
+/// Answers what it is told to, and remembers what it was asked.
+class PuppetGenerator : public commands::TextGenerator {
+ public:
+  using Answer = std::function<std::optional<std::string>(const std::string& prompt)>;
+  explicit PuppetGenerator(Answer answer) : answer_(std::move(answer)) {}
+
+  std::vector<std::optional<commands::TextAnswer>> converse(
+      const std::vector<commands::Conversation>& chats, std::uint64_t seed) override {
+    conversations = chats;
+    if (std::ssize(seeds) >= breaks_at) throw TeacherError("broken");
+    seeds.push_back(seed);
+    std::vector<std::optional<commands::TextAnswer>> answers;
+    for (const auto& chat : chats) {
+      const std::string& prompt = chat.back().content;
+      asked.push_back(prompt);
+      const auto text = answer_(prompt);
+      if (!text) {
+        answers.emplace_back();
+        continue;
+      }
+      answers.push_back(commands::TextAnswer{*text, cuts_off});
+      if (says_tokens) answers.back()->num_tokens = std::ranges::count(*text, ' ') + 1;
+    }
+    return answers;
+  }
+  std::string name() const override { return "puppet"; }
+  std::string hash() const override { return "0123"; }
+  std::vector<std::pair<std::string, std::string>> settings() const override {
+    return {{"mood", mood}};
+  }
+
+  std::vector<commands::Conversation> conversations;  ///< of the last call
+  std::vector<std::string> asked;
+  std::vector<std::uint64_t> seeds;
+  std::int64_t breaks_at = 1'000'000;  ///< calls that are answered
+  bool cuts_off = false;
+  bool says_tokens = true;  ///< as many as words
+  std::string mood = "good";
+
+ private:
+  Answer answer_;
+};
+
+}  // namespace distill::testing
