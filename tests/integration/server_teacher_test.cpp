@@ -166,7 +166,8 @@ TEST_F(ServerTeacherRun, AnotherModelEndsTheRun) {
     answer.delay = 20ms;
     return answer;
   });
-  const auto ended = train("changed", {"teacher.check_seconds=0.1"});
+  // Long enough that a look comes due after the change, however quick the machine.
+  const auto ended = train("changed", {"teacher.check_seconds=0.1", "train.steps=100"});
   EXPECT_EQ(ended.exit_code, 1) << ended.err;
   EXPECT_NE(ended.err.find("the model has changed"), std::string::npos) << ended.err;
   EXPECT_EQ(error_lines(ended).size(), 1u) << ended.err;

@@ -31,21 +31,24 @@ double bound_of(const Entries& entries, std::size_t count) {
 }
 
 /// At least so much is the total variation between two lists that ascend by id, of the `count`
-/// likeliest each and perhaps one more. An id that one of them leaves out has at most its bound
-/// there; what the others have together is compared as a whole.
+/// likeliest each and perhaps one more: the larger of two bounds. An id that one of them leaves out
+/// has at most its bound there; and all ids that are not in both can be compared as one.
 double difference(const Entries& a, const Entries& b, std::size_t count) {
   const double bound_a = bound_of(a, count), bound_b = bound_of(b, count);
-  double sum = 0;
+  double sum = 0, common = 0, rest_a = 1, rest_b = 1;
   for (auto i = a.begin(), j = b.begin(); i != a.end() || j != b.end();) {
     if (j == b.end() || (i != a.end() && i->id < j->id)) {
       sum += std::max(0.0, std::exp(i++->log_prob) - bound_b);
     } else if (i == a.end() || j->id < i->id) {
       sum += std::max(0.0, std::exp(j++->log_prob) - bound_a);
     } else {
-      sum += std::abs(std::exp(i++->log_prob) - std::exp(j++->log_prob));
+      const double p = std::exp(i++->log_prob), q = std::exp(j++->log_prob);
+      common += std::abs(p - q);
+      rest_a -= p;
+      rest_b -= q;
     }
   }
-  return std::min(1.0, sum / 2);
+  return std::min(1.0, (common + std::max(sum, std::abs(rest_a - rest_b))) / 2);
 }
 
 }  // namespace
