@@ -2,8 +2,6 @@
 //   linear_bench [--rows N] [--rounds N] [IN OUT]...
 // Prints, for each layer, GFLOP/s of both and the ratio of their times, forward and backward.
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -14,6 +12,7 @@
 
 #include <distill/ops/linear.h>
 
+#include "layer_arguments.h"
 #include "timing.h"
 
 namespace {
@@ -58,20 +57,9 @@ void compare(std::int64_t rows, std::int64_t in, std::int64_t out, int rounds) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::int64_t rows = 2048;
-  int rounds = 15;
-  std::vector<std::pair<std::int64_t, std::int64_t>> layers;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    if (std::strcmp(argv[i], "--rows") == 0) {
-      rows = std::atoll(argv[i + 1]);
-    } else if (std::strcmp(argv[i], "--rounds") == 0) {
-      rounds = std::atoi(argv[i + 1]);
-    } else {
-      layers.emplace_back(std::atoll(argv[i]), std::atoll(argv[i + 1]));
-    }
-  }
-  if (layers.empty()) layers = {{576, 576}, {576, 192}, {576, 1536}, {1536, 576}};
+  const auto [rows, rounds, shapes] = distill::bench::layer_arguments(
+      argc, argv, {{576, 576}, {576, 192}, {576, 1536}, {1536, 576}});
   std::printf("bf16, %d threads; ours, at::linear\n", at::get_num_threads());
-  for (const auto& [in, out] : layers) compare(rows, in, out, rounds);
+  for (const auto& [in, out] : shapes) compare(rows, in, out, rounds);
   return 0;
 }

@@ -3,8 +3,6 @@
 // Prints, for each format, milliseconds of forward and backward and of one row in generation, and
 // what they are beside the dense layer's in the same rounds.
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -17,6 +15,7 @@
 #include <distill/ops/linear.h>
 #include <distill/ops/low_rank_linear.h>
 
+#include "layer_arguments.h"
 #include "timing.h"
 
 namespace {
@@ -98,19 +97,8 @@ void compare(std::int64_t rows, std::int64_t in, std::int64_t out, int rounds) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::int64_t rows = 2048;
-  int rounds = 15;
-  std::vector<std::pair<std::int64_t, std::int64_t>> shapes;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    if (std::strcmp(argv[i], "--rows") == 0) {
-      rows = std::atoll(argv[i + 1]);
-    } else if (std::strcmp(argv[i], "--rounds") == 0) {
-      rounds = std::atoi(argv[i + 1]);
-    } else {
-      shapes.emplace_back(std::atoll(argv[i]), std::atoll(argv[i + 1]));
-    }
-  }
-  if (shapes.empty()) shapes = {{576, 1536}, {2048, 8192}};
+  const auto [rows, rounds, shapes] =
+      distill::bench::layer_arguments(argc, argv, {{576, 1536}, {2048, 8192}});
   std::printf("%d threads; forward, backward, both with an adapter of rank 16, one row\n",
               at::get_num_threads());
   for (const auto& [in, out] : shapes) compare(rows, in, out, rounds);

@@ -11,7 +11,6 @@ namespace distill::ops::cpu {
 
 namespace {
 
-constexpr double kLeastLogRest = -36.7368005696771;  // log 2^-53
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// log(1 - e^x), x <= 0, without cancelling at either end (Maechler 2012, "Accurately computing
@@ -40,9 +39,6 @@ double log_sum_exp(const double* x, std::int64_t n) {
 std::vector<double> teacher_classes(const double* log_probs, std::int64_t count, double own,
                                     double temperature, std::int64_t num_others) {
   std::vector<double> classes(log_probs, log_probs + count);
-  // Rounded log-probabilities may sum to 1 or more: what is left is then as small as it can be told
-  // apart from nothing, but not nothing, against which a student's least trust in it would weigh
-  // 1e30.
   double others = num_others > 0
                       ? std::max(log_one_minus_exp(log_sum_exp(log_probs, count)), kLeastLogRest)
                       : -kInfinity;

@@ -13,6 +13,10 @@ inline constexpr std::int64_t kColumnStep = 16;
 inline constexpr std::int64_t kStatLanes = 16;
 /// Stands in for "no logit": its probability is 0, and differences of it are still finite.
 inline constexpr float kNoLogit = -1e30F;
+/// log 2^-53, the least that is left to the ids that a teacher does not list: rounded
+/// log-probabilities may sum to 1 or more, and against nothing a student's least trust would weigh
+/// 1e30.
+inline constexpr double kLeastLogRest = -36.7368005696771;
 
 /// A block of logits: `rows` of `columns` (padded) with `stride` between rows.
 template <class T>

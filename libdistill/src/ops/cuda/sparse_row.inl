@@ -134,10 +134,9 @@ DISTILL_BLOCK void top_k_term(Block& block, const HeldRows<T>& held, std::int64_
   const bool same = ratio == 1.0;
   double others = -HUGE_VAL;
   if (num_others > 0) {
-    constexpr double kLeastLogRest = -36.7368005696771;  // log 2^-53, as ops/sparse_classes.cpp
     const double listed =
         log_sum_exp(block, held.count, [&](std::int64_t k) { return of.log_probs[k]; });
-    others = ::fmax(log_one_minus_exp(listed), kLeastLogRest);
+    others = ::fmax(log_one_minus_exp(listed), cpu::kLeastLogRest);
     // At another temperature what is not listed is taken to be spread evenly.
     const double spread = ::log(static_cast<double>(num_others));
     if (!same && others > -HUGE_VAL) others = spread + ratio * (others - spread);

@@ -1,0 +1,143 @@
+#include <algorithm>
+#include <iterator>
+#include <optional>
+
+#include <distill/core/error.h>
+#include <distill/core/paths.h>
+#include <distill/recipe/cache.h>
+#include <distill/recipe/several_teachers.h>
+#include <distill/recipe/wiring.h>
+
+#include "recipe/across_tokenizers.h"
+
+namespace distill::recipe {
+
+namespace {
+
+/// What one teacher and the student agree on. The teacher's side is read from its folder.
+Preflight look_at_text(const TextSide& student, const ModelFacts& model, bool chosen) {
+  if (core::is_same_path(model.folder, student.folder)) {
+    const TextSide same{model.folder, model.vocab_size, student.tokenizer, student.chat};
+    return check_text(student, &same, chosen);
+  }
+  const auto own = text::load_tokenizer(model.folder);
+  const auto own_chat = text::load_chat_template(model.folder, "auto");
+  const TextSide teacher{model.folder, model.vocab_size, *own, own_chat.get()};
+  return check_text(student, &teacher, chosen);
+}
+
+/// The same for all teachers that are read from a folder.
+Preflight look_at_text(const Recipe& recipe, const PlannedModels& models,
+                       const text::Tokenizer& tokenizer, const text::ChatTemplate* chat) {
+  const TextSide student{models.student.folder, models.student.vocab_size, tokenizer, chat};
+  const bool chosen = recipe.data.chat_template != "auto";
+  const auto* server = recipe.teacher.options<ServerTeacherOptions>();
+  if (server != nullptr && server->tokenizer) {
+    const auto served = text::load_tokenizer(*server->tokenizer);
+    const auto served_chat = text::load_chat_template(*server->tokenizer, "auto");
+    const TextSide teacher{*server->tokenizer, served->vocab_size(), *served, served_chat.get()};
+    return check_text(student, &teacher, chosen);
+  }
+  if (models.teacher) return look_at_text(student, *models.teacher, chosen);
+  if (models.several.empty()) return check_text(student, nullptr, false);
+  Preflight all;
+  for (const ModelFacts& teacher : models.several) {
+    Preflight own = look_at_text(student, teacher, chosen);
+    std::ranges::move(own.checks, std::back_inserter(all.checks));
+  }
+  return all;
+}
+
+/// What a teacher with another tokenizer reads text with. Without a template of its own it reads
+/// conversations as the student's writes them.
+struct TeacherText {
+  TeacherText(const ModelFacts& teacher, const std::shared_ptr<const text::ChatTemplate>& student)
+      : tokenizer(text::load_tokenizer(teacher.folder)),
+        chat(text::load_chat_template(teacher.folder, "auto")),
+        max_positions(teacher.max_positions) {
+    if (!chat) chat = student;
+  }
+  data::TeacherReading reading() const { return {*tokenizer, chat.get(), max_positions}; }
+
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+  std::shared_ptr<const text::ChatTemplate> chat;
+  std::int64_t max_positions;
+};
+
+/// Nothing where teacher and student are compared id by id.
+std::optional<TeacherText> other_tokenizer(const Recipe& recipe, const PlannedModels& models,
+                                           std::shared_ptr<const text::ChatTemplate> student) {
+  std::optional<TeacherText> teacher;
+  if (models.teacher && crosses_tokenizers(recipe)) teacher.emplace(*models.teacher, student);
+  return teacher;
+}
+
+Preflight look_across(const PlannedModels& models, const DataParts& parts,
+                      const TeacherText& teacher) {
+  return check_text_across(
+      {models.student.folder, models.student.vocab_size, *parts.tokenizer, parts.chat.get()},
+      {models.teacher->folder, models.teacher->vocab_size, *teacher.tokenizer, teacher.chat.get()});
+}
+
+/// Null when the recipe has no files for it.
+std::shared_ptr<const data::Dataset> load_eval(const Recipe& recipe,
+                                               const data::RowReading& reading, core::Logger& log) {
+  if (recipe.data.eval.empty()) return nullptr;
+  data::DataOptions whole = recipe.data;  // what is measured is not cut up to save rows
+  whole.min_packing_use = 0;
+  return data::Dataset::load(recipe.data.eval, whole, reading, log);
+}
+
+void log_warnings(const Preflight& preflight, bool has_conversations, core::Logger& log) {
+  for (const Check& check : preflight.checks) {
+    if (check.for_conversations && !has_conversations) continue;
+    if (check.result == Check::Result::kWarning) log.warning(check.subject, ": ", check.what);
+  }
+}
+
+}  // namespace
+
+DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
+                    const DataHooks& hooks) {
+  DataParts parts;
+  parts.tokenizer = text::load_tokenizer(models.student.folder);
+  parts.chat = text::load_chat_template(models.student.folder, recipe.data.chat_template);
+  const std::optional<TeacherText> teacher = other_tokenizer(recipe, models, parts.chat);
+  parts.across_tokenizers = teacher.has_value();
+  parts.preflight = teacher ? look_across(models, parts, *teacher)
+                            : look_at_text(recipe, models, *parts.tokenizer, parts.chat.get());
+  const auto add_checks = [&parts](const std::vector<Check>& checks) {
+    parts.preflight.checks.insert(parts.preflight.checks.end(), checks.begin(), checks.end());
+  };
+  if (models.cache) add_checks(check_cache(recipe, models, *parts.tokenizer));
+  require_no_errors(parts.preflight, false);
+  data::RowReading reading{.tokenizer = *parts.tokenizer,
+                           .chat = parts.chat.get(),
+                           .between_rows = hooks.between_rows,
+                           .progress = hooks.progress,
+                           .cache_folder = hooks.cache_folder};
+  std::optional<data::TeacherReading> own;
+  if (teacher) own.emplace(teacher->reading());
+  reading.teacher = own ? &*own : nullptr;
+  parts.train = data::Dataset::load(recipe.data.train, recipe.data, reading, log);
+  if (teacher) {
+    add_checks({check_alignment(*parts.train)});
+    require_no_errors(parts.preflight, false);
+    reading.teacher = nullptr;  // the student is measured by itself
+  }
+  parts.eval = load_eval(recipe, reading, log);
+  const bool has_conversations = parts.train->report().has_conversations ||
+                                 (parts.eval && parts.eval->report().has_conversations);
+  require_no_errors(parts.preflight, has_conversations);
+  log_warnings(parts.preflight, has_conversations, log);
+  if (parts.eval && recipe.data.max_eval_rows > 0) {
+    parts.eval = parts.eval->first_rows(recipe.data.max_eval_rows);
+  }
+  if (models.cache) {
+    add_checks(check_coverage(recipe, parts, hooks.between_rows));
+    require_no_errors(parts.preflight, has_conversations);
+  }
+  return parts;
+}
+
+}  // namespace distill::recipe
