@@ -49,6 +49,8 @@ PRIVATE_THIRD_PARTY = {  # which layer may include it in its sources
     "CLI/": {"cli"},
     "sentencepiece": {"text"},
     "pcre2": {"core"},
+    "torch/csrc/distributed/": {"dist"},
+    "gloo/": {"dist"},
 }
 TORCH_MODULE = {"nn", "models"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')

@@ -19,9 +19,11 @@
 #include <distill/commands/generate_data.h>
 #include <distill/commands/inspect.h>
 #include <distill/commands/logits.h>
+#include <distill/commands/serve_teacher.h>
 #include <distill/commands/tokenize.h>
 #include <distill/core/byte_size.h>
 #include <distill/core/error.h>
+#include <distill/core/memory.h>
 #include <distill/core/output.h>
 #include <distill/core/stop_flag.h>
 #include <distill/pipeline/train_command.h>
@@ -381,6 +383,40 @@ void add_generate_data(CLI::App& cli, Action& action) {
   });
 }
 
+void add_teacher(CLI::App& cli, Action& action) {
+  static const std::map<std::string, ops::WeightFormat> kFormats = {
+      {"int8", ops::WeightFormat::kInt8},
+      {"fp8", ops::WeightFormat::kFp8},
+      {"nf4", ops::WeightFormat::kNf4}};
+  auto* app = cli.add_subcommand(
+      "teacher", "Hand a model's last hidden states to students in other processes");
+  auto options = std::make_shared<commands::ServeTeacherOptions>();
+  app->add_option("--model", options->model, "Model folder")->required();
+  add_adapter(*app, options->adapter, "Adapter folder");
+  auto* place = app->add_option_group("place");
+  place->add_option("--shared", options->shared, "Name of shared memory, for this machine");
+  place->add_option("--listen", options->listen, "HOST:PORT, over c10d, for trusted networks");
+  place->require_option(1);
+  app->add_option("--threads", options->threads, "Of one pass")->check(CLI::Range(1, 4096));
+  app->add_option("--quantize", options->quantize, "Hold projections as int8, fp8 or nf4")
+      ->transform(CLI::CheckedTransformer(kFormats, CLI::ignore_case));
+  app->add_flag("--stay", options->stay, "Wait for others when the last student has gone");
+  app->add_flag("--json", options->json, "Write one JSON object at the end");
+  add_dtype(*app, options->dtype);
+  add_ignore_memory(*app, options->available_memory);
+  add_device(*app, options->device);
+  app->callback([&action, options] {
+    action = [options](core::Logger& log) {
+      options->stop = &stop_flag;
+      std::signal(SIGINT, on_signal);
+      std::signal(SIGTERM, on_signal);
+      core::keep_freed_memory();
+      commands::serve_teacher(*options, std::cout, log);
+      return 0;
+    };
+  });
+}
+
 void add_export(CLI::App& cli, Action& action) {
   auto* app = cli.add_subcommand("export", "Write a model folder anew: other dtype, other shards");
   auto options = std::make_shared<commands::ExportOptions>();
@@ -441,7 +477,7 @@ int main(int argc, char** argv) {
   app.add_flag("--verbose", verbose, "More messages, and back-traces with errors");
   Action action;
   for (auto* add : {add_tokenize, add_logits, add_generate, add_eval, add_augment,
-                    add_generate_data, add_cache, add_export, add_inspect})
+                    add_generate_data, add_cache, add_teacher, add_export, add_inspect})
     add(app, action);
   try {
     app.parse(argc, argv);

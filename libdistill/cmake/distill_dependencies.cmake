@@ -35,3 +35,4 @@ find_library(DISTILL_XXHASH xxhash REQUIRED)
 find_library(DISTILL_ZSTD zstd REQUIRED)
 find_library(DISTILL_SENTENCEPIECE sentencepiece REQUIRED)
 find_library(DISTILL_PCRE2 pcre2-8 REQUIRED)
+find_path(DISTILL_GLOO_INCLUDE gloo/algorithm.h)  # optional: teachers over c10d

@@ -19,5 +19,8 @@ void safetensors(std::string_view bytes);
 void logit_cache(std::string_view bytes);
 /// The bytes behind the checksums: the rows of a segment, of either form.
 void signal_rows(std::string_view bytes);
+/// Behind the first byte, which says what it is: a hello, a request or an answer between the
+/// processes of a teacher and a student. What is read comes back when it is written.
+void teacher_wire(std::string_view bytes);
 
 }  // namespace distill::fuzz

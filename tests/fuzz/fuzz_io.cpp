@@ -9,6 +9,7 @@
 #include <distill/io/logit_cache.h>
 #include <distill/io/safetensors.h>
 #include <distill/io/signal_rows.h>
+#include <distill/io/teacher_wire.h>
 
 #include "fuzz/fuzz.h"
 #include "io/logit_cache_format.h"
@@ -112,6 +113,35 @@ void signal_rows(std::string_view bytes) {
     }
     for (const double weight : rows.weights) {
       if (!(weight >= 0 && weight <= 1)) throw std::logic_error("a wrong weight");
+    }
+  } catch (const InputError&) {
+  }
+}
+
+void teacher_wire(std::string_view bytes) {
+  if (bytes.empty()) return;
+  const std::string_view text = bytes.substr(1);
+  const auto body = std::as_bytes(std::span(text));
+  const auto check = [](bool holds) {
+    if (!holds) throw std::logic_error("a message is written as another one");
+  };
+  try {
+    switch (static_cast<unsigned char>(bytes[0]) % 4) {
+      case 0:
+        return io::read_student_hello(text, "x");
+      case 1: {
+        const auto facts = io::read_teacher_hello(text, "x");
+        const auto again = io::read_teacher_hello(io::write_teacher_hello(facts), "x");
+        return check(again.scale == facts.scale && again.head_bytes() == facts.head_bytes());
+      }
+      case 2: {
+        const auto request = io::read_request(body, "x");
+        const auto again = io::read_request(io::write_request(request), "x");
+        return check(again.ids == request.ids && again.segments == request.segments &&
+                     again.counts == request.counts);
+      }
+      default:
+        io::read_answer(body, "x");
     }
   } catch (const InputError&) {
   }

@@ -131,5 +131,9 @@ TEST(Fuzz, SignalRows) {
   run(signal_rows, files("signal_rows"), 3000);
 }
 
+TEST(Fuzz, TeacherWire) {
+  run(teacher_wire, files("teacher_wire"), 3000);
+}
+
 }  // namespace
 }  // namespace distill::fuzz

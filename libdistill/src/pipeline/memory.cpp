@@ -25,6 +25,8 @@ constexpr std::uint64_t kLibrary = 150 * kMiB;
 constexpr std::uint64_t kEvaluatedLogits = 32 * kMiB;
 constexpr std::uint64_t kTensorsOfComparison = 12;
 constexpr std::uint64_t kTensorsOfPerplexity = 3;
+/// Answers of a teacher in another process that are under way or in use.
+constexpr std::uint64_t kAnswers = 4;
 
 std::uint64_t saturated_product(std::initializer_list<std::uint64_t> factors) {
   std::optional<std::uint64_t> product = 1;
@@ -49,6 +51,24 @@ std::vector<recipe::ModelFacts> teachers_of(const recipe::PlannedModels& models)
   std::vector<recipe::ModelFacts> all = models.several;
   if (models.teacher) all.push_back(*models.teacher);
   return all;
+}
+
+bool is_elsewhere(const recipe::Recipe& recipe) {
+  return recipe.teacher.options<recipe::ProcessTeacherOptions>() != nullptr;
+}
+
+/// Whether logits of a teacher are formed here beside the student's.
+bool forms_teacher_logits(const recipe::Recipe& recipe, const recipe::PlannedModels& models) {
+  return !teachers_of(models).empty() || is_elsewhere(recipe);
+}
+
+void add_answers(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
+                 const Sizes& sizes, MemoryEstimate& memory) {
+  if (!is_elsewhere(recipe)) return;
+  const auto width = static_cast<std::uint64_t>(models.student.hidden_size);
+  const auto vocabulary = static_cast<std::uint64_t>(models.student.vocab_size);
+  memory.teacher_answers = saturated_product({vocabulary, width, sizes.width}) +
+                           saturated_product({kAnswers, sizes.tokens, width, sizes.width});
 }
 
 void add_weights(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
@@ -97,14 +117,14 @@ void add_activations(const recipe::Recipe& recipe, const recipe::PlannedModels& 
 void add_logits(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
                 const Sizes& sizes, MemoryEstimate& memory) {
   const auto vocabulary = static_cast<std::uint64_t>(models.student.vocab_size);
-  const std::uint64_t heads = teachers_of(models).empty() ? 1 : 2;
+  const bool compares = forms_teacher_logits(recipe, models);
+  const std::uint64_t heads = compares ? 2 : 1;
   // Fewer tokens than fill the workspace need less of it.
   memory.loss = std::min(kLossWorkspace, saturated_product({sizes.tokens, vocabulary, 4, heads}));
   const bool evaluates =
       recipe.evaluate.at_start || recipe.evaluate.at_end || recipe.evaluate.every > 0;
   if (recipe.data.eval.empty() || !evaluates) return;
-  const std::uint64_t tensors =
-      teachers_of(models).empty() ? kTensorsOfPerplexity : kTensorsOfComparison;
+  const std::uint64_t tensors = compares ? kTensorsOfComparison : kTensorsOfPerplexity;
   memory.evaluation = tensors * std::max(kEvaluatedLogits, 4 * vocabulary);
 }
 
@@ -141,6 +161,7 @@ MemoryEstimate estimate_memory(const recipe::Recipe& recipe, const recipe::Plann
   sizes.single_pass = recipe.train.batch_size <= recipe.train.micro_batch_size;
   MemoryEstimate memory;
   add_weights(recipe, models, memory);
+  add_answers(recipe, models, sizes, memory);
   add_optimizer(sizes, memory);
   add_activations(recipe, models, sizes, memory);
   add_logits(recipe, models, sizes, memory);

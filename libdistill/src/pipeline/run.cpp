@@ -101,8 +101,9 @@ class Run {
                                   {.stop = options_.stop, .secret = options_.secret});
     stop_here_if_asked();
     // After all that can refuse the recipe: with the manifest the folder belongs to it.
-    write_or_check_manifest(folder_.manifest(), make_manifest(recipe_, plan_, data_, steps_, check),
-                            log_);
+    const auto teacher = models_.teacher ? models_.teacher->identity() : std::nullopt;
+    write_or_check_manifest(folder_.manifest(),
+                            make_manifest(recipe_, plan_, data_, steps_, check, teacher), log_);
     // Of what was loaded: the folder may be another by the end.
     if (!plan_.adapters.empty()) base_fingerprint_ = models::fingerprint(plan_.student.folder);
     if (models_.teacher) log_.info("teacher: ", models_.teacher->describe());
@@ -249,13 +250,16 @@ class Run {
     for (const auto& line : models_.teacher->summary()) log_.info(line);
     const auto counts = models_.teacher->counts();
     if (!counts) return;
-    for (auto& sink : sinks_) {
-      sink->event("teacher", {{"step", step},
+    metrics::Values values = {{"step", step},
                               {"requests", counts->requests},
                               {"retries", counts->retries},
                               {"bad_answers", counts->bad_answers},
-                              {"seconds_waited", counts->seconds_waited}});
+                              {"seconds_waited", counts->seconds_waited}};
+    if (counts->bytes > 0) {
+      values.emplace_back("bytes", static_cast<std::int64_t>(counts->bytes));
+      values.emplace_back("logit_bytes", static_cast<std::int64_t>(counts->logit_bytes));
     }
+    for (auto& sink : sinks_) sink->event("teacher", values);
   }
 
   void train(train::Trainer& trainer, std::int64_t restored) {

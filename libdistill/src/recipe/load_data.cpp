@@ -26,16 +26,22 @@ Preflight look_at_text(const TextSide& student, const ModelFacts& model, bool ch
   return check_text(student, &teacher, chosen);
 }
 
+/// The folder that holds the tokenizer of a teacher elsewhere; nothing where it is not given.
+std::optional<std::string> tokenizer_folder(const Recipe& recipe) {
+  if (const auto* server = recipe.teacher.options<ServerTeacherOptions>()) return server->tokenizer;
+  const auto* process = recipe.teacher.options<ProcessTeacherOptions>();
+  return process != nullptr ? process->tokenizer : std::nullopt;
+}
+
 /// The same for all teachers that are read from a folder.
 Preflight look_at_text(const Recipe& recipe, const PlannedModels& models,
                        const text::Tokenizer& tokenizer, const text::ChatTemplate* chat) {
   const TextSide student{models.student.folder, models.student.vocab_size, tokenizer, chat};
   const bool chosen = recipe.data.chat_template != "auto";
-  const auto* server = recipe.teacher.options<ServerTeacherOptions>();
-  if (server != nullptr && server->tokenizer) {
-    const auto served = text::load_tokenizer(*server->tokenizer);
-    const auto served_chat = text::load_chat_template(*server->tokenizer, "auto");
-    const TextSide teacher{*server->tokenizer, served->vocab_size(), *served, served_chat.get()};
+  if (const auto folder = tokenizer_folder(recipe)) {
+    const auto served = text::load_tokenizer(*folder);
+    const auto served_chat = text::load_chat_template(*folder, "auto");
+    const TextSide teacher{*folder, served->vocab_size(), *served, served_chat.get()};
     return check_text(student, &teacher, chosen);
   }
   if (models.teacher) return look_at_text(student, *models.teacher, chosen);

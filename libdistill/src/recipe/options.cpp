@@ -5,6 +5,7 @@
 
 #include <distill/core/error.h>
 #include <distill/core/strings.h>
+#include <distill/dist/channel.h>
 #include <distill/io/http.h>
 #include <distill/io/signal_rows.h>
 
@@ -193,6 +194,44 @@ void validate(const ServerTeacherOptions& options, core::Problems& problems) {
   in_range("timeout_seconds", options.timeout_seconds, 0.1, 86400.0);
   in_range("check_seconds", options.check_seconds, 0.1, 86400.0);
   in_range("max_drift", options.max_drift, 1e-6, 1.0);
+}
+
+void describe(core::FieldVisitor& visit, ProcessTeacherOptions& options) {
+  visit("shared", options.shared,
+        "what `distill teacher --shared NAME` was given, on this machine; exactly one of `shared` "
+        "and `address` is given");
+  visit("address", options.address,
+        "where `distill teacher --listen HOST:PORT` is, such as 10.0.0.7:29500; over c10d, for "
+        "networks whose machines are trusted");
+  visit("tokenizer", options.tokenizer,
+        "folder with the teacher's tokenizer, compared with the student's; when not given both "
+        "must be the same");
+  visit("timeout_seconds", options.timeout_seconds,
+        "how long to wait for the teacher at the start, and for a sign of life later");
+}
+
+void validate(const ProcessTeacherOptions& options, core::Problems& problems) {
+  if (!options.shared && !options.address) {
+    problems.add("", "needs `shared` (a name on this machine) or `address` (HOST:PORT)");
+  } else if (options.shared && options.address) {
+    problems.add("address", "is given beside `shared`; remove one");
+  }
+  const auto check = [&](const char* field, const auto& value, auto rule) {
+    try {
+      if (value) rule(*value);
+    } catch (const InputError& error) {
+      problems.add(field, error.what());
+    }
+  };
+  check("shared", options.shared, dist::check_shared_name);
+  check("address", options.address, dist::check_address);
+  if (options.tokenizer && options.tokenizer->empty()) {
+    problems.add("tokenizer", "must name a folder, it is empty");
+  }
+  if (!(options.timeout_seconds >= 0.1 && options.timeout_seconds <= 86400)) {
+    problems.add("timeout_seconds",
+                 concat("must be from 0.1 to 86400, it is ", options.timeout_seconds));
+  }
 }
 
 void describe(core::FieldVisitor&, NoTeacherOptions&) {}

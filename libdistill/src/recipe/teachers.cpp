@@ -10,6 +10,7 @@
 #include <distill/teachers/server_teacher.h>
 #include <distill/text/tokenizer.h>
 
+#include "recipe/process_teacher.h"
 #include "recipe/served_tokenizer.h"
 
 namespace distill::recipe {
@@ -86,6 +87,7 @@ void add_builtin_teachers(TeacherRegistry& registry) {
   registry.add<LocalTeacherOptions>("local", make_local);
   registry.add<BaseTeacherOptions>("base", make_base);
   registry.add<CacheTeacherOptions>("cache", make_cache);
+  registry.add<ProcessTeacherOptions>("process", make_process);
   registry.add<SeveralTeachersOptions>("several", make_several);
   registry.add<ServerTeacherOptions>("server", make_server);
   registry.add<NoTeacherOptions>(

@@ -69,6 +69,21 @@ TEST_F(MemoryTest, CheckpointingKeepsTheStreams) {
             4 * 64 * (2 * 2 * 48 + kValues));
 }
 
+TEST_F(MemoryTest, ATeacherElsewhereCostsItsHeadAndItsAnswers) {
+  const std::vector<std::string> student = {"student.init=null",
+                                            "student.model=" + kModel.string()};
+  auto elsewhere = student;
+  elsewhere.emplace_back("teacher={kind: process, shared: nobody}");
+  const MemoryEstimate memory = estimate(elsewhere);
+  EXPECT_EQ(memory.teacher_answers, 4 * (kEmbedding + 4 * 64 * 48));
+  EXPECT_EQ(memory.teacher + memory.teacher_mapped, 0u);
+  const MemoryEstimate local = estimate(student);
+  EXPECT_EQ(local.teacher_answers, 0u);
+  EXPECT_EQ(memory.loss, local.loss) << "both form two rows of logits";
+  EXPECT_EQ(memory.evaluation, local.evaluation);
+  EXPECT_EQ(memory.total() - memory.teacher_answers, local.total() - local.teacher_mapped);
+}
+
 TEST_F(MemoryTest, TotalIsAllOfIt) {
   const MemoryEstimate m = estimate();
   EXPECT_EQ(m.total(), m.teacher + m.teacher_mapped + m.student + m.master + m.moments +

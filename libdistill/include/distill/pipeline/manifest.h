@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include <distill/core/log.h>
@@ -10,10 +11,12 @@
 namespace distill::pipeline {
 
 /// manifest.json: versions, seed, and hashes of everything a run is made from. `between_parts` is
-/// called often; what it throws ends the hashing.
+/// called often; what it throws ends the hashing. `teacher`: in another process; nothing for
+/// others.
 std::string make_manifest(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
                           const recipe::DataParts& data, std::int64_t steps,
-                          const std::function<void()>& between_parts = {});
+                          const std::function<void()>& between_parts = {},
+                          const std::optional<teachers::TeacherIdentity>& teacher = {});
 
 /// Writes it into a new run folder. In a resumed one, compares: throws ConfigError naming what has
 /// changed since the run began, warns when only versions differ.

@@ -14,6 +14,9 @@ namespace distill::pipeline {
 struct MemoryEstimate {
   std::uint64_t teacher = 0;         ///< weights that are converted on the way in
   std::uint64_t teacher_mapped = 0;  ///< weights used where their file is mapped
+  /// Head and answers of a teacher in another process, taken to be as wide as the student: it is
+  /// not asked before training.
+  std::uint64_t teacher_answers = 0;
   std::uint64_t student = 0;         ///< weights in the run's precision
   std::uint64_t student_mapped = 0;  ///< frozen weights used where their file is mapped
   std::uint64_t master = 0;          ///< fp32 copies of bf16 weights that are trained
@@ -31,8 +34,8 @@ struct MemoryEstimate {
     return teacher + student + master + moments + gradients - idle_gradients;
   }
   std::uint64_t total() const {
-    return certain() + idle_gradients + teacher_mapped + student_mapped + activations + one_layer +
-           loss + evaluation + library;
+    return certain() + idle_gradients + teacher_mapped + teacher_answers + student_mapped +
+           activations + one_layer + loss + evaluation + library;
   }
 };
 

@@ -92,6 +92,14 @@ struct ServerTeacherOptions {
   double max_drift = 0.05;               ///< how far its answers may be apart then
 };
 
+/// `kind: process`: a model in another process, `distill teacher`.
+struct ProcessTeacherOptions {
+  std::optional<std::string> shared;     ///< name of shared memory on this machine; or
+  std::optional<std::string> address;    ///< HOST:PORT, over c10d
+  std::optional<std::string> tokenizer;  ///< folder with the teacher's own
+  double timeout_seconds = 60;           ///< until it is there, and of silence later
+};
+
 /// `kind: none`: train on labels alone.
 struct NoTeacherOptions {};
 
@@ -101,11 +109,13 @@ void describe(core::FieldVisitor& visit, LocalTeacherOptions& options);
 void describe(core::FieldVisitor& visit, BaseTeacherOptions& options);
 void describe(core::FieldVisitor& visit, CacheTeacherOptions& options);
 void describe(core::FieldVisitor& visit, ServerTeacherOptions& options);
+void describe(core::FieldVisitor& visit, ProcessTeacherOptions& options);
 void describe(core::FieldVisitor& visit, NoTeacherOptions& options);
 void validate(const StudentInit& init, core::Problems& problems);
 void validate(const StudentOptions& options, core::Problems& problems);
 void validate(const LocalTeacherOptions& options, core::Problems& problems);
 void validate(const CacheTeacherOptions& options, core::Problems& problems);
 void validate(const ServerTeacherOptions& options, core::Problems& problems);
+void validate(const ProcessTeacherOptions& options, core::Problems& problems);
 
 }  // namespace distill::recipe

@@ -55,7 +55,7 @@ struct Registries {
 /// The kinds that come with the library, in explicit lists.
 Registries builtin_registries();
 
-/// `local`, `base`, `cache`, `server`, `several` and `none`.
+/// `local`, `base`, `cache`, `process`, `server`, `several` and `none`.
 void add_builtin_teachers(TeacherRegistry& registry);
 
 }  // namespace distill::recipe

@@ -20,10 +20,19 @@ struct SignalWithLayers {
 
 /// What a teacher that is asked over a network has done so far.
 struct TeacherCounts {
-  std::int64_t requests = 0;     ///< answered
-  std::int64_t retries = 0;      ///< requests that were sent again: no answer, or the server busy
-  std::int64_t bad_answers = 0;  ///< answers that were no answer and were asked for again
-  double seconds_waited = 0;     ///< `signal` waited for answers
+  std::int64_t requests = 0;      ///< answered
+  std::int64_t retries = 0;       ///< requests that were sent again: no answer, or the server busy
+  std::int64_t bad_answers = 0;   ///< answers that were no answer and were asked for again
+  double seconds_waited = 0;      ///< `signal` waited for answers
+  std::uint64_t bytes = 0;        ///< of hidden states that were handed over; 0: other signals
+  std::uint64_t logit_bytes = 0;  ///< that their logits would have taken
+};
+
+/// Who a teacher outside of this process is. A run is made from it: it must be the same when the
+/// run goes on.
+struct TeacherIdentity {
+  std::string weights;  ///< a fingerprint
+  std::string dtype;    ///< what it computes in
 };
 
 /// Where the teacher's signal comes from. It never sees a loss.
@@ -48,6 +57,8 @@ class Teacher {
   virtual std::vector<std::string> summary() const { return {}; }
   /// Nothing for a teacher that asks nobody.
   virtual std::optional<TeacherCounts> counts() const { return std::nullopt; }
+  /// Nothing for a teacher that is told by the files it is made of, or that cannot tell.
+  virtual std::optional<TeacherIdentity> identity() const { return std::nullopt; }
   /// One line for people: `local models/X (134.5 M parameters, bf16)`.
   virtual std::string describe() const = 0;
 };
