@@ -13,86 +13,16 @@ Needs nothing but the built programs."""
 import argparse
 import json
 import pathlib
-import statistics
-import subprocess
-import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-
-RECIPE = """name: {name}
-output: {output}
-seed: {seed}
-precision: bf16
-device: cpu
-student:
-  init: {{from: teacher, keep_layers: {layers}}}
-  freeze: [model.embed_tokens.weight]
-teacher: {teacher}
-data:
-  train: [{{path: {train}}}]
-  sequence_length: {length}
-loss:
-  - {{kind: forward_kl, temperature: 1.0}}
-train:
-  steps: {steps}
-  batch_size: {rows}
-  micro_batch_size: 1
-  optimizer: {{kind: adamw, lr: 2.0e-3, betas: [0.9, 0.95]}}
-  schedule: {{kind: cosine, warmup_steps: {warmup}, min_lr_ratio: 0.1}}
-checkpoint: {{every: 0}}
-"""
+import short_run
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=pathlib.Path, default=ROOT / "models/SmolLM2-135M-Instruct")
-    parser.add_argument("--train", type=pathlib.Path, required=True)
-    parser.add_argument("--eval", type=pathlib.Path, required=True)
-    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
+    short_run.add_arguments(parser)
     parser.add_argument("--forms", nargs="+", default=["top_k", "sampled"])
-    parser.add_argument("--layers", type=int, default=12)
-    parser.add_argument("--length", type=int, default=256)
-    parser.add_argument("--rows", type=int, default=1, help="of a step")
-    parser.add_argument("--steps", type=int, default=280)
-    parser.add_argument("--seed", type=int, default=17)
-    parser.add_argument("--eval-rows", type=int, default=40)
-    parser.add_argument("--work", type=pathlib.Path, help="folder for runs and caches; kept")
     return parser.parse_args()
-
-
-def call(*command):
-    result = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if result.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))}\n{result.stderr}")
-    return result.stdout
-
-
-def write_recipe(args, work, name, teacher):
-    path = work / f"{name}.yaml"
-    path.write_text(RECIPE.format(name=name, output=work / name, seed=args.seed, layers=args.layers,
-                                  teacher=teacher, train=args.train, length=args.length,
-                                  steps=args.steps, rows=args.rows,
-                                  warmup=max(1, args.steps // 7)))
-    return path
-
-
-def step_times(run):
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    steps = [line for line in lines if "event" not in line]
-    ends = [line["seconds"] for line in steps]
-    seconds = [b - a for a, b in zip(ends, ends[1:])][2:]
-    return statistics.median(seconds), statistics.median(s["data_seconds"] for s in steps[3:])
-
-
-def measure(args, work, name, teacher):
-    recipe = write_recipe(args, work, name, teacher)
-    call(args.build / "distill_train", recipe, "--restart")
-    result = json.loads(call(args.build / "distill", "eval", "--model", work / name / "final",
-                             "--teacher", args.model, "--data", args.eval, "--sequence-length",
-                             args.length, "--max-rows", args.eval_rows, "--device", "cpu",
-                             "--json"))
-    return result, *step_times(work / name)
 
 
 def main():
@@ -104,8 +34,9 @@ def main():
         for form in args.forms:
             teacher = (f"{{kind: cache, path: {work / ('cache_' + form)}, form: {form}, "
                        f"model: {args.model}}}")
-            made = json.loads(call(args.build / "distill", "cache",
-                                   write_recipe(args, work, form, teacher), "--json"))
+            recipe = short_run.write_recipe(args, work, form, teacher)
+            made = json.loads(short_run.call(args.build / "distill", "cache", recipe,
+                                             "--json").stdout)
             print(f"{form}: {made['bytes_a_position']:.1f} bytes a position, "
                   f"{made['positions']:,} positions, {made['segments']:,} segments", flush=True)
             runs[form] = teacher
@@ -113,12 +44,12 @@ def main():
               f"{'faster':>7} {'waited':>8}")
         first = None
         for name, teacher in runs.items():
-            result, seconds, waited = measure(args, work, name, teacher)
-            kl = result["kl_to_teacher"]
-            first = first or (kl, seconds)
-            print(f"{name:10} {kl:12.4f} {100 * kl / first[0]:8.1f} % "
-                  f"{100 * result['top1_agreement']:5.1f} % {seconds:9.3f} {first[1] / seconds:6.2f}x "
-                  f"{waited:8.4f}", flush=True)
+            result = short_run.train_and_measure(args, work, name, teacher)
+            first = first or result
+            print(f"{name:10} {result.kl:12.4f} {100 * result.kl / first.kl:8.1f} % "
+                  f"{100 * result.top1:5.1f} % {result.step_seconds:9.3f} "
+                  f"{first.step_seconds / result.step_seconds:6.2f}x {result.data_seconds:8.4f}",
+                  flush=True)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ std::string fingerprint_of(const text::ChatTemplate* chat) {
 std::int64_t size_of(const CacheTeacherOptions& options, const io::LogitCacheSpec& spec,
                      const ModelFacts& teacher) {
   constexpr std::int64_t kTopK = 32;
-  constexpr std::int64_t kDraws = 24;
+  constexpr std::int64_t kDraws = 22;
   switch (spec.form) {
     case io::SignalForm::kTopK:
       return std::min(options.top_k.value_or(kTopK), spec.vocabulary);

@@ -110,7 +110,7 @@ void describe(core::FieldVisitor& visit, CacheTeacherOptions& options) {
   visit("top_k", options.top_k, "ids that are kept of a position; 32 when not given");
   visit("draws", options.draws,
         "of the sampled form: ids of probability 1 / draws and more are always kept, others by "
-        "chance; 24 when not given");
+        "chance; 22 when not given");
   visit("temperature", options.temperature,
         "the teacher's logits are divided by it before the softmax; 1 when not given. The loss "
         "should have the same");

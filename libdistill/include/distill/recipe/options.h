@@ -72,7 +72,7 @@ struct CacheTeacherOptions {
   std::optional<std::string> model;           ///< Hugging Face folder of the teacher
   std::optional<io::SignalForm> form;         ///< absent: top_k
   std::optional<std::int64_t> top_k;          ///< ids of a position; absent: 32
-  std::optional<std::int64_t> draws;          ///< of the sampled form; absent: 24
+  std::optional<std::int64_t> draws;          ///< of the sampled form; absent: 22
   std::optional<double> temperature;          ///< absent: 1
   std::optional<ops::WeightFormat> quantize;  ///< of the teacher's projections; absent: dense
 
