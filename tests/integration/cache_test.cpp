@@ -172,6 +172,23 @@ TEST(Cache, MissingAndForeignCachesAreRefusedByName) {
       << line;
 }
 
+TEST(Cache, ATeacherInFewBitsIsAnotherOne) {
+  const CachedRun run;
+  const auto captured = run.capture({"teacher.quantize=int8"});
+  ASSERT_EQ(captured.exit_code, 0) << captured.err;
+  EXPECT_NE(captured.err.find("weights in int8 of 8."), std::string::npos) << captured.err;
+  std::string line = only_error(run.train({"teacher.quantize=nf4"}));
+  EXPECT_NE(line.find("teacher.quantize: is nf4, the cache "), std::string::npos) << line;
+  line = only_error(run.capture({}));
+  EXPECT_NE(line.find("`quantised` was int8 and is not there"), std::string::npos) << line;
+  EXPECT_EQ(run.train({"teacher.quantize=int8", "train.steps=3"}).exit_code, 0);
+  const CachedRun dense;
+  ASSERT_EQ(dense.capture().exit_code, 0);
+  EXPECT_NE(dense.hash(), run.hash());
+  line = only_error(dense.train({"teacher.quantize=int8"}));
+  EXPECT_NE(line.find("was captured with dense weights"), std::string::npos) << line;
+}
+
 TEST(Cache, AnotherTokenizerIsRefusedBeforeTraining) {
   const CachedRun run;
   write_small_cache(run.cache(), 3);

@@ -29,6 +29,7 @@ constexpr const char* kLength = "sequence length";
 constexpr const char* kTrain = "train data";
 constexpr const char* kEval = "eval data";
 constexpr const char* kSeed = "seed";
+constexpr const char* kQuantized = "quantised";  // format of the teacher's weights; absent: dense
 
 /// A hash of what a template makes of some conversations.
 std::string fingerprint_of(const text::ChatTemplate* chat) {
@@ -131,6 +132,8 @@ io::LogitCacheSpec cache_spec(const Recipe& recipe, const PlannedModels& models,
                 {kTrain, data.train->fingerprint()},
                 {kEval, data.eval ? data.eval->fingerprint() : "none"}};
   if (spec.form == io::SignalForm::kSampled) spec.facts.emplace_back(kSeed, concat(recipe.seed));
+  if (options.quantize)
+    spec.facts.emplace_back(kQuantized, std::string(ops::name_of(*options.quantize)));
   if (!head_hash.empty()) spec.facts.emplace_back(io::kCacheHeadFact, head_hash);
   return spec;
 }
@@ -155,6 +158,10 @@ void require_options(const CacheTeacherOptions& options, const io::LogitCacheInf
   }
   if (options.temperature && *options.temperature != spec.temperature) {
     differs("temperature", *options.temperature, spec.temperature);
+  }
+  const std::string format = spec.fact(kQuantized);
+  if (options.quantize && ops::name_of(*options.quantize) != format) {
+    differs("quantize", ops::name_of(*options.quantize), format.empty() ? "dense weights" : format);
   }
 }
 

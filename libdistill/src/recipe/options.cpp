@@ -88,6 +88,8 @@ void validate(const StudentOptions& options, core::Problems& problems) {
 
 void describe(core::FieldVisitor& visit, LocalTeacherOptions& options) {
   visit.required("model", options.model, "Hugging Face folder of the teacher");
+  visit("quantize", options.quantize,
+        "hold its projections in few bits (docs/lora.md); dense when not given");
 }
 
 void validate(const LocalTeacherOptions& options, core::Problems& problems) {
@@ -112,6 +114,9 @@ void describe(core::FieldVisitor& visit, CacheTeacherOptions& options) {
   visit("temperature", options.temperature,
         "the teacher's logits are divided by it before the softmax; 1 when not given. The loss "
         "should have the same");
+  visit("quantize", options.quantize,
+        "hold the teacher's projections in few bits while it is captured (docs/lora.md); dense "
+        "when not given");
 }
 
 void validate(const CacheTeacherOptions& options, core::Problems& problems) {

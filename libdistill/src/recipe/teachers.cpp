@@ -23,6 +23,7 @@ std::unique_ptr<teachers::Teacher> make_local(const LocalTeacherOptions& options
     models::LoadOptions load;
     load.dtype = dtype_of(context.precision);
     load.device = context.device;
+    load.quantize = options.quantize;
     model = models::load_causal_lm(options.model, load);
   }
   return teachers::make_local_teacher(std::move(model), options.model);

@@ -207,7 +207,10 @@ std::int64_t total_steps(const Recipe& recipe, std::int64_t train_rows) {
 }
 
 models::LoadOptions teacher_load_options(const Recipe& recipe, const PlannedModels& models) {
-  return {.dtype = dtype_of(recipe.precision), .device = models.device};
+  models::LoadOptions load{.dtype = dtype_of(recipe.precision), .device = models.device};
+  if (const auto* teacher = local_teacher(recipe)) load.quantize = teacher->quantize;
+  if (const auto* cache = cache_teacher(recipe)) load.quantize = cache->quantize;
+  return load;
 }
 
 models::LoadOptions student_load_options(const Recipe& recipe, const PlannedModels& models) {

@@ -61,6 +61,9 @@ TEST_F(MemoryTest, QuantisedWeightsTakeWhatTheyTake) {
   const MemoryEstimate memory = estimate(overrides);
   EXPECT_EQ(memory.student, 4 * (kProjections + 4 * kOutputs));
   EXPECT_EQ(memory.student_mapped, 4 * (kEmbedding + 4 * (kLayer - kProjections) + 48));
+  const MemoryEstimate teacher = estimate({"teacher.quantize=int8"});
+  EXPECT_EQ(teacher.teacher, 4 * (kProjections + 4 * kOutputs));
+  EXPECT_EQ(teacher.teacher_mapped, 4 * (kEmbedding + 4 * (kLayer - kProjections) + 48));
   EXPECT_EQ(estimate(lora).student_mapped, 4 * (kEmbedding + 4 * kLayer + 48));
 }
 
