@@ -78,9 +78,9 @@ Check check_alignment(const data::Coverage& coverage) {
   return check;
 }
 
-Check check_alignment(const data::Dataset& train) {
+data::Coverage measure_alignment(const data::Dataset& train) {
   constexpr std::int64_t kRowsLookedAt = 200;
-  return check_alignment(train.coverage(kRowsLookedAt));
+  return train.coverage(kRowsLookedAt);
 }
 
 }  // namespace distill::recipe

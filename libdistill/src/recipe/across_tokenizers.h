@@ -20,7 +20,7 @@ inline constexpr double kGoodCoverage = 0.9;
 
 /// Whether the teacher can speak about enough of what is learned.
 Check check_alignment(const data::Coverage& coverage);
-/// The same of some hundred rows.
-Check check_alignment(const data::Dataset& train);
+/// Of some hundred rows.
+data::Coverage measure_alignment(const data::Dataset& train);
 
 }  // namespace distill::recipe
