@@ -56,14 +56,13 @@ struct TeacherText {
       : TeacherText(teacher.folder, teacher.max_positions, student) {
     vocab_size = teacher.vocab_size;
   }
-  /// Of a model that is elsewhere: it has a row for each id, as far as is known.
+  /// Of a model that is elsewhere.
   TeacherText(const std::filesystem::path& its_folder, std::int64_t most_tokens,
               const std::shared_ptr<const text::ChatTemplate>& student)
       : folder(its_folder),
         tokenizer(text::load_tokenizer(folder)),
         chat(text::load_chat_template(folder, "auto")),
-        max_positions(most_tokens),
-        vocab_size(tokenizer->vocab_size()) {
+        max_positions(most_tokens) {
     if (!chat) chat = student;
   }
   data::TeacherReading reading() const { return {*tokenizer, chat.get(), max_positions}; }
@@ -72,7 +71,7 @@ struct TeacherText {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::shared_ptr<const text::ChatTemplate> chat;
   std::int64_t max_positions;
-  std::int64_t vocab_size;
+  std::int64_t vocab_size = 0;  ///< rows of its head; 0: not known
 };
 
 /// Nothing where teacher and student are compared id by id.
