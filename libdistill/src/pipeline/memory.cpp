@@ -138,10 +138,15 @@ std::uint64_t read_ahead_bytes(const recipe::Recipe& recipe, const recipe::Plann
 void add_logits(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
                 const Sizes& sizes, MemoryEstimate& memory) {
   const auto vocabulary = static_cast<std::uint64_t>(models.student.vocab_size);
-  const std::uint64_t heads = teachers_of(models).empty() ? 1 : 2;
   // Fewer tokens than fill the workspace need less of it.
-  const std::uint64_t rows = std::max(sizes.tokens, sizes.teacher_tokens);
-  memory.loss = std::min(kLossWorkspace, saturated_product({rows, vocabulary, 4, heads}));
+  std::uint64_t of_teacher = 0;  // one at a time, each over ids of its own
+  for (const auto& teacher : teachers_of(models)) {
+    of_teacher = std::max(
+        of_teacher, saturated_product(
+                        {sizes.teacher_tokens, static_cast<std::uint64_t>(teacher.vocab_size), 4}));
+  }
+  memory.loss =
+      std::min(kLossWorkspace, saturated_product({sizes.tokens, vocabulary, 4}) + of_teacher);
   const bool evaluates =
       recipe.evaluate.at_start || recipe.evaluate.at_end || recipe.evaluate.every > 0;
   if (recipe.data.eval.empty() || !evaluates) return;

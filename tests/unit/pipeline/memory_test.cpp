@@ -79,17 +79,20 @@ TEST_F(MemoryTest, TotalIsAllOfIt) {
 /// The tiny Llama as its own teacher, with more tokens than the student has.
 TEST_F(MemoryTest, ATeacherWithMoreTokensTakesMore) {
   const recipe::Recipe recipe = tiny_.recipe({"train.batch_size=4"});
-  const auto models = recipe::plan_models(recipe);
+  auto models = recipe::plan_models(recipe);
   const MemoryEstimate same = estimate_memory(recipe, models, 1000);
   const MemoryEstimate more = estimate_memory(recipe, models, 1000, 2.5);
   EXPECT_EQ(same.signal, 4 * 64 * 48);
   EXPECT_EQ(more.signal, 4 * 160 * 48);
   EXPECT_EQ(more.one_layer, 4 * 160 * kValues);
-  EXPECT_EQ(more.loss, 160u * 384 * 4 * 2);
+  EXPECT_EQ(more.loss, (64u + 160) * 384 * 4);
   EXPECT_EQ(more.activations, same.activations) << "only the student is trained";
   EXPECT_EQ(more.certain(), same.certain());
   EXPECT_EQ(estimate_memory(recipe, models, 1000, 0.5).one_layer, same.one_layer)
       << "the student's own";
+  models.teacher->vocab_size = 1000;
+  EXPECT_EQ(estimate_memory(recipe, models, 1000, 2.5).loss, (64u * 384 + 160 * 1000) * 4)
+      << "each forms logits over ids of its own";
 }
 
 /// Steps of four micro-batches are read two steps ahead, and one more is taken.
