@@ -95,6 +95,10 @@ class Run {
       TokenizingProgress progress(options_, log_);
       data_ = recipe::load_data(recipe_, plan_, log_, progress.hooks(check));
     }
+    if (data_.teacher_tokens_a_token > 1) {  // only now it is known how much the teacher reads
+      require_memory(estimate_memory(recipe_, plan_, 0, data_.teacher_tokens_a_token), plan_.device,
+                     options_.available_memory, log_);
+    }
     steps_ = recipe::total_steps(recipe_, data_.train->num_rows());
     stop_here_if_asked();
     models_ = recipe::load_models(recipe_, plan_, log_, options_.available_memory,

@@ -6,6 +6,7 @@
 
 #include <distill/core/error.h>
 #include <distill/core/hash.h>
+#include <distill/core/json_writer.h>
 #include <distill/core/paths.h>
 #include <distill/core/strings.h>
 #include <distill/data/make_batch.h>
@@ -140,6 +141,11 @@ io::LogitCacheSpec cache_spec(const Recipe& recipe, const PlannedModels& models,
 
 namespace {
 
+/// Numbers that differ must look it.
+std::string all_digits(double number) {
+  return core::JsonWriter().value(number).text();
+}
+
 void require_options(const CacheTeacherOptions& options, const io::LogitCacheInfo& cache) {
   const io::LogitCacheSpec& spec = cache.spec;
   const auto differs = [&](const char* key, const auto& is, const auto& was) {
@@ -157,7 +163,7 @@ void require_options(const CacheTeacherOptions& options, const io::LogitCacheInf
     differs(spec.form == io::SignalForm::kTopK ? "top_k" : "draws", *size, spec.size);
   }
   if (options.temperature && *options.temperature != spec.temperature) {
-    differs("temperature", *options.temperature, spec.temperature);
+    differs("temperature", all_digits(*options.temperature), all_digits(spec.temperature));
   }
   const std::string format = spec.fact(kQuantized);
   if (options.quantize && ops::name_of(*options.quantize) != format) {
@@ -178,9 +184,9 @@ void require_forward_kl(const Recipe& recipe, const io::LogitCacheInfo& cache) {
                         "`; capture with `form: top_k`");
     }
     if (term->temperature != cache.spec.temperature) {
-      fail<ConfigError>("loss.", i, ".temperature: is ", term->temperature, ", the samples of ",
-                        core::shown(cache.folder), " were drawn at ", cache.spec.temperature,
-                        "; make them the same");
+      fail<ConfigError>("loss.", i, ".temperature: is ", all_digits(term->temperature),
+                        ", the samples of ", core::shown(cache.folder), " were drawn at ",
+                        all_digits(cache.spec.temperature), "; make them the same");
     }
   }
 }

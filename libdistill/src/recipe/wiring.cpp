@@ -243,6 +243,7 @@ ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::
                                           .student = parts.student,
                                           .student_folder = models.student.folder,
                                           .sequence_length = recipe.data.sequence_length,
+                                          .across_tokenizers = crosses_tokenizers(recipe),
                                           .surroundings = surroundings});
   losses::LossContext context = loss_context(recipe, models);
   if (parts.teacher && !models.teacher) {

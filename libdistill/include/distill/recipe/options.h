@@ -87,11 +87,14 @@ struct ServerTeacherOptions {
   std::string api_key_env;  ///< name of the variable that holds the key; empty: none
   teachers::ServerApi api = teachers::ServerApi::kVllm;
   std::optional<std::string> tokenizer;  ///< folder with the served model's own
-  std::int64_t parallel = 8;             ///< requests at one time
-  std::int64_t retries = 8;              ///< of one request
-  double timeout_seconds = 600;          ///< for one answer
-  double check_seconds = 60;             ///< between looks whether the model is still the same
-  double max_drift = 0.05;               ///< how far its answers may be apart then
+  /// With another tokenizer: tokens of its own that it is sent at most; absent: four times the
+  /// student's.
+  std::optional<std::int64_t> max_tokens;
+  std::int64_t parallel = 8;     ///< requests at one time
+  std::int64_t retries = 8;      ///< of one request
+  double timeout_seconds = 600;  ///< for one answer
+  double check_seconds = 60;     ///< between looks whether the model is still the same
+  double max_drift = 0.05;       ///< how far its answers may be apart then
 };
 
 /// `kind: none`: train on labels alone.
