@@ -69,6 +69,7 @@ std::vector<MemoryOf> memory_of(const Plan& plan) {
                                     {"gradients", m.gradients},
                                     {"activations", m.activations},
                                     {"one_layer", m.one_layer},
+                                    {"teacher_signal", m.signal},
                                     {"loss", m.loss},
                                     {"evaluation", m.evaluation}};
   const MemoryLine library{"library_and_data", m.library};

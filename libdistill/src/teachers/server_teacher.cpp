@@ -16,6 +16,7 @@
 
 #include "teachers/client_set.h"
 #include "teachers/model_watch.h"
+#include "teachers/own_token_rows.h"
 #include "teachers/score_queue.h"
 #include "teachers/top_k_rows.h"
 
@@ -66,6 +67,7 @@ struct ServerTeacher::Impl {
   PromptScores ask_probe();
   PromptScores score(OpenAiClient& client, const ScoreRequest& request);
   TopKRows ask(OpenAiClient& client, const std::vector<std::int64_t>& ids);
+  TopKRows rows_of(const PromptScores& scores, const std::vector<std::int64_t>& ids) const;
   void look(OpenAiClient& client, Clock::time_point since);
   Segments begin(const types::Batch& batch, const std::vector<types::SegmentKey>& keys,
                  bool urgent);
@@ -133,7 +135,7 @@ TopKRows ServerTeacher::Impl::ask(OpenAiClient& client, const std::vector<std::i
   const std::int64_t retries = clients.num_retries();
   const std::int64_t connections = client.num_connections();
   const auto begin = Clock::now();
-  const PromptScores scores = score(client, {ids, options.top_k});
+  const PromptScores scores = score(client, {ids, options.own_tokens ? 1 : options.top_k});
   try {
     watch.check_name(scores);
     // The server that answers may be another one than before.
@@ -147,6 +149,12 @@ TopKRows ServerTeacher::Impl::ask(OpenAiClient& client, const std::vector<std::i
     if (!changed) changed = std::current_exception();
     throw;
   }
+  return rows_of(scores, ids);
+}
+
+TopKRows ServerTeacher::Impl::rows_of(const PromptScores& scores,
+                                      const std::vector<std::int64_t>& ids) const {
+  if (options.own_tokens) return detail::own_token_rows(scores, ids);
   return detail::top_k_rows(scores, ids, {options.top_k, options.vocabulary}, who);
 }
 
@@ -180,9 +188,7 @@ std::vector<TopKRows> ServerTeacher::Impl::wait_for(const Segments& segments) {
   try {
     for (const auto& segment : segments) {
       const std::vector<std::int64_t> nothing(static_cast<std::size_t>(segment.length));
-      rows.push_back(segment.ticket ? segment.ticket->rows()
-                                    : detail::top_k_rows({}, nothing,
-                                                         {options.top_k, options.vocabulary}, who));
+      rows.push_back(segment.ticket ? segment.ticket->rows() : rows_of({}, nothing));
     }
   } catch (const io::HttpError& error) {
     if (error.failure() != io::HttpFailure::kCancelled || stop == nullptr) throw;
@@ -239,8 +245,9 @@ std::vector<std::string> ServerTeacher::summary() const {
 std::string ServerTeacher::describe() const {
   const auto& options = impl_->options;
   return core::concat("server ", core::printable(options.server.model), " at ", options.server.url,
-                      " (top ", options.top_k, " of ", core::with_thousands(options.vocabulary),
-                      " ids)");
+                      options.own_tokens ? std::string(" (the text's own tokens")
+                                         : core::concat(" (top ", options.top_k),
+                      " of ", core::with_thousands(options.vocabulary), " ids)");
 }
 
 const std::map<std::int64_t, std::string>& ServerTeacher::token_texts() const {
