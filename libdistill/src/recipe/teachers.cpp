@@ -70,6 +70,7 @@ std::unique_ptr<teachers::Teacher> make_server(const ServerTeacherOptions& optio
     server.vocabulary = std::min(server.vocabulary, context.student->shape().vocab_size);
   }
   server.probe = probe_of(*tokenizer, context.sequence_length);
+  teachers::check_score_size(context.sequence_length, server.top_k);
   server.check_seconds = options.check_seconds;
   server.max_drift = options.max_drift;
   auto teacher =

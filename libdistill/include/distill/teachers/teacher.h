@@ -48,6 +48,12 @@ class Teacher {
   virtual std::vector<std::string> summary() const { return {}; }
   /// Nothing for a teacher that asks nobody.
   virtual std::optional<TeacherCounts> counts() const { return std::nullopt; }
+  /// What a run keeps of a teacher whose files it does not see, to know it again when it goes on: a
+  /// JSON object on one line. Nothing: the hashes of files tell, or there is nothing to tell.
+  virtual std::optional<std::string> likeness() const { return std::nullopt; }
+  /// Throws TeacherError when `kept`, the likeness of an earlier part of the run, is another one's.
+  /// Unless a kind knows better both must be the same text. Called before anything is asked.
+  virtual void require_likeness(const std::string& kept);
   /// One line for people: `local models/X (134.5 M parameters, bf16)`.
   virtual std::string describe() const = 0;
 };
