@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include <distill/core/changeable.h>
 #include <distill/core/error.h>
 #include <distill/core/strings.h>
 #include <distill/io/http.h>
@@ -140,23 +141,25 @@ void validate(const CacheTeacherOptions& options, core::Problems& problems) {
 }
 
 void describe(core::FieldVisitor& visit, ServerTeacherOptions& options) {
-  visit.required("url", options.url, "address of the server, such as `http://127.0.0.1:8000/v1`");
+  visit.required("url", options.url,
+                 core::changeable("address of the server, such as `http://127.0.0.1:8000/v1`"));
   visit.required("model", options.model, "what the server calls its model");
   visit("top_k", options.top_k, "likeliest ids of each position; the rest is one class");
   visit("api_key_env", options.api_key_env,
-        "name of the environment variable that holds the server's key; none when empty");
+        core::changeable(
+            "name of the environment variable that holds the server's key; none when empty"));
   visit("api", options.api,
         "how it is asked: vllm (completions with `prompt_logprobs`) or sglang (`/generate`)");
   visit("tokenizer", options.tokenizer,
         "folder with the served model's tokenizer, compared with the student's; when not given, "
         "what the server says of ids and texts is");
-  visit("parallel", options.parallel, "requests at one time");
-  visit("retries", options.retries, "of one request, when the server fails");
-  visit("timeout_seconds", options.timeout_seconds, "for one answer");
+  visit("parallel", options.parallel, core::changeable("requests at one time"));
+  visit("retries", options.retries, core::changeable("of one request, when the server fails"));
+  visit("timeout_seconds", options.timeout_seconds, core::changeable("for one answer"));
   visit("check_seconds", options.check_seconds,
-        "seconds between two looks whether the server's model is still the same");
+        core::changeable("seconds between two looks whether the server's model is still the same"));
   visit("max_drift", options.max_drift,
-        "how far its answers to one text may be apart then, 0 to 1");
+        core::changeable("how far its answers to one text may be apart then, 0 to 1"));
 }
 
 namespace {
