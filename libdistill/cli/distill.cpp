@@ -44,6 +44,16 @@ CLI::Option* add_dtype(CLI::App& app, Dtype& dtype) {
       ->transform(CLI::CheckedTransformer(kNames, CLI::ignore_case));
 }
 
+void add_quantize(CLI::App& app, std::optional<ops::WeightFormat>& quantize) {
+  static const std::map<std::string, ops::WeightFormat> kNames = {
+      {"int8", ops::WeightFormat::kInt8},
+      {"fp8", ops::WeightFormat::kFp8},
+      {"nf4", ops::WeightFormat::kNf4}};
+  app.add_option("--quantize", quantize,
+                 "Hold the model's projections in few bits: int8, fp8 or nf4")
+      ->transform(CLI::CheckedTransformer(kNames, CLI::ignore_case));
+}
+
 /// The way out for those who have swap.
 void add_ignore_memory(CLI::App& app, std::optional<std::uint64_t>& available_memory) {
   const auto ignore = [&available_memory](std::int64_t) {
@@ -94,6 +104,7 @@ void add_logits(CLI::App& cli, Action& action) {
   app->add_option("--ids", options->ids, "One sequence of ids a line")->required();
   app->add_option("--out", options->out, "Safetensors file to write")->required();
   add_dtype(*app, options->dtype);
+  add_quantize(*app, options->quantize);
   add_ignore_memory(*app, options->available_memory);
   add_device(*app, options->device);
   app->callback([&action, options] {
@@ -135,6 +146,7 @@ void add_generate(CLI::App& cli, Action& action) {
       ->check(CLI::PositiveNumber);
   app->add_flag("--json", options->json, "One JSON object per prompt");
   add_dtype(*app, options->dtype);
+  add_quantize(*app, options->quantize);
   add_ignore_memory(*app, options->available_memory);
   add_device(*app, options->device);
   app->callback([&action, options] {
@@ -161,6 +173,7 @@ void add_eval(CLI::App& cli, Action& action) {
   app->add_option("--max-rows", options->max_rows, "0: all")->check(CLI::NonNegativeNumber);
   app->add_flag("--json", options->json, "Write one JSON object");
   add_dtype(*app, options->dtype);
+  add_quantize(*app, options->quantize);
   add_ignore_memory(*app, options->available_memory);
   add_device(*app, options->device);
   app->callback([&action, options] {

@@ -17,6 +17,9 @@ void safetensors(std::string_view bytes);
 /// The bytes as one of the files of a logit cache that is good otherwise: the first byte says
 /// which, and whether its checksum is made to fit.
 void logit_cache(std::string_view bytes);
+/// The bytes as one of the two files of an adapter that is good otherwise, the first byte says
+/// which. One that loads is used.
+void adapter(std::string_view bytes);
 /// The bytes behind the checksums: the rows of a segment, of either form.
 void signal_rows(std::string_view bytes);
 

@@ -127,6 +127,10 @@ TEST(Fuzz, LogitCache) {
   run(logit_cache, files("logit_cache"), 600);
 }
 
+TEST(Fuzz, Adapter) {
+  run(adapter, files("adapter"), 1500);
+}
+
 TEST(Fuzz, SignalRows) {
   run(signal_rows, files("signal_rows"), 3000);
 }

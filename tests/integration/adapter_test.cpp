@@ -2,9 +2,11 @@
 #include <filesystem>
 #include <string>
 
+#include <distill/io/safetensors.h>
 #include <distill/models/load.h>
 
 #include "integration/distill_command.h"
+#include "support/tensor_compare.h"
 
 namespace distill::testing {
 namespace {
@@ -45,6 +47,68 @@ TEST_F(Adapter, EvalSeesIt) {
     return io::JsonCursor(value, "out").at("perplexity").as_double();
   };
   EXPECT_NE(perplexity(base.out), perplexity(with.out));
+}
+
+// An adapter that was trained beside a quantised base is measured on that base.
+TEST_F(Adapter, ItsQuantisedBaseGivesWhatTheRunMeasured) {
+  TinyRun quantized;
+  const auto trained =
+      quantized.train({"student.init=null", "student.model=" + tiny(), "student.lora={rank: 4}",
+                       "student.quantize=nf4", "teacher={kind: none}",
+                       "loss=[{kind: cross_entropy}]", "train.optimizer.lr=0.02", "--json"});
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  const auto report = io::parse_json(trained.out, "report");
+  const double expected = io::JsonCursor(report, "report").at("after").at("perplexity").as_double();
+  const auto measured = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all = {"eval",
+                                    "--model",
+                                    tiny(),
+                                    "--adapter",
+                                    (quantized.output() / "final").string(),
+                                    "--data",
+                                    (tiny_model() / "eval.jsonl").string(),
+                                    "--sequence-length",
+                                    "48",
+                                    "--dtype",
+                                    "fp32",
+                                    "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    const auto result = distill(all);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const auto value = io::parse_json(result.out, "out");
+    return std::pair(io::JsonCursor(value, "out").at("perplexity").as_double(), result.err);
+  };
+  const auto [perplexity, notes] = measured({"--quantize", "nf4"});
+  EXPECT_NEAR(perplexity, expected, 1e-6 * expected);
+  EXPECT_NE(notes.find("weights in nf4 of 4."), std::string::npos) << notes;
+  EXPECT_NE(measured({}).first, perplexity);
+}
+
+TEST_F(Adapter, LogitsAndGenerationOfAQuantisedBase) {
+  std::ofstream(folder / "ids") << "1 7 20 33 2 5 40 11\n";
+  const auto logits = [&](const std::vector<std::string>& more) {
+    const std::string out = (folder / "logits").string();
+    std::vector<std::string> all = {
+        "logits", "--model", tiny(), "--adapter", adapter(), "--ids", (folder / "ids").string(),
+        "--out",  out};
+    all.insert(all.end(), more.begin(), more.end());
+    const auto result = distill(all);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const auto file = io::SafetensorsFile::open(out);
+    return file.tensor(file.entries().front()).clone();
+  };
+  const at::Tensor dense = logits({}), coarse = logits({"--quantize", "INT8"});
+  const double error = relative_error(coarse, dense);
+  EXPECT_GT(error, 1e-4);
+  EXPECT_LT(error, 0.05);
+  const auto written = distill({"generate", "--model", tiny(), "--adapter", adapter(), "--quantize",
+                                "fp8", "--prompt", "The river", "--max-new-tokens", "4"});
+  ASSERT_EQ(written.exit_code, 0) << written.err;
+  EXPECT_NE(written.err.find("weights in fp8 of 8."), std::string::npos) << written.err;
+  const auto refused =
+      distill({"generate", "--model", tiny(), "--quantize", "int4", "--prompt", "x"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_NE(refused.err.find("--quantize"), std::string::npos) << refused.err;
 }
 
 TEST_F(Adapter, ExportedItGeneratesTheSame) {

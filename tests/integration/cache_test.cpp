@@ -3,6 +3,9 @@
 #include <csignal>
 #include <cstdlib>
 
+#include <distill/core/files.h>
+#include <distill/core/strings.h>
+
 #include "integration/distill_command.h"
 #include "support/cache_files.h"
 
@@ -172,6 +175,23 @@ TEST(Cache, MissingAndForeignCachesAreRefusedByName) {
       << line;
 }
 
+TEST(Cache, ATeacherInFewBitsIsAnotherOne) {
+  const CachedRun run;
+  const auto captured = run.capture({"teacher.quantize=int8"});
+  ASSERT_EQ(captured.exit_code, 0) << captured.err;
+  EXPECT_NE(captured.err.find("weights in int8 of 8."), std::string::npos) << captured.err;
+  std::string line = only_error(run.train({"teacher.quantize=nf4"}));
+  EXPECT_NE(line.find("teacher.quantize: is nf4, the cache "), std::string::npos) << line;
+  line = only_error(run.capture({}));
+  EXPECT_NE(line.find("`quantised` was int8 and is not there"), std::string::npos) << line;
+  EXPECT_EQ(run.train({"teacher.quantize=int8", "train.steps=3"}).exit_code, 0);
+  const CachedRun dense;
+  ASSERT_EQ(dense.capture().exit_code, 0);
+  EXPECT_NE(dense.hash(), run.hash());
+  line = only_error(dense.train({"teacher.quantize=int8"}));
+  EXPECT_NE(line.find("was captured with dense weights"), std::string::npos) << line;
+}
+
 TEST(Cache, AnotherTokenizerIsRefusedBeforeTraining) {
   const CachedRun run;
   write_small_cache(run.cache(), 3);
@@ -217,6 +237,45 @@ TEST(Cache, HiddenStatesServeEveryLossAndTheWholeEvaluation) {
     EXPECT_NEAR(kl(report) / kl(other), 1, 0.02) << when;
   }
   EXPECT_EQ(distill({"inspect", run.cache(), "--check"}).exit_code, 0);
+}
+
+TEST(Cache, ADamagedCacheIsNotCalledComplete) {
+  for (const char* form : {"top_k", "hidden"}) {
+    const CachedRun run;
+    const std::vector<std::string> arguments = {core::concat("teacher.form=", form)};
+    ASSERT_EQ(run.capture(arguments).exit_code, 0);
+    const auto again = run.capture(arguments);
+    EXPECT_EQ(again.exit_code, 0) << again.err;
+    EXPECT_NE(again.err.find("is complete already"), std::string::npos) << again.err;
+    const fs::path cache = run.cache();
+    std::vector<std::string> names = {"rank_00000.signals", "index"};
+    if (std::string(form) == "hidden") names.emplace_back("head.safetensors");
+    for (const auto& name : names) {
+      const std::string good = core::read_file(cache / name, 64 << 20);
+      std::string bad = good;
+      bad[bad.size() / 2] = static_cast<char>(bad[bad.size() / 2] ^ 1);
+      std::ofstream(cache / name, std::ios::binary) << bad;
+      const std::string line = only_error(run.capture(arguments));
+      EXPECT_NE(line.find(name), std::string::npos) << line;
+      EXPECT_NE(line.find("--restart"), std::string::npos) << line;
+      std::ofstream(cache / name, std::ios::binary) << good;
+    }
+    fs::remove(cache / "rank_00000.signals");
+    only_error(run.capture(arguments));
+    ASSERT_EQ(run.capture({arguments[0], "--restart"}).exit_code, 0);
+    EXPECT_EQ(distill({"inspect", run.cache(), "--check"}).exit_code, 0);
+  }
+}
+
+TEST(Cache, FilesBesideTheFolderAreLeftAlone) {
+  const CachedRun run;
+  const fs::path beside = run.cache() + ".head";
+  std::ofstream(beside) << "mine";
+  ASSERT_EQ(run.capture({"teacher.form=hidden"}).exit_code, 0);
+  EXPECT_EQ(core::read_file(beside, 100), "mine");
+  for (const auto& entry : fs::directory_iterator(beside.parent_path())) {
+    EXPECT_EQ(entry.path().filename().string().find(".tmp-"), std::string::npos) << entry.path();
+  }
 }
 
 TEST(Cache, InspectSaysWhatItIsAndWhatIsDamaged) {

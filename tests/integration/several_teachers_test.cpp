@@ -11,6 +11,8 @@
 namespace distill::testing {
 namespace {
 
+namespace fs = std::filesystem;
+
 /// The tiny recipe with a student of its own and another teacher.
 class SeveralRun {
  public:
@@ -28,7 +30,7 @@ class SeveralRun {
     std::ofstream(run_.recipe()) << text;
   }
 
-  ProgramResult train() const { return run_.train(); }
+  ProgramResult train(const std::vector<std::string>& more = {}) const { return run_.train(more); }
 
   io::JsonValue report() const { return io::read_json_file(run_.output() / "report.json"); }
   double after(const char* name) const {
@@ -82,6 +84,44 @@ TEST(SeveralTeachers, LabelsOfFilesChooseTheTeacher) {
   EXPECT_NE(refused.err.find("holds `code`, which no file of `data` has"), std::string::npos)
       << refused.err;
   EXPECT_NE(refused.err.find("leave out files of `data` without a `label`"), std::string::npos);
+}
+
+TEST(SeveralTeachers, LabelsOfRowsChooseTheTeacher) {
+  const auto teachers = [](const std::string& first, const std::string& second) {
+    return "{kind: several, by: label, teachers: [{model: " + model() + ", name: a, labels: [" +
+           first + "]}, {model: " + model() + ", name: b" + second + "}]}";
+  };
+  const TempFolder folder;
+  const fs::path data = folder / "mixed.jsonl";
+  {
+    std::ifstream in(tiny_model() / "train.jsonl");
+    std::ofstream out(data);
+    int number = 0;
+    for (std::string line; std::getline(in, line);) {
+      const char* label = ++number == 5 ? "law" : number % 2 == 0 ? "maths" : "code";
+      out << "{\"subject\": \"" << label << "\", " << line.substr(1) << "\n";
+    }
+    ASSERT_GT(number, 5);
+  }
+  const std::vector<std::string> files = {"data.train=[{path: " + data.string() +
+                                          ", label_field: subject}]"};
+  const SeveralRun alone(local());
+  ASSERT_EQ(alone.train().exit_code, 0);
+  const SeveralRun labelled(teachers("maths", ""));
+  const auto result = labelled.train(files);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NEAR(labelled.after("perplexity"), alone.after("perplexity"),
+              1e-3 * alone.after("perplexity"))
+      << "both are the same model";
+  const auto refused = SeveralRun(teachers("maths", ", labels: [code, '']")).train(files);
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_NE(refused.err.find(data.string() + ":5: has the label `law`, which no teacher takes"),
+            std::string::npos)
+      << refused.err;
+  const auto unknown = SeveralRun(teachers("maths, poetry", "")).train(files);
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_NE(unknown.err.find("the label `poetry` is that of no file and no row"), std::string::npos)
+      << unknown.err;
 }
 
 TEST(SeveralTeachers, TheMarginDecidesHowMuchTheLargestReads) {

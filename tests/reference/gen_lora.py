@@ -1,6 +1,6 @@
 """Writes tests/reference/lora/CASE: adapters as PEFT saves them and what PEFT computes with them.
 
-Run:  python tests/reference/gen_lora.py     (transformers, peft)
+Run:  python tests/reference/gen_lora.py [CASE ...]     (transformers, peft)
 The base is tests/reference/llama/untied or tied_llama3, as MODEL in each case says. Each CASE holds
 adapter_config.json and adapter_model.safetensors, and in reference.safetensors (fp32):
   ids_K, logits_K   sequences of 1, 7 and 150 ids
@@ -12,6 +12,7 @@ Script, versions and seed are in the metadata of reference.safetensors.
 
 import json
 import pathlib
+import sys
 
 import peft
 import torch
@@ -34,6 +35,7 @@ CASES = {
     "patterns": ("untied", dict(r=4, lora_alpha=8, target_modules=r".*layers\.\d+\.(self_attn\.q_proj|mlp\.down_proj)",
                                 rank_pattern={r"layers.1.*down_proj": 2}, alpha_pattern={"q_proj": 3})),
     "embedding": ("untied", dict(r=2, lora_alpha=2, target_modules=["embed_tokens", "down_proj"])),
+    "dora_embedding": ("untied", dict(r=3, lora_alpha=6, use_dora=True, target_modules=["embed_tokens", "o_proj"])),
     "one_layer": ("tied_llama3", dict(r=2, lora_alpha=4, target_modules=ALL, layers_to_transform=[1])),
 }
 
@@ -81,5 +83,5 @@ def make(case, base, settings):
 
 
 if __name__ == "__main__":
-    for case, (base, settings) in CASES.items():
-        make(case, base, settings)
+    for case in sys.argv[1:] or CASES:
+        make(case, *CASES[case])

@@ -1,7 +1,12 @@
 #include <distill/commands/cache.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdlib>
 #include <ostream>
+#include <system_error>
+
+#include <unistd.h>
 
 #include <distill/core/error.h>
 #include <distill/core/interrupted.h>
@@ -57,7 +62,21 @@ std::unique_ptr<teachers::Teacher> load_teacher(const recipe::Recipe& recipe,
                                       models.teacher->folder.string());
 }
 
-/// The head that goes with hidden states, beside the cache's folder until that is there.
+/// A new file beside `folder` that nobody else has or had.
+std::filesystem::path new_file_beside(const std::filesystem::path& folder) {
+  std::string name = folder.string() + ".head.tmp-XXXXXX";
+  const int descriptor = ::mkstemp(name.data());
+  if (descriptor < 0) {
+    const int code = errno;
+    fail<IoError>(core::shown(folder),
+                  ": could not make a file beside it: ", std::generic_category().message(code));
+  }
+  ::close(descriptor);
+  return name;
+}
+
+/// The head that goes with hidden states. Its hash is a part of what the cache is, so it waits
+/// beside the folder until that is known to be the capture's.
 class HeadFile {
  public:
   HeadFile(const recipe::CacheTeacherOptions& options, teachers::Teacher& teacher,
@@ -71,8 +90,7 @@ class HeadFile {
     std::filesystem::path folder = options.path;
     if (folder.filename().empty()) folder = folder.parent_path();
     if (folder.has_parent_path()) std::filesystem::create_directories(folder.parent_path());
-    path_ = folder;
-    path_ += ".head";
+    path_ = new_file_beside(folder);
     hash_ = teachers::write_cache_head(path_, std::get<types::DenseHidden>(signal));
   }
   ~HeadFile() {

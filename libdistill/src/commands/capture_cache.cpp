@@ -12,6 +12,7 @@
 #include <distill/data/make_batch.h>
 #include <distill/io/logit_cache_writer.h>
 #include <distill/recipe/cache.h>
+#include <distill/teachers/cache_head.h>
 #include <distill/teachers/capture.h>
 #include <distill/types/batch.h>
 
@@ -92,6 +93,9 @@ class Capture {
   void run() {
     open();
     if (writer_->finished()) {
+      together(ranks_, [&] {
+        if (ranks_.is_main()) check_finished();
+      });
       log_.info(core::shown(job_.folder), ": is complete already; add --restart to do it again");
       return;
     }
@@ -147,6 +151,19 @@ class Capture {
     together(ranks_, [&] {
       if (!writer_->finished()) writer_->find_written();
     });
+  }
+
+  /// That it was finished once says nothing of what became of its bytes.
+  void check_finished() const {
+    const io::LogitCache cache(job_.folder);
+    log_.info(core::shown(job_.folder), ": was finished before; reading it again, ",
+              core::human_bytes(cache.info().bytes));
+    cache.read_all([&](const io::LogitCache::Segment&) {
+      if (job_.stop == nullptr || !job_.stop->requested()) return;
+      fail<Interrupted>(core::shown(job_.folder), ": stopped by signal ", job_.stop->reason(),
+                        " while it was read again");
+    });
+    if (cache.info().spec.form == io::SignalForm::kHidden) teachers::read_cache_head(cache.info());
   }
 
   void write(const Group& group) {

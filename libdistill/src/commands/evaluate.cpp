@@ -85,9 +85,12 @@ void evaluate_model(const EvaluateCommandOptions& options, std::ostream& out, co
   const auto tokenizer = text::load_tokenizer(options.model);
   const auto dataset = load_data(options, *tokenizer, log);
   const auto teacher = load_teacher(options, device, *tokenizer);
-  const auto model = load_model(
-      options.model, options.adapter,
-      {.dtype = options.dtype, .device = device, .available_memory = options.available_memory});
+  const auto model = load_model(options.model, options.adapter,
+                                {.dtype = options.dtype,
+                                 .device = device,
+                                 .quantize = options.quantize,
+                                 .available_memory = options.available_memory,
+                                 .log = &log});
   const auto ranks = dist::make_single();
   const auto result = eval::evaluate(*model, teacher.get(), *dataset, *ranks, {});
   options.json ? write_json(result, out) : write_table(result, out);

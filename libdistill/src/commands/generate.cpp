@@ -147,9 +147,12 @@ void generate(const GenerateCommandOptions& options, std::ostream& out, core::Lo
     ids.push_back(prompt.ids);
     generate_options.prompt_names.push_back(prompt.source);
   }
-  const auto model = load_model(
-      options.model, options.adapter,
-      {.dtype = options.dtype, .device = device, .available_memory = options.available_memory});
+  const auto model = load_model(options.model, options.adapter,
+                                {.dtype = options.dtype,
+                                 .device = device,
+                                 .quantize = options.quantize,
+                                 .available_memory = options.available_memory,
+                                 .log = &log});
   const auto began = std::chrono::steady_clock::now();
   Writer writer(options, *tokenizer, prompts, out);
   models::generate(

@@ -108,6 +108,7 @@ std::span<const Word> check_words(const fs::path& path, const Parts& parts, std:
 }
 
 std::span<const DocumentEntry> check_documents(const fs::path& path, const Parts& parts,
+                                               std::size_t num_labels,
                                                const std::function<void()>& between_parts) {
   core::Hasher hasher;
   std::uint64_t before = 0;
@@ -117,7 +118,7 @@ std::span<const DocumentEntry> check_documents(const fs::path& path, const Parts
                             part.size() / sizeof(DocumentEntry));
     for (const DocumentEntry& entry : entries) {
       rises = rises && entry.end > before && entry.targets < entry.end - before &&
-              entry.end - before <= (std::uint64_t{1} << 30);
+              entry.end - before <= (std::uint64_t{1} << 30) && entry.label <= num_labels;
       before = entry.end;
     }
     if (between_parts) between_parts();
@@ -147,6 +148,12 @@ ReadSummary read_summary(const fs::path& path, const Parts& parts) {
     summary.first_skipped.push_back(named.at(i).as_string());
   }
   if (summary.skipped > 0 && named.size() == 0) damaged(path, "it names none of its skipped rows");
+  if (!root.has("labels")) return summary;
+  const io::JsonCursor labels = root.at("labels");
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const io::JsonCursor label = labels.at(i);
+    summary.labels.push_back({label.at("name").as_string(), label.at("line").int_in(1, kMost)});
+  }
   return summary;
 }
 
@@ -160,8 +167,8 @@ std::shared_ptr<const TokenFile> open_cache_file(const fs::path& path, const std
   check_rest(path, parts, key);
   auto file = std::make_shared<TokenFile>();
   file->words = check_words(path, parts, vocabulary, between_parts);
-  file->documents = check_documents(path, parts, between_parts);
   file->summary = read_summary(path, parts);
+  file->documents = check_documents(path, parts, file->summary.labels.size(), between_parts);
   file->checksum = core::hash_text(
       core::concat(text_of(parts.trailer.words_hash), text_of(parts.trailer.documents_hash)));
   file->mapped = true;

@@ -76,7 +76,15 @@ std::string summary_json(const ReadSummary& summary) {
   for (std::size_t i = 0; i < kForms.size(); ++i) json.member(kForms[i], summary.rows_by_form[i]);
   json.end_object().member("skipped", summary.skipped).key("first_skipped").begin_array();
   for (const auto& why : summary.first_skipped) json.value(why);
-  return json.end_array().end_object().text();
+  json.end_array();
+  if (!summary.labels.empty()) {
+    json.key("labels").begin_array();
+    for (const SeenLabel& label : summary.labels) {
+      json.begin_object().member("name", label.name).member("line", label.line).end_object();
+    }
+    json.end_array();
+  }
+  return json.end_object().text();
 }
 
 template <std::size_t N>
@@ -99,7 +107,8 @@ class CacheWriter final : public TokenSink {
   void add(const EncodedDocument& document) override {
     words_.insert(words_.end(), document.words.begin(), document.words.end());
     trailer_.num_words += document.words.size();
-    documents_.push_back({trailer_.num_words, document.targets});
+    documents_.push_back(
+        {trailer_.num_words, static_cast<std::uint32_t>(document.targets), document.label});
     ++trailer_.num_documents;
     if (words_.size() * sizeof(Word) >= kBuffered) flush_words();
     if (documents_.size() * sizeof(DocumentEntry) >= kBuffered) flush_documents();

@@ -27,6 +27,9 @@ struct Dataset::Data {
   std::int64_t vocabulary = 0;
   std::string fingerprint;
   DataReport report;
+
+  /// Of a piece of a document: of its own row, or of its file.
+  const std::string& label_of(const Span& piece) const;
 };
 
 namespace {
@@ -254,6 +257,17 @@ const DataReport& Dataset::report() const {
   return data_->report;
 }
 
+const std::string& Dataset::Data::label_of(const Span& piece) const {
+  static const std::string none;
+  const auto number = static_cast<std::size_t>(piece.file);
+  const FileReport& file = report.files[number];
+  if (file.row_labels.empty()) return file.label;
+  const TokenFile& tokens = *files[number];
+  const std::size_t document = tokens.document_at(static_cast<std::uint64_t>(piece.begin));
+  const std::uint32_t label = tokens.documents[document].label;
+  return label == 0 ? none : file.row_labels[label - 1].name;
+}
+
 Row Dataset::row(std::int64_t index) const {
   if (index < 0 || index >= num_rows()) {
     fail<InputError>("row ", index, " was asked for, there are ", num_rows());
@@ -263,18 +277,16 @@ Row Dataset::row(std::int64_t index) const {
   const auto last = static_cast<std::size_t>(begins[static_cast<std::size_t>(index) + 1]);
   Row row;
   row.segments.push_back(0);
-  const auto& reports = data_->report.files;
-  const bool labelled =
-      std::ranges::any_of(reports, [](const FileReport& file) { return !file.label.empty(); });
+  const bool labelled = std::ranges::any_of(data_->report.files, [](const FileReport& file) {
+    return !file.label.empty() || !file.row_labels.empty();
+  });
   for (std::size_t p = first; p < last; ++p) {
     for (const Word word : words_of(data_->files, data_->rows.pieces[p])) {
       row.ids.push_back(id_of(word));
       row.is_target.push_back((word & kTargetBit) != 0);
     }
     row.segments.push_back(std::ssize(row.ids));
-    if (labelled) {
-      row.labels.push_back(reports[static_cast<std::size_t>(data_->rows.pieces[p].file)].label);
-    }
+    if (labelled) row.labels.push_back(data_->label_of(data_->rows.pieces[p]));
   }
   if (data_->teacher != nullptr) {
     row.teacher = data_->teacher->row(std::span(data_->rows.pieces).subspan(first, last - first));
@@ -288,6 +300,7 @@ Coverage Dataset::coverage(std::int64_t most_rows) const {
   coverage.rows = std::clamp<std::int64_t>(most_rows, 0, num_rows());
   for (std::int64_t i = 0; i < coverage.rows; ++i) {
     const Row row = this->row(i * num_rows() / coverage.rows);
+    coverage.tokens += std::ssize(row.ids);
     for (std::size_t s = 0; s + 1 < row.segments.size(); ++s) {
       coverage.targets += std::count(row.is_target.begin() + row.segments[s] + 1,
                                      row.is_target.begin() + row.segments[s + 1], true);

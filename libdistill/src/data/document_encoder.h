@@ -14,6 +14,7 @@ namespace distill::data {
 struct EncodedDocument {
   std::vector<Word> words;
   std::uint64_t targets = 0;
+  std::uint32_t label = 0;  ///< as DocumentEntry has it
 };
 
 /// Rows to tokens, by the rules of docs/formats/data.md. Safe to use from several threads.

@@ -149,6 +149,23 @@ Messages read_instruction(const io::JsonCursor& row) {
   return messages;
 }
 
+std::string read_label(const io::JsonCursor& row, const std::string& field) {
+  constexpr std::size_t kLongest = 100;
+  if (field.empty()) return "";
+  if (!row.has(field)) {
+    fail<FormatError>(row.source(), ": has no member `", core::printable(field, 40),
+                      "`, which `label_field` says holds its label; found ",
+                      member_names(row.as_object()));
+  }
+  const io::JsonCursor member = row.at(field);
+  const std::string& label = member.as_string();
+  if (label.empty() || label.size() > kLongest || label != core::printable(label, kLongest)) {
+    member.fail(core::concat("is `", core::printable(label, 40),
+                             "`, expected a label of 1 to 100 printable characters"));
+  }
+  return label;
+}
+
 RowForm recognise(const io::JsonCursor& row) {
   std::vector<std::size_t> found;
   for (std::size_t i = 0; i < kForms.size(); ++i) {
@@ -169,9 +186,9 @@ RowForm recognise(const io::JsonCursor& row) {
 
 }  // namespace
 
-DocumentRow parse_document_row(const io::JsonlRow& row) {
+DocumentRow parse_document_row(const io::JsonlRow& row, const std::string& label_field) {
   const io::JsonCursor cursor(row.value, row.source);
-  DocumentRow document{{}, row.source, recognise(cursor)};
+  DocumentRow document{{}, row.source, recognise(cursor), read_label(cursor, label_field)};
   switch (document.form) {
     case RowForm::kText:
       if (cursor.at("text").as_string().empty()) {

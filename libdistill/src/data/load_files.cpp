@@ -19,6 +19,7 @@ struct WeightedFile {
   fs::path path;
   double weight = 1.0;
   std::string label;
+  std::string label_field;
   std::uint64_t bytes = 0;
 };
 
@@ -26,7 +27,8 @@ std::vector<WeightedFile> expand(const std::vector<DataFile>& files) {
   std::vector<WeightedFile> expanded;
   for (const DataFile& file : files) {
     for (const fs::path& path : expand_data_path(file.path)) {
-      expanded.push_back({path, file.weight, file.label, core::InputFile(path).size()});
+      expanded.push_back(
+          {path, file.weight, file.label, file.label_field, core::InputFile(path).size()});
     }
   }
   return expanded;
@@ -95,7 +97,7 @@ LoadedFiles load_files(const std::vector<DataFile>& files, const DataOptions& op
   const std::vector<WeightedFile> expanded = expand(files);
   const DocumentEncoder encoder(reading.tokenizer, reading.chat);
   Progress progress(reading, expanded);
-  const TokenLoading loading{
+  TokenLoading loading{
       .encoder = encoder,
       .vocabulary = reading.tokenizer.vocab_size(),
       .threads = reading.threads,
@@ -107,6 +109,7 @@ LoadedFiles load_files(const std::vector<DataFile>& files, const DataOptions& op
       }};
   LoadedFiles loaded;
   for (const WeightedFile& file : expanded) {
+    loading.label_field = file.label_field;
     LoadedTokens tokens = load_tokens(file.path, loading, log);
     progress.finish(file, *tokens.tokens);
     FileReport report;
@@ -114,6 +117,7 @@ LoadedFiles load_files(const std::vector<DataFile>& files, const DataOptions& op
     report.content_hash = std::move(tokens.content_hash);
     report.weight = file.weight;
     report.label = file.label;
+    report.row_labels = tokens.tokens->summary.labels;
     report.documents = std::ssize(tokens.tokens->documents);
     report.tokens = std::ssize(tokens.tokens->words);
     report.skipped = tokens.tokens->summary.skipped;

@@ -1,7 +1,9 @@
 #include "data/load_tokens.h"
 
+#include <map>
 #include <optional>
 #include <system_error>
+#include <utility>
 
 #include <distill/core/error.h>
 #include <distill/core/files.h>
@@ -24,6 +26,30 @@ std::string without_name(const std::string& message, const fs::path& file) {
   return message.starts_with(name) ? message.substr(name.size()) : ": " + message;
 }
 
+/// Labels by number, as they come.
+class LabelNumbers {
+ public:
+  explicit LabelNumbers(const fs::path& file) : file_(file) {}
+
+  std::uint32_t number_of(const ReadRow& row) {
+    constexpr std::size_t kMostLabels = 1000;
+    if (row.label.empty()) return 0;
+    const auto [found, is_new] = numbers_.emplace(row.label, labels_.size() + 1);
+    if (is_new && labels_.size() == kMostLabels) {
+      fail<FormatError>(file_.string(), ":", row.line, ": brings a label beyond the first ",
+                        kMostLabels, "; `label_field` must name a member with few values");
+    }
+    if (is_new) labels_.push_back({row.label, row.line});
+    return found->second;
+  }
+  std::vector<SeenLabel> take() { return std::move(labels_); }
+
+ private:
+  const fs::path& file_;
+  std::map<std::string, std::uint32_t> numbers_;
+  std::vector<SeenLabel> labels_;
+};
+
 [[noreturn]] void fail_changed(const fs::path& file) {
   fail<InputError>(core::shown(file),
                    ": changed while it was read; run this again when it is complete");
@@ -35,11 +61,13 @@ std::shared_ptr<const TokenFile> read_into(TokenSink& sink, const fs::path& file
                                            const std::string& content_hash,
                                            const TokenLoading& loading) {
   ReadSummary summary;
+  LabelNumbers labels(file);
   std::int64_t documents = 0;
   std::int64_t tokens = 0;
   RowPipeline pipeline;
   pipeline.encoder = &loading.encoder;
   pipeline.threads = loading.threads;
+  pipeline.label_field = loading.label_field;
   pipeline.take = [&](ReadRow&& row) {
     if (!row.bad.empty()) {
       if (loading.on_bad_sample == OnBadSample::kError) fail<FormatError>(row.bad);
@@ -50,6 +78,7 @@ std::shared_ptr<const TokenFile> read_into(TokenSink& sink, const fs::path& file
       return;
     }
     ++summary.rows_by_form[static_cast<std::size_t>(row.form)];
+    row.document.label = labels.number_of(row);
     sink.add(row.document);
     ++documents;
     tokens += std::ssize(row.document.words);
@@ -59,6 +88,7 @@ std::shared_ptr<const TokenFile> read_into(TokenSink& sink, const fs::path& file
     if (loading.progress) loading.progress(bytes, documents, tokens);
   };
   if (read_rows(file, pipeline) != content_hash) fail_changed(file);
+  summary.labels = labels.take();
   return sink.finish(summary);
 }
 
@@ -120,7 +150,9 @@ class Entry {
 
 LoadedTokens load_cached(const fs::path& file, const std::string& content_hash,
                          const TokenLoading& loading, core::Logger& log) {
-  const std::string key = core::hash_text(content_hash + "\n" + loading.encoder.fingerprint());
+  std::string decisive = content_hash + "\n" + loading.encoder.fingerprint();
+  if (!loading.label_field.empty()) decisive += "\nlabels " + loading.label_field;
+  const std::string key = core::hash_text(decisive);
   const fs::path path = loading.cache.folder / (key + ".tokens");
   Entry entry(path, key, loading, log);
   if (auto found = entry.find()) return {found, content_hash, true};

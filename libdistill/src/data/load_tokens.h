@@ -26,6 +26,7 @@ struct TokenLoading {
   std::int64_t threads = 0;
   OnBadSample on_bad_sample = OnBadSample::kError;
   TokenCache cache;
+  std::string label_field = {};  ///< the member of each row that holds its label; empty: none does
   std::function<void()> between = {};
   /// Bytes of the file read so far, documents and tokens of it.
   std::function<void(std::uint64_t bytes, std::int64_t documents, std::int64_t tokens)> progress =

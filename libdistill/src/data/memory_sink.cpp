@@ -10,7 +10,8 @@ class MemorySink final : public TokenSink {
  public:
   void add(const EncodedDocument& document) override {
     store_->words.insert(store_->words.end(), document.words.begin(), document.words.end());
-    store_->documents.push_back({store_->words.size(), document.targets});
+    store_->documents.push_back(
+        {store_->words.size(), static_cast<std::uint32_t>(document.targets), document.label});
   }
 
   std::shared_ptr<const TokenFile> finish(const ReadSummary& summary) override {

@@ -29,6 +29,9 @@ void describe(core::FieldVisitor& visit, DataFile& file) {
         "how often a document is seen relative to those of the other files of the list");
   visit("label", file.label,
         "what kind of data it holds, such as maths, for `teacher: {kind: several, by: label}`");
+  visit(
+      "label_field", file.label_field,
+      "name of the member of each row that says this instead, where one file holds several kinds");
 }
 
 void describe(core::FieldVisitor& visit, DataOptions& options) {
@@ -55,6 +58,9 @@ void describe(core::FieldVisitor& visit, DataOptions& options) {
 
 void validate(const DataFile& file, core::Problems& problems) {
   if (file.path.empty()) problems.add("path", "must name a file, it is empty");
+  if (!file.label.empty() && !file.label_field.empty()) {
+    problems.add("label_field", "is given beside `label`, which all rows would have; remove one");
+  }
   if (!std::isfinite(file.weight) || file.weight <= 0) {
     problems.add("weight", core::concat("must be a positive number, it is ", file.weight));
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <distill/data/document_row.h>
+#include <distill/data/report.h>
 
 namespace distill::data {
 
@@ -17,6 +18,7 @@ struct ReadSummary {
   std::int64_t skipped = 0;  ///< rows that could not be used
   /// Why, of the first ten: what follows the file's name, `:12:3: ...`.
   std::vector<std::string> first_skipped;
+  std::vector<SeenLabel> labels;  ///< of the rows, in the order in which they come first
 
   bool has_conversations() const {
     const auto count = [this](RowForm form) {

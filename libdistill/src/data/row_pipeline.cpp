@@ -47,14 +47,23 @@ std::uint64_t text_bytes(const DocumentRow& row) {
   return bytes;
 }
 
-ReadRow read_row(const io::LineReader::Line& line, const std::string& file,
-                 const DocumentEncoder* encoder) {
+/// How all rows of a file are read.
+struct Reading {
+  std::string file;
+  const DocumentEncoder* encoder = nullptr;
+  std::string label_field;
+};
+
+ReadRow read_row(const io::LineReader::Line& line, const Reading& reading) {
   ReadRow row;
+  row.line = line.number;
   try {
-    const DocumentRow document = parse_document_row(io::parse_jsonl_row(line, file));
+    DocumentRow document =
+        parse_document_row(io::parse_jsonl_row(line, reading.file), reading.label_field);
     row.form = document.form;
+    row.label = std::move(document.label);
     row.text_bytes = text_bytes(document);
-    if (encoder != nullptr) row.document = encoder->encode(document);
+    if (reading.encoder != nullptr) row.document = reading.encoder->encode(document);
   } catch (const FormatError& error) {
     row.bad = error.what();
   }
@@ -65,8 +74,7 @@ ReadRow read_row(const io::LineReader::Line& line, const std::string& file,
 class Workers {
  public:
   /// Fewer than `count` where the system makes no more; throws Error where it makes none.
-  Workers(std::size_t count, std::string file, const DocumentEncoder* encoder)
-      : file_(std::move(file)), encoder_(encoder) {
+  Workers(std::size_t count, Reading reading) : reading_(std::move(reading)) {
     threads_.reserve(count);
     try {
       while (threads_.size() < count) threads_.push_back(start_thread([this] { run(); }));
@@ -125,15 +133,14 @@ class Workers {
       chunk.rows.reserve(chunk.lines.size());
       for (const Chunk::Line& line : chunk.lines) {
         const std::string_view text = std::string_view(chunk.bytes).substr(line.begin, line.size);
-        chunk.rows.push_back(read_row({text, line.number, line.too_long}, file_, encoder_));
+        chunk.rows.push_back(read_row({text, line.number, line.too_long}, reading_));
       }
     } catch (...) {
       chunk.error = std::current_exception();
     }
   }
 
-  const std::string file_;
-  const DocumentEncoder* const encoder_;
+  const Reading reading_;
   std::mutex mutex_;
   std::condition_variable wanted_, done_;
   std::deque<Chunk*> waiting_;
@@ -167,8 +174,8 @@ std::string read_rows(const std::filesystem::path& path, const RowPipeline& pipe
   const auto wanted = static_cast<std::size_t>(std::max<std::int64_t>(pipeline.threads, 0));
   const std::size_t processors = std::max(1u, std::thread::hardware_concurrency());
   std::deque<std::unique_ptr<Chunk>> in_flight;  // outlives the threads that work on it
-  Workers workers(std::min(wanted > 0 ? wanted : processors, kMostThreads), path.string(),
-                  pipeline.encoder);
+  Workers workers(std::min(wanted > 0 ? wanted : processors, kMostThreads),
+                  {path.string(), pipeline.encoder, pipeline.label_field});
   std::size_t bytes = 0;
   std::exception_ptr stream_error;  // lies behind all rows read so far
   bool more = true;

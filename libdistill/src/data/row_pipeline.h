@@ -16,12 +16,15 @@ struct ReadRow {
   EncodedDocument document;  ///< empty without an encoder
   RowForm form = RowForm::kText;
   std::uint64_t text_bytes = 0;  ///< of its texts
+  std::string label;             ///< empty: none was asked for
+  std::int64_t line = 0;         ///< of the file, from 1
   std::string bad;               ///< why it cannot be used, `FILE:LINE: ...`; empty: it can
 };
 
 struct RowPipeline {
   const DocumentEncoder* encoder = nullptr;  ///< null: rows are parsed and checked only
   std::int64_t threads = 0;                  ///< 0: one a processor
+  std::string label_field = {};              ///< as parse_document_row takes it
   /// Each row in the order of the file. May throw.
   std::function<void(ReadRow&&)> take;
   /// Called often with the bytes of the file that were read. May throw, may be empty.

@@ -20,6 +20,13 @@ std::vector<text::AlignedToken> as_tokens(std::span<const Word> words,
   return tokens;
 }
 
+/// What a tokenizer puts before every text; -1: nothing. The special token that a template begins
+/// with is none: in the middle of a document it would begin a turn.
+std::int64_t start_of_text(const text::Tokenizer& tokenizer) {
+  const text::TokenIds ids = tokenizer.encode("a", /*add_special=*/true);
+  return !ids.empty() && tokenizer.is_special(ids.front()) ? ids.front() : -1;
+}
+
 /// Where the teacher begins to read for a piece that begins at token `begin` of the student's: the
 /// last place at or before that where both tokenizers have a border. What lies between a border
 /// and the piece is read by the teacher alone: a prompt, or the start of a word.
@@ -49,7 +56,8 @@ TeacherSide::TeacherSide(const TokenFiles& student, TokenFiles teacher,
       student_spellings_(tokenizer),
       teacher_spellings_(reading.tokenizer),
       max_positions_(reading.max_positions),
-      vocabulary_(reading.tokenizer.vocab_size()) {
+      vocabulary_(reading.tokenizer.vocab_size()),
+      start_(start_of_text(reading.tokenizer)) {
   for (std::size_t i = 0; i < student_.size(); ++i) {
     const std::size_t own = student_[i]->documents.size();
     const std::size_t other = teacher_[i]->documents.size();
@@ -63,9 +71,7 @@ TeacherSide::TeacherSide(const TokenFiles& student, TokenFiles teacher,
 TeacherSide::Document TeacherSide::document_of(const Span& piece) const {
   const auto file = static_cast<std::size_t>(piece.file);
   const TokenFile& own = *student_[file];
-  const auto begin = static_cast<std::uint64_t>(piece.begin);
-  const auto found = std::ranges::upper_bound(own.documents, begin, {}, &DocumentEntry::end);
-  const auto number = static_cast<std::size_t>(found - own.documents.begin());
+  const std::size_t number = own.document_at(static_cast<std::uint64_t>(piece.begin));
   const auto words = [number](const TokenFile& tokens) {
     return tokens.words.subspan(static_cast<std::size_t>(tokens.begin_of(number)),
                                 static_cast<std::size_t>(tokens.length_of(number)));
@@ -102,8 +108,7 @@ void TeacherSide::add_piece(const Span& piece, std::int64_t row_begin, TeacherRo
   if (row.difference.empty()) row.difference = alignment.difference;
   const std::int64_t first = teacher_begin(alignment, document.begin);
   // A teacher that knows where a document begins is told so in its middle too.
-  const bool with_start =
-      first > 0 && teacher_spellings_.at(id_of(document.teacher.front()), false).special;
+  const bool with_start = first > 0 && id_of(document.teacher.front()) == start_;
   const std::int64_t shift = std::ssize(row.ids) + (with_start ? 1 : 0) - first;
   const std::int64_t most = max_positions_ - (with_start ? 1 : 0);
   std::int64_t last = first;

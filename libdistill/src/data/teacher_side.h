@@ -41,6 +41,7 @@ class TeacherSide {
   text::TokenSpellings teacher_spellings_;
   std::int64_t max_positions_;
   std::int64_t vocabulary_;
+  std::int64_t start_;  ///< what the teacher's tokenizer puts before a text; -1: nothing
 
   /// Of the last document: pieces of a very long one would align all of it each time.
   mutable std::mutex mutex_;

@@ -22,7 +22,8 @@ inline std::int64_t id_of(Word word) {
 /// One document of a file: it ends before token `end`, and begins where the one before ends.
 struct DocumentEntry {
   std::uint64_t end = 0;
-  std::uint64_t targets = 0;  ///< predictions it has to offer: its first token is never predicted
+  std::uint32_t targets = 0;  ///< predictions it has to offer: its first token is never predicted
+  std::uint32_t label = 0;    ///< n: the n-th of the summary's labels; 0: it has none
   bool operator==(const DocumentEntry&) const = default;
 };
 
@@ -37,6 +38,11 @@ struct TokenFile {
 
   std::uint64_t begin_of(std::size_t document) const {
     return document == 0 ? 0 : documents[document - 1].end;
+  }
+  /// The document that a token belongs to.
+  std::size_t document_at(std::uint64_t token) const {
+    const auto found = std::ranges::upper_bound(documents, token, {}, &DocumentEntry::end);
+    return static_cast<std::size_t>(found - documents.begin());
   }
   std::int64_t length_of(std::size_t document) const {
     return static_cast<std::int64_t>(documents[document].end - begin_of(document));

@@ -34,8 +34,9 @@ at::Tensor places_of(const at::Tensor& rows, std::int64_t num_rows) {
 
 }  // namespace
 
-PartedRows::PartedRows(const types::PartedSignal& signal, std::int64_t num_rows)
-    : num_rows_(num_rows) {
+PartedRows::PartedRows(const types::PartedSignal& signal, std::int64_t num_rows,
+                       std::int64_t vocabulary)
+    : num_rows_(num_rows), vocabulary_(vocabulary) {
   std::int64_t covered = 0;
   for (const auto& part : signal.parts) {
     LogitRows rows = whole_rows(part.signal);
@@ -55,8 +56,9 @@ PartedRows::PartedRows(const types::PartedSignal& signal, std::int64_t num_rows)
 }
 
 std::int64_t PartedRows::vocab_size() const {
-  return std::ranges::min(parts_, {}, [](const Part& part) { return part.rows.vocab_size(); })
-      .rows.vocab_size();
+  const auto size = [](const Part& part) { return part.rows.vocab_size(); };
+  const std::int64_t smallest = size(std::ranges::min(parts_, {}, size));
+  return vocabulary_ > 0 ? std::min(vocabulary_, smallest) : smallest;
 }
 
 at::Tensor PartedRows::select(const at::Tensor& rows) const {

@@ -27,7 +27,7 @@ TeacherAnswer::TeacherAnswer(teachers::Teacher& teacher, const types::Batch& bat
   } else if (auto* logits = std::get_if<types::DenseLogits>(&signal)) {
     keep_full<LogitRows>(teacher, batch, std::move(*logits));
   } else if (const auto* parted = std::get_if<types::PartedSignal>(&signal)) {
-    keep_full<PartedRows>(teacher, batch, *parted, batch.input.input_ids.size(0));
+    keep_full<PartedRows>(teacher, batch, *parted, batch.input.input_ids.size(0), batch.vocabulary);
   } else if (auto* top_k = std::get_if<types::TopKLogProbs>(&signal)) {
     check_rows(teacher, top_k->ids.size(0), batch);
     vocab_size_ = top_k->vocabulary;

@@ -121,7 +121,7 @@ std::string description_begin() {
 
 std::optional<std::string> header_problem(const FileHeader& header,
                                           const std::array<char, 8>& magic, const CacheKey& capture,
-                                          std::span<const std::byte> payload) {
+                                          std::uint64_t sum) {
   if (header.magic != magic) return "not a file of a logit cache";
   if (header.byte_order == kOtherByteOrder) {
     return core::concat("was written on a machine of the other byte order; ", kAgain);
@@ -131,7 +131,7 @@ std::optional<std::string> header_problem(const FileHeader& header,
     return core::concat("of version ", header.version, " of logit caches, this libdistill reads ",
                         "version ", kVersion, "; ", kAgain);
   }
-  if (header.checksum != checksum(checked_part(header), payload)) {
+  if (header.checksum != sum) {
     return core::concat("damaged, its checksum is another one; ", kAgain);
   }
   if (header.capture != capture) return "belongs to another cache";
@@ -151,7 +151,7 @@ std::uint64_t scan_records(const RandomAccessFile& file,
     if (left < sizeof(RecordHeader)) return record.offset;
     file.read(record.offset, std::as_writable_bytes(std::span(&record.header, 1)));
     const std::uint64_t size = record.header.payload_bytes;
-    if (size > left - sizeof(RecordHeader)) return record.offset;
+    if (size > left - sizeof(RecordHeader) || size > kMostPayload) return record.offset;
     payload.resize(size);
     file.read(record.offset + sizeof(RecordHeader), payload);
     if (record.header.checksum != checksum(checked_part(record.header), payload)) {

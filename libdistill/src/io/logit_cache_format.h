@@ -86,11 +86,11 @@ JsonValue read_description(const std::filesystem::path& path);
 /// How both begin: format and version.
 std::string description_begin();
 
-/// What is wrong with a file's header; nothing: it is good. `payload` is what its checksum covers
-/// besides.
+/// What is wrong with a file's header; nothing: it is good. `sum` is the checksum that it must
+/// have.
 std::optional<std::string> header_problem(const FileHeader& header,
                                           const std::array<char, 8>& magic, const CacheKey& capture,
-                                          std::span<const std::byte> payload);
+                                          std::uint64_t sum);
 
 /// Goes through the records of a file of signals from the beginning; false from `take` ends it.
 /// Returns the offset behind the last whole record. `problem` is set when that is not the end.

@@ -1,7 +1,7 @@
 #include "io/logit_cache_index.h"
 
 #include <algorithm>
-#include <functional>
+#include <optional>
 
 #include <distill/core/error.h>
 #include <distill/core/files.h>
@@ -35,25 +35,53 @@ std::uint64_t write_index(const std::filesystem::path& path, const CacheKey& cap
   return sizeof(header) + bytes.size();
 }
 
+namespace {
+
+/// Goes through an index with a small part of it in memory; nothing is held on a file's word before
+/// the whole of it has been seen to be one: entries that ascend take real bytes.
+void check_index(const RandomAccessFile& file, const FileHeader& header, const CacheKey& capture) {
+  constexpr std::uint64_t kPart = 4096;  // entries
+  core::Hasher hasher;
+  hasher.add(checked_part(header));
+  std::vector<IndexEntry> part;
+  std::optional<CacheKey> before;
+  bool rises = true;
+  for (std::uint64_t done = 0; done < header.count && rises; done += part.size()) {
+    part.resize(std::min(kPart, header.count - done));
+    const auto bytes = std::as_writable_bytes(std::span(part));
+    file.read(sizeof(FileHeader) + done * sizeof(IndexEntry), bytes);
+    hasher.add(bytes);
+    for (const IndexEntry& entry : part) {
+      rises = rises && (!before || *before < entry.key);
+      before = entry.key;
+    }
+  }
+  // A file that does not rise is not read to its end, nor hashed.
+  const auto sum = rises ? hasher.words()[1] : header.checksum;
+  if (const auto problem = header_problem(header, kIndexMagic, capture, sum)) {
+    fail<FormatError>(core::shown(file.path()), ": ", *problem);
+  }
+  if (!rises) {
+    fail<FormatError>(core::shown(file.path()),
+                      ": is damaged, its entries do not ascend; capture it again with `distill "
+                      "cache --restart`");
+  }
+}
+
+}  // namespace
+
 std::vector<IndexEntry> read_index(const RandomAccessFile& file, const CacheKey& capture) {
   FileHeader header;
   file.read(0, std::as_writable_bytes(std::span(&header, 1)));
   const std::uint64_t rest = file.size() - sizeof(header);
-  if (header.count != rest / sizeof(IndexEntry)) {
+  if (header.count != rest / sizeof(IndexEntry) || rest % sizeof(IndexEntry) != 0) {
     fail<FormatError>(core::shown(file.path()),
                       ": is of another size than it says; capture it "
                       "again with `distill cache --restart`");
   }
-  std::vector<IndexEntry> entries(rest / sizeof(IndexEntry));
-  const auto bytes = std::as_writable_bytes(std::span(entries));
-  file.read(sizeof(header), bytes);
-  const auto problem = header_problem(header, kIndexMagic, capture, bytes);
-  if (problem) fail<FormatError>(core::shown(file.path()), ": ", *problem);
-  const bool rises =
-      std::ranges::adjacent_find(entries, std::greater_equal{}, &IndexEntry::key) == entries.end();
-  if (header.count != entries.size() || rest % sizeof(IndexEntry) != 0 || !rises) {
-    fail<FormatError>(core::shown(file.path()), ": its entries are not as they must be");
-  }
+  check_index(file, header, capture);
+  std::vector<IndexEntry> entries(header.count);
+  file.read(sizeof(header), std::as_writable_bytes(std::span(entries)));
   return entries;
 }
 

@@ -78,7 +78,8 @@ RandomAccessFile open_signals(const fs::path& path, std::uint64_t expected,
   check_size(file, expected);
   FileHeader header;
   file.read(0, std::as_writable_bytes(std::span(&header, 1)));
-  const auto problem = header_problem(header, kSignalsMagic, capture, {});
+  const auto problem =
+      header_problem(header, kSignalsMagic, capture, checksum(checked_part(header), {}));
   if (problem) fail<FormatError>(core::shown(path), ": ", *problem);
   return file;
 }
@@ -133,12 +134,13 @@ struct LogitCache::Impl {
     segment.where = core::concat(core::shown(file.path()), ": the segment at byte ", entry.offset);
     RecordHeader header;
     file.read(entry.offset, std::as_writable_bytes(std::span(&header, 1)));
-    segment.payload.resize(entry.payload_bytes);
-    file.read(entry.offset + sizeof(RecordHeader), segment.payload);
-    const bool same = header.key == entry.key && header.positions == entry.positions &&
-                      header.payload_bytes == entry.payload_bytes &&
-                      header.checksum == entry.checksum &&
-                      entry.checksum == checksum(checked_part(header), segment.payload);
+    bool same = header.key == entry.key && header.positions == entry.positions &&
+                header.payload_bytes == entry.payload_bytes && header.checksum == entry.checksum;
+    if (same) {
+      segment.payload.resize(entry.payload_bytes);
+      file.read(entry.offset + sizeof(RecordHeader), segment.payload);
+      same = entry.checksum == checksum(checked_part(header), segment.payload);
+    }
     if (!same) {
       fail<FormatError>(segment.where,
                         " is damaged, its checksum is another one; capture it again with `distill "

@@ -12,6 +12,7 @@
 #include <distill/core/checked.h>
 #include <distill/core/error.h>
 #include <distill/core/files.h>
+#include <distill/core/json_writer.h>
 #include <distill/core/paths.h>
 #include <distill/core/strings.h>
 
@@ -59,7 +60,7 @@ std::map<std::string, std::string> values_of(const LogitCacheSpec& spec) {
   values["form"] = name_of(spec.form);
   values["size"] = core::concat(spec.size);
   values["vocabulary"] = core::concat(spec.vocabulary);
-  values["temperature"] = core::concat(spec.temperature);
+  values["temperature"] = core::JsonWriter().value(spec.temperature).text();  // all its digits
   return values;
 }
 
@@ -85,7 +86,8 @@ std::optional<std::uint64_t> whole_part(const fs::path& path, const CacheKey& ca
   if (file.size() < sizeof(FileHeader)) return std::nullopt;
   FileHeader header;
   file.read(0, std::as_writable_bytes(std::span(&header, 1)));
-  if (const auto problem = header_problem(header, kSignalsMagic, capture, {})) {
+  const std::uint64_t sum = checksum(checked_part(header), {});
+  if (const auto problem = header_problem(header, kSignalsMagic, capture, sum)) {
     fail<FormatError>(core::shown(path), ": ", *problem);
   }
   std::string ignored;

@@ -10,6 +10,7 @@
 #include <distill/core/text_pattern.h>
 #include <distill/io/json_value.h>
 #include <distill/io/safetensors.h>
+#include <distill/lora/options.h>
 #include <distill/lora/peft.h>
 #include <distill/models/check.h>
 
@@ -85,10 +86,11 @@ void refuse_others(const io::JsonCursor& json) {
                    "(`path_initial_model_for_weight_conversion`)");
 }
 
+/// Of an alpha, or a rank in a pattern.
 double positive(const io::JsonCursor& at) {
   const double value = at.as_double();
-  if (!(value > 0)) at.fail(core::concat("must be above 0, it is ", value));
-  return value;
+  if (value > 0 && value <= kMostAlpha) return value;
+  at.fail(core::concat("must be above 0 and at most ", kMostAlpha, ", it is ", value));
 }
 
 /// `rank_pattern` and `alpha_pattern`: the value of the first expression that matches a module.

@@ -32,11 +32,21 @@ bool ends_with_name(const std::string& module, const std::string& target) {
   return module == target || module.ends_with("." + target);
 }
 
+/// The head is no site: losses are fused with its product.
+void refuse_head(const std::string& target, const std::string& where) {
+  if (target.find("lm_head") == std::string::npos) return;
+  fail<ConfigError>(where, ": `", core::printable(target),
+                    "` names the head, which gets no adapter: the loss is fused with its product "
+                    "and takes it as one frozen matrix, tied to the embedding or not; leave it out "
+                    "(the last layers' projections change what it reads)");
+}
+
 /// Which sites are meant; every target must mean one.
 std::vector<bool> targeted(const LoraOptions& options, std::span<const AdapterSite> sites) {
   std::vector<bool> chosen(sites.size(), false);
   const auto mark = [&](const std::string& target, const std::string& where,
                         const std::function<bool(const AdapterSite&)>& is_meant) {
+    refuse_head(target, where);
     bool any = false;
     for (std::size_t i = 0; i < sites.size(); ++i) {
       if (!is_meant(sites[i])) continue;
@@ -71,11 +81,9 @@ std::vector<bool> targeted(const LoraOptions& options, std::span<const AdapterSi
 void check_site(const AdapterSite& site, const nn::AdapterOptions& adapter) {
   if (adapter.rank > std::min(site.in, site.out)) {
     fail<ConfigError>("rank: ", adapter.rank, " is above the smaller side of `", site.module, "` [",
-                      site.out, ", ", site.in, "]; use a smaller rank, or other targets");
+                      site.out, ", ", site.in,
+                      "]; use a smaller rank (`rank_pattern` for this one), or other targets");
   }
-  if (!site.embedding || (!adapter.dora && adapter.dropout == 0)) return;
-  fail<ConfigError>(adapter.dora ? "dora" : "dropout", ": is not done for the embedding `",
-                    site.module, "`; leave it out of the targets");
 }
 
 }  // namespace
@@ -92,6 +100,7 @@ models::AdapterChoice choose(const LoraOptions& options, std::span<const Adapter
   for (std::size_t i = 0; i < sites.size(); ++i) {
     if (!chosen[i]) continue;
     nn::AdapterOptions adapter{options.rank, 0, options.rslora, options.dora, options.dropout};
+    if (sites[i].embedding) adapter.dropout = 0;  // its input are ids; PEFT drops none either
     std::optional<double> alpha = options.alpha;
     const auto found =
         std::find_if(patterns.begin(), patterns.end(),
@@ -110,6 +119,13 @@ models::AdapterChoice choose(const LoraOptions& options, std::span<const Adapter
     if (used[p]) continue;
     fail<ConfigError>("rank_pattern.", p, ": `", core::printable(options.rank_pattern[p].modules),
                       "` matches none of the targets, or an earlier pattern takes them");
+  }
+  const bool drops =
+      std::ranges::any_of(choice, [](const auto& c) { return c.second.dropout > 0; });
+  if (options.dropout > 0 && !drops) {
+    fail<ConfigError>(
+        "dropout: falls on none of the targets: the embedding's input are ids, of "
+        "which none is dropped; leave it out");
   }
   return choice;
 }

@@ -57,7 +57,10 @@ void begin(const models::NamedAdapter& named, Init init, core::RandomState& rand
   for (at::Tensor* tensor : {&adapter.a, &adapter.b, &adapter.start_a, &adapter.start_b}) {
     if (tensor->defined()) *tensor = tensor->to(device);
   }
-  if (adapter.options.dora) adapter.magnitude = adapter.row_lengths(named.matrix());
+  if (adapter.options.dora) {
+    const at::Tensor matrix = named.matrix();
+    adapter.magnitude = adapter.row_lengths(site.embedding ? matrix.t() : matrix);
+  }
   for (at::Tensor* tensor : {&adapter.a, &adapter.b, &adapter.magnitude}) {
     if (tensor->defined()) tensor->set_requires_grad(true);
   }

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -10,7 +9,6 @@
 #include <c10/core/GradMode.h>
 
 #include <distill/core/error.h>
-#include <distill/core/text_pattern.h>
 #include <distill/io/json_value.h>
 #include <distill/io/safetensors.h>
 #include <distill/lora/peft.h>
@@ -18,6 +16,7 @@
 #include <distill/models/fingerprint.h>
 
 #include "lora/adapter_files.h"
+#include "lora/target_modules.h"
 #include "lora/tensor_names.h"
 
 namespace distill::lora {
@@ -27,6 +26,8 @@ namespace fs = std::filesystem;
 namespace {
 
 using models::AdapterSite;
+
+constexpr const char* kHead = "lm_head";
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::vector<std::string> sizes;
@@ -44,13 +45,24 @@ void check_base(const fs::path& base, const fs::path& adapter, const AdapterConf
                    "); give its own base, or --any-base to use it all the same");
 }
 
+[[noreturn]] void refuse_head(const models::ModelDescription& model, const fs::path& file) {
+  const bool tied = std::ranges::none_of(model.parameters, [](const auto& parameter) {
+    return parameter.name == std::string(kHead) + ".weight";
+  });
+  fail<UnsupportedError>(file.string(), ": has an adapter of `", kHead,
+                         "`; the head gets none here: losses are fused with its product",
+                         tied ? ", and it is tied to the embedding" : "",
+                         "; merge it with PEFT (`merge_and_unload`), or train without it");
+}
+
 /// Every module with tensors must be a layer of the base.
-void check_modules(const AdapterConfig& config, const std::vector<AdapterSite>& sites,
+void check_modules(const AdapterConfig& config, const models::ModelDescription& model,
                    const fs::path& file, const fs::path& base) {
   std::set<std::string> known;
-  for (const AdapterSite& site : sites) known.insert(site.module);
+  for (const AdapterSite& site : model.adapter_sites) known.insert(site.module);
   for (const auto& [module, options] : config.choice) {
     if (known.contains(module)) continue;
+    if (module == kHead) refuse_head(model, file);
     const std::vector<std::string> names(known.begin(), known.end());
     fail<FormatError>(file.string(), ": has tensors of `", core::printable(module, kShownName),
                       "`, and ", base.string(), " has no such layer",
@@ -59,42 +71,17 @@ void check_modules(const AdapterConfig& config, const std::vector<AdapterSite>& 
   }
 }
 
-/// Its magnitudes would be taken for nothing.
-void check_embedding(const AdapterConfig& config, const std::vector<AdapterSite>& sites,
-                     const fs::path& file) {
-  for (const AdapterSite& site : sites) {
-    if (!site.embedding || !config.options.dora || !config.choice.contains(site.module)) continue;
-    fail<UnsupportedError>(file.string(), ": `use_dora` is not done for the embedding `",
-                           site.module, "`; train the adapter without it");
-  }
-}
-
-/// Every layer that `target_modules` means must have tensors. Routed experts need not: whether they
-/// are layers of their own depends on who wrote the file.
+/// Every layer that `target_modules` means must have tensors. Routed experts need not where PEFT
+/// wrote the file: whether they are layers of their own depends on its version.
 void check_targets(const AdapterConfig& config, const std::vector<AdapterSite>& sites,
                    const fs::path& folder) {
   const fs::path path = folder / kAdapterConfig;
   const io::JsonValue value = io::read_json_file(path);
-  const io::JsonCursor json(value, path.string());
-  const bool partly = json.has("layers_to_transform") || json.has("exclude_modules");
-  if (partly || !json.has("target_modules")) return;
-  const io::JsonCursor targets = json.at("target_modules");
-  if (targets.value().is_string() && targets.as_string() == "all-linear") return;
-  std::optional<core::TextPattern> pattern;
-  if (targets.value().is_string()) {
-    pattern.emplace(targets.as_string(), core::TextPattern::Part::kWhole, targets.where());
-  }
-  const auto is_meant = [&](const std::string& module) {
-    if (pattern) return pattern->matches(module);
-    for (std::size_t i = 0; i < targets.as_array().size(); ++i) {
-      const std::string& target = targets.at(i).as_string();
-      if (module == target || module.ends_with("." + target)) return true;
-    }
-    return false;
-  };
+  const TargetModules targets(io::JsonCursor(value, path.string()));
+  const bool own = !config.fingerprint.empty();
   for (const AdapterSite& site : sites) {
-    if (site.routed_expert || config.choice.contains(site.module) || !is_meant(site.module))
-      continue;
+    if (config.choice.contains(site.module) || (site.routed_expert && !own)) continue;
+    if (!targets.mean(site.module)) continue;
     fail<FormatError>((folder / kAdapterTensors).string(), ": has no tensors of `", site.module,
                       "`, which ", path.string(), " names in `target_modules`");
   }
@@ -161,10 +148,9 @@ std::shared_ptr<models::CausalLm> load_with_adapter(const fs::path& base, const 
                                                     models::LoadOptions load,
                                                     const AdapterLoadOptions& options) {
   const AdapterConfig config = read_adapter_config(adapter);
-  const auto sites = models::describe_causal_lm(base, load.keep_layers).adapter_sites;
-  check_modules(config, sites, adapter / kAdapterTensors, base);
-  check_embedding(config, sites, adapter / kAdapterConfig);
-  check_targets(config, sites, adapter);
+  const auto model_of_base = models::describe_causal_lm(base, load.keep_layers);
+  check_modules(config, model_of_base, adapter / kAdapterTensors, base);
+  check_targets(config, model_of_base.adapter_sites, adapter);
   if (!options.any_base) check_base(base, adapter, config);
   load.adapters = config.choice;
   auto model = models::load_causal_lm(base, load);

@@ -1,7 +1,5 @@
 #include <distill/lora/options.h>
 
-#include <cmath>
-
 #include <distill/core/strings.h>
 
 namespace distill::lora {
@@ -15,8 +13,8 @@ void check_rank(std::int64_t rank, core::Problems& problems) {
 }
 
 void check_alpha(const std::optional<double>& alpha, core::Problems& problems) {
-  if (!alpha || (std::isfinite(*alpha) && *alpha > 0)) return;
-  problems.add("alpha", concat("must be a number above 0, it is ", *alpha));
+  if (!alpha || (*alpha > 0 && *alpha <= kMostAlpha)) return;
+  problems.add("alpha", concat("must be above 0 and at most ", kMostAlpha, ", it is ", *alpha));
 }
 
 }  // namespace

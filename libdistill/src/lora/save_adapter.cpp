@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
@@ -76,6 +77,13 @@ void write_pattern(core::JsonWriter& json, const char* key, const std::vector<Sa
   json.end_object();
 }
 
+/// Nothing is dropped of an embedding.
+double dropout_of(const std::vector<Saved>& saved) {
+  double most = 0;
+  for (const Saved& one : saved) most = std::max(most, one.adapter.options.dropout);
+  return most;
+}
+
 std::string config_text(const std::vector<Saved>& saved,
                         const std::vector<models::AdapterSite>& sites, const Base& base) {
   const nn::AdapterOptions& options = saved.front().adapter.options;
@@ -88,7 +96,7 @@ std::string config_text(const std::vector<Saved>& saved,
       .member("inference_mode", true)
       .member("init_lora_weights", true)
       .member("lora_alpha", options.alpha)
-      .member("lora_dropout", options.dropout)
+      .member("lora_dropout", dropout_of(saved))
       .key("modules_to_save")
       .null()
       .member("peft_type", "LORA")

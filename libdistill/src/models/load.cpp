@@ -48,6 +48,11 @@ void note_skipped(const EmptyModel& model, const io::SafetensorsFolder& weights,
   }
 }
 
+void note_quantization(const EmptyModel& model, const fs::path& folder, core::Logger& log) {
+  const Quantization* quantized = model.model->quantization();
+  if (quantized != nullptr) log.info(folder.string(), ": ", describe(*quantized));
+}
+
 }  // namespace
 
 std::shared_ptr<CausalLm> load_causal_lm(const fs::path& folder, const LoadOptions& options) {
@@ -65,7 +70,10 @@ std::shared_ptr<CausalLm> load_causal_lm(const fs::path& folder, const LoadOptio
   require_memory(folder, matches, options);
   if (!options.adapters.empty()) model.model->add_adapters(options.adapters);
   read_weights(model, matches, options);
-  if (options.log != nullptr) note_skipped(model, weights, folder, *options.log);
+  if (options.log != nullptr) {
+    note_skipped(model, weights, folder, *options.log);
+    note_quantization(model, folder, *options.log);
+  }
   return model.model;
 }
 

@@ -1,6 +1,7 @@
 #include "pipeline/memory.h"
 
 #include <algorithm>
+#include <cmath>
 #include <initializer_list>
 #include <limits>
 
@@ -36,13 +37,21 @@ std::uint64_t saturated_product(std::initializer_list<std::uint64_t> factors) {
   return std::min(product.value_or(kMost), kMost);
 }
 
+/// `count` times `factor`, rounded up.
+std::uint64_t scaled(std::uint64_t count, double factor) {
+  constexpr double kMost = 1e18;
+  return static_cast<std::uint64_t>(
+      std::ceil(std::min(static_cast<double>(count) * std::max(factor, 0.0), kMost)));
+}
+
 struct Sizes {
-  std::uint64_t width;      ///< bytes of a number in the run's precision
-  std::uint64_t trained;    ///< the same of a parameter that is trained: adapters are fp32
-  std::uint64_t tokens;     ///< of one micro-batch
-  std::uint64_t trainable;  ///< parameters
-  std::uint64_t idle;       ///< of them, of experts that perhaps no token chooses
-  bool single_pass;         ///< one micro-batch a step
+  std::uint64_t width;           ///< bytes of a number in the run's precision
+  std::uint64_t trained;         ///< the same of a parameter that is trained: adapters are fp32
+  std::uint64_t tokens;          ///< of one micro-batch
+  std::uint64_t teacher_tokens;  ///< the same in the teacher's
+  std::uint64_t trainable;       ///< parameters
+  std::uint64_t idle;            ///< of them, of experts that perhaps no token chooses
+  bool single_pass;              ///< one micro-batch a step
 };
 
 std::vector<recipe::ModelFacts> teachers_of(const recipe::PlannedModels& models) {
@@ -87,19 +96,57 @@ void add_activations(const recipe::Recipe& recipe, const recipe::PlannedModels& 
                                  ? streams + student.largest_layer_values
                                  : student.layer_values;
   memory.activations = saturated_product({sizes.tokens, kept, sizes.width});
-  std::uint64_t largest = student.largest_layer_values;
+  memory.one_layer = saturated_product({sizes.tokens, student.largest_layer_values, sizes.width});
   for (const auto& teacher : teachers_of(models)) {
-    largest = std::max(largest, teacher.largest_layer_values);
+    memory.one_layer = std::max(
+        memory.one_layer,
+        saturated_product({sizes.teacher_tokens, teacher.largest_layer_values, sizes.width}));
+    memory.signal += saturated_product(
+        {sizes.teacher_tokens, static_cast<std::uint64_t>(teacher.hidden_size), sizes.width});
   }
-  memory.one_layer = saturated_product({sizes.tokens, largest, sizes.width});
+}
+
+/// Bytes that one position of a teacher's answer takes as it waits.
+std::uint64_t answer_bytes(const recipe::Recipe& recipe, const recipe::PlannedModels& models) {
+  if (models.cache) {
+    const auto size = static_cast<std::uint64_t>(models.cache->spec.size);
+    switch (models.cache->spec.form) {
+      case io::SignalForm::kTopK:
+        return size * 16;  // an id and a number
+      case io::SignalForm::kSampled:
+        return (size + 2) * 24;  // and a weight; rows are as wide as the widest, this at most
+      case io::SignalForm::kHidden:
+        return size * 2;
+    }
+  }
+  const auto* server = recipe.teacher.options<recipe::ServerTeacherOptions>();
+  return server == nullptr ? 0 : 8 * static_cast<std::uint64_t>(server->top_k);
+}
+
+/// What a cache or a server has answered and nobody has taken yet, and a cache's index.
+std::uint64_t read_ahead_bytes(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
+                               const Sizes& sizes) {
+  constexpr std::uint64_t kIndexEntry = 48;
+  const auto batches = static_cast<std::uint64_t>(recipe::batch_options(recipe, 0, 1).prefetch + 1);
+  const std::uint64_t index =
+      models.cache
+          ? saturated_product({kIndexEntry, static_cast<std::uint64_t>(models.cache->segments)})
+          : 0;
+  return index + saturated_product({batches, sizes.tokens, answer_bytes(recipe, models)});
 }
 
 void add_logits(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
                 const Sizes& sizes, MemoryEstimate& memory) {
   const auto vocabulary = static_cast<std::uint64_t>(models.student.vocab_size);
-  const std::uint64_t heads = teachers_of(models).empty() ? 1 : 2;
   // Fewer tokens than fill the workspace need less of it.
-  memory.loss = std::min(kLossWorkspace, saturated_product({sizes.tokens, vocabulary, 4, heads}));
+  std::uint64_t of_teacher = 0;  // one at a time, each over ids of its own
+  for (const auto& teacher : teachers_of(models)) {
+    of_teacher = std::max(
+        of_teacher, saturated_product(
+                        {sizes.teacher_tokens, static_cast<std::uint64_t>(teacher.vocab_size), 4}));
+  }
+  memory.loss =
+      std::min(kLossWorkspace, saturated_product({sizes.tokens, vocabulary, 4}) + of_teacher);
   const bool evaluates =
       recipe.evaluate.at_start || recipe.evaluate.at_end || recipe.evaluate.every > 0;
   if (recipe.data.eval.empty() || !evaluates) return;
@@ -129,11 +176,12 @@ Trainable count_trainable(const recipe::Recipe& recipe, const recipe::PlannedMod
 }
 
 MemoryEstimate estimate_memory(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
-                               std::uint64_t data_bytes) {
+                               std::uint64_t data_bytes, double teacher_tokens_a_token) {
   Sizes sizes;
   sizes.width = c10::elementSize(recipe::dtype_of(recipe.precision));
   sizes.tokens = saturated_product({static_cast<std::uint64_t>(recipe.train.micro_batch_size),
                                     static_cast<std::uint64_t>(recipe.data.sequence_length)});
+  sizes.teacher_tokens = scaled(sizes.tokens, teacher_tokens_a_token);
   sizes.trained = models.adapters.empty() ? sizes.width : 4;
   const Trainable trainable = count_trainable(recipe, models);
   sizes.trainable = static_cast<std::uint64_t>(trainable.parameters);
@@ -144,7 +192,7 @@ MemoryEstimate estimate_memory(const recipe::Recipe& recipe, const recipe::Plann
   add_optimizer(sizes, memory);
   add_activations(recipe, models, sizes, memory);
   add_logits(recipe, models, sizes, memory);
-  memory.library = kLibrary + data_bytes;
+  memory.library = kLibrary + data_bytes + read_ahead_bytes(recipe, models, sizes);
   return memory;
 }
 

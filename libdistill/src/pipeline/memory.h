@@ -11,8 +11,10 @@
 namespace distill::pipeline {
 
 /// From configs and headers of the models. `data_bytes`: what is held of the data.
+/// `teacher_tokens_a_token`: how many a teacher with another tokenizer reads for one of the
+/// student's.
 MemoryEstimate estimate_memory(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
-                               std::uint64_t data_bytes);
+                               std::uint64_t data_bytes, double teacher_tokens_a_token = 1);
 
 struct Trainable {
   std::int64_t parameters = 0;

@@ -36,7 +36,8 @@ Plan make_plan(const recipe::Recipe& recipe, core::Logger& log, const recipe::Da
   plan.run_tokens = static_cast<std::int64_t>(std::min(run_tokens, kMostTokens));
   plan.memory = estimate_memory(
       recipe, plan.models,
-      plan.train_data.memory_bytes + (plan.eval_data ? plan.eval_data->memory_bytes : 0));
+      plan.train_data.memory_bytes + (plan.eval_data ? plan.eval_data->memory_bytes : 0),
+      data.teacher_tokens_a_token);
   return plan;
 }
 

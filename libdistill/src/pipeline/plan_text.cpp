@@ -59,13 +59,18 @@ struct MemoryOf {
 
 std::vector<MemoryOf> memory_of(const Plan& plan) {
   const MemoryEstimate& m = plan.memory;
-  std::vector<MemoryLine> models = {
-      {"teacher", m.teacher},       {"teacher_mapped", m.teacher_mapped},
-      {"student", m.student},       {"student_mapped", m.student_mapped},
-      {"master_weights", m.master}, {"moments", m.moments},
-      {"gradients", m.gradients},   {"activations", m.activations},
-      {"one_layer", m.one_layer},   {"loss", m.loss},
-      {"evaluation", m.evaluation}};
+  std::vector<MemoryLine> models = {{"teacher", m.teacher},
+                                    {"teacher_mapped", m.teacher_mapped},
+                                    {"student", m.student},
+                                    {"student_mapped", m.student_mapped},
+                                    {"master_weights", m.master},
+                                    {"moments", m.moments},
+                                    {"gradients", m.gradients},
+                                    {"activations", m.activations},
+                                    {"one_layer", m.one_layer},
+                                    {"teacher_signal", m.signal},
+                                    {"loss", m.loss},
+                                    {"evaluation", m.evaluation}};
   const MemoryLine library{"library_and_data", m.library};
   if (plan.models.device.is_cpu()) {
     models.push_back(library);

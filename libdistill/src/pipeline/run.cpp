@@ -77,6 +77,10 @@ class Run {
       TokenizingProgress progress(options_, log_);
       data_ = recipe::load_data(recipe_, plan_, log_, progress.hooks(check));
     }
+    if (data_.teacher_tokens_a_token > 1) {  // only now it is known how much the teacher reads
+      require_memory(estimate_memory(recipe_, plan_, 0, data_.teacher_tokens_a_token), plan_.device,
+                     options_.available_memory, log_);
+    }
     steps_ = recipe::total_steps(recipe_, data_.train->num_rows());
     stop_here_if_asked();
     load_models();
@@ -130,7 +134,10 @@ class Run {
     const std::uint64_t width = c10::elementSize(recipe::dtype_of(recipe_.precision));
     const auto size = [width](const models::CausalLm& model) {
       const std::int64_t parameters = model.shape().num_parameters;
-      return ModelSize{parameters, static_cast<std::uint64_t>(parameters) * width};
+      ModelSize held{parameters, static_cast<std::uint64_t>(parameters) * width};
+      const models::Quantization* quantized = model.quantization();
+      if (quantized != nullptr) held.bytes -= quantized->dense_bytes - quantized->bytes;
+      return held;
     };
     report_.name = recipe_.name;
     report_.train_data = data_.train->report();
@@ -138,7 +145,6 @@ class Run {
     report_.student = size(*models_.student);
     if (const models::Quantization* quantized = models_.student->quantization()) {
       report_.quantization = *quantized;
-      report_.student.bytes -= quantized->dense_bytes - quantized->bytes;
     }
     if (models_.teacher_model) report_.teacher = size(*models_.teacher_model);
     std::int64_t trainable = -models_.num_loss_parameters;
@@ -149,7 +155,6 @@ class Run {
               core::with_thousands(report_.student.parameters), " parameters, ",
               core::with_thousands(trainable),
               plan_.adapters.empty() ? " of them trained" : " of adapters trained beside them");
-    if (report_.quantization) log_.info("quantised: ", models::describe(*report_.quantization));
     if (models_.num_loss_parameters > 0) {
       log_.info("loss: ", core::with_thousands(models_.num_loss_parameters),
                 " parameters of its own, which the final model does not have");

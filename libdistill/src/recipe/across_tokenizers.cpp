@@ -1,6 +1,7 @@
 #include "recipe/across_tokenizers.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include <distill/core/strings.h>
 #include <distill/core/table.h>
@@ -14,7 +15,7 @@ using core::fixed;
 using core::with_thousands;
 using Result = Check::Result;
 
-Check check_rows(const char* who, const TextSide& side) {
+Check check_rows(const TextSide& side) {
   Check check{Result::kGood, "vocabulary", ""};
   const std::int64_t ids = side.tokenizer.vocab_size();
   if (ids > side.vocab_size) {
@@ -22,7 +23,7 @@ Check check_rows(const char* who, const TextSide& side) {
     check.what = concat(side.folder.string(), ": the tokenizer has ", ids, " ids, the model only ",
                         side.vocab_size, " (`vocab_size` in config.json)");
   } else {
-    check.what = concat("the ", who, " has ", with_thousands(side.vocab_size), " rows for ",
+    check.what = concat("the teacher has ", with_thousands(side.vocab_size), " rows for ",
                         with_thousands(ids), " ids");
   }
   return check;
@@ -53,8 +54,11 @@ Preflight check_text_across(const TextSide& student, const TextSide& teacher) {
        concat(same ? "the same, " : "", with_thousands(student.tokenizer.vocab_size()), " and ",
               with_thousands(teacher.tokenizer.vocab_size()),
               " ids; texts are compared by bytes")});
-  preflight.checks.push_back(check_rows("student", student));
-  preflight.checks.push_back(check_rows("teacher", teacher));
+  // What the student needs whoever teaches it, such as an end of text.
+  const Preflight own = check_text(student, nullptr, false);
+  std::ranges::copy_if(own.checks, std::back_inserter(preflight.checks),
+                       [](const Check& check) { return !check.for_conversations; });
+  if (teacher.vocab_size > 0) preflight.checks.push_back(check_rows(teacher));
   preflight.checks.push_back(check_chat(student, teacher));
   return preflight;
 }
@@ -78,9 +82,9 @@ Check check_alignment(const data::Coverage& coverage) {
   return check;
 }
 
-Check check_alignment(const data::Dataset& train) {
+data::Coverage measure_alignment(const data::Dataset& train) {
   constexpr std::int64_t kRowsLookedAt = 200;
-  return check_alignment(train.coverage(kRowsLookedAt));
+  return train.coverage(kRowsLookedAt);
 }
 
 }  // namespace distill::recipe

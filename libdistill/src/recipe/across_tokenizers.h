@@ -10,7 +10,8 @@ namespace distill::recipe {
 bool crosses_tokenizers(const Recipe& recipe);
 
 /// What must hold for texts to be compared by their bytes: each model has rows for the ids of its
-/// own tokenizer. Ends of text and templates may differ.
+/// own tokenizer (a teacher of `vocab_size` 0 is elsewhere, and its rows are not known). Ends of
+/// text and templates may differ; the student should have an end.
 Preflight check_text_across(const TextSide& student, const TextSide& teacher);
 
 /// Below this share of the tokens to learn in chunks, the teacher has too little to say, ...
@@ -20,7 +21,7 @@ inline constexpr double kGoodCoverage = 0.9;
 
 /// Whether the teacher can speak about enough of what is learned.
 Check check_alignment(const data::Coverage& coverage);
-/// The same of some hundred rows.
-Check check_alignment(const data::Dataset& train);
+/// Of some hundred rows.
+data::Coverage measure_alignment(const data::Dataset& train);
 
 }  // namespace distill::recipe

@@ -6,6 +6,7 @@
 
 #include <distill/core/error.h>
 #include <distill/core/hash.h>
+#include <distill/core/json_writer.h>
 #include <distill/core/paths.h>
 #include <distill/core/strings.h>
 #include <distill/data/make_batch.h>
@@ -29,6 +30,7 @@ constexpr const char* kLength = "sequence length";
 constexpr const char* kTrain = "train data";
 constexpr const char* kEval = "eval data";
 constexpr const char* kSeed = "seed";
+constexpr const char* kQuantized = "quantised";  // format of the teacher's weights; absent: dense
 
 /// A hash of what a template makes of some conversations.
 std::string fingerprint_of(const text::ChatTemplate* chat) {
@@ -131,11 +133,18 @@ io::LogitCacheSpec cache_spec(const Recipe& recipe, const PlannedModels& models,
                 {kTrain, data.train->fingerprint()},
                 {kEval, data.eval ? data.eval->fingerprint() : "none"}};
   if (spec.form == io::SignalForm::kSampled) spec.facts.emplace_back(kSeed, concat(recipe.seed));
+  if (options.quantize)
+    spec.facts.emplace_back(kQuantized, std::string(ops::name_of(*options.quantize)));
   if (!head_hash.empty()) spec.facts.emplace_back(io::kCacheHeadFact, head_hash);
   return spec;
 }
 
 namespace {
+
+/// Numbers that differ must look it.
+std::string all_digits(double number) {
+  return core::JsonWriter().value(number).text();
+}
 
 void require_options(const CacheTeacherOptions& options, const io::LogitCacheInfo& cache) {
   const io::LogitCacheSpec& spec = cache.spec;
@@ -154,7 +163,11 @@ void require_options(const CacheTeacherOptions& options, const io::LogitCacheInf
     differs(spec.form == io::SignalForm::kTopK ? "top_k" : "draws", *size, spec.size);
   }
   if (options.temperature && *options.temperature != spec.temperature) {
-    differs("temperature", *options.temperature, spec.temperature);
+    differs("temperature", all_digits(*options.temperature), all_digits(spec.temperature));
+  }
+  const std::string format = spec.fact(kQuantized);
+  if (options.quantize && ops::name_of(*options.quantize) != format) {
+    differs("quantize", ops::name_of(*options.quantize), format.empty() ? "dense weights" : format);
   }
 }
 
@@ -171,9 +184,9 @@ void require_forward_kl(const Recipe& recipe, const io::LogitCacheInfo& cache) {
                         "`; capture with `form: top_k`");
     }
     if (term->temperature != cache.spec.temperature) {
-      fail<ConfigError>("loss.", i, ".temperature: is ", term->temperature, ", the samples of ",
-                        core::shown(cache.folder), " were drawn at ", cache.spec.temperature,
-                        "; make them the same");
+      fail<ConfigError>("loss.", i, ".temperature: is ", all_digits(term->temperature),
+                        ", the samples of ", core::shown(cache.folder), " were drawn at ",
+                        all_digits(cache.spec.temperature), "; make them the same");
     }
   }
 }

@@ -9,6 +9,7 @@
 #include <distill/recipe/wiring.h>
 
 #include "recipe/across_tokenizers.h"
+#include "recipe/served_tokenizer.h"
 
 namespace distill::recipe {
 
@@ -52,23 +53,38 @@ Preflight look_at_text(const Recipe& recipe, const PlannedModels& models,
 /// conversations as the student's writes them.
 struct TeacherText {
   TeacherText(const ModelFacts& teacher, const std::shared_ptr<const text::ChatTemplate>& student)
-      : tokenizer(text::load_tokenizer(teacher.folder)),
-        chat(text::load_chat_template(teacher.folder, "auto")),
-        max_positions(teacher.max_positions) {
+      : TeacherText(teacher.folder, teacher.max_positions, student) {
+    vocab_size = teacher.vocab_size;
+  }
+  /// Of a model that is elsewhere.
+  TeacherText(const std::filesystem::path& its_folder, std::int64_t most_tokens,
+              const std::shared_ptr<const text::ChatTemplate>& student)
+      : folder(its_folder),
+        tokenizer(text::load_tokenizer(folder)),
+        chat(text::load_chat_template(folder, "auto")),
+        max_positions(most_tokens) {
     if (!chat) chat = student;
   }
   data::TeacherReading reading() const { return {*tokenizer, chat.get(), max_positions}; }
 
+  std::filesystem::path folder;
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::shared_ptr<const text::ChatTemplate> chat;
   std::int64_t max_positions;
+  std::int64_t vocab_size = 0;  ///< rows of its head; 0: not known
 };
 
 /// Nothing where teacher and student are compared id by id.
 std::optional<TeacherText> other_tokenizer(const Recipe& recipe, const PlannedModels& models,
                                            std::shared_ptr<const text::ChatTemplate> student) {
   std::optional<TeacherText> teacher;
-  if (models.teacher && crosses_tokenizers(recipe)) teacher.emplace(*models.teacher, student);
+  if (!crosses_tokenizers(recipe)) return teacher;
+  const auto* server = recipe.teacher.options<ServerTeacherOptions>();
+  if (models.teacher) teacher.emplace(*models.teacher, student);
+  if (server != nullptr && server->tokenizer) {
+    teacher.emplace(*server->tokenizer, most_sent_tokens(*server, recipe.data.sequence_length),
+                    student);
+  }
   return teacher;
 }
 
@@ -76,7 +92,7 @@ Preflight look_across(const PlannedModels& models, const DataParts& parts,
                       const TeacherText& teacher) {
   return check_text_across(
       {models.student.folder, models.student.vocab_size, *parts.tokenizer, parts.chat.get()},
-      {models.teacher->folder, models.teacher->vocab_size, *teacher.tokenizer, teacher.chat.get()});
+      {teacher.folder, teacher.vocab_size, *teacher.tokenizer, teacher.chat.get()});
 }
 
 /// Null when the recipe has no files for it.
@@ -121,11 +137,18 @@ DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Log
   reading.teacher = own ? &*own : nullptr;
   parts.train = data::Dataset::load(recipe.data.train, recipe.data, reading, log);
   if (teacher) {
-    add_checks({check_alignment(*parts.train)});
+    const data::Coverage coverage = measure_alignment(*parts.train);
+    parts.teacher_tokens_a_token = coverage.teacher_tokens_a_token();
+    add_checks({check_alignment(coverage)});
     require_no_errors(parts.preflight, false);
     reading.teacher = nullptr;  // the student is measured by itself
   }
   parts.eval = load_eval(recipe, reading, log);
+  if (const auto* several = recipe.teacher.options<SeveralTeachersOptions>()) {
+    std::vector<const data::DataReport*> read = {&parts.train->report()};
+    if (parts.eval) read.push_back(&parts.eval->report());
+    check_row_labels(*several, read);
+  }
   const bool has_conversations = parts.train->report().has_conversations ||
                                  (parts.eval && parts.eval->report().has_conversations);
   require_no_errors(parts.preflight, has_conversations);

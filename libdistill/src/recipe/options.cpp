@@ -89,6 +89,8 @@ void validate(const StudentOptions& options, core::Problems& problems) {
 
 void describe(core::FieldVisitor& visit, LocalTeacherOptions& options) {
   visit.required("model", options.model, "Hugging Face folder of the teacher");
+  visit("quantize", options.quantize,
+        "hold its projections in few bits (docs/lora.md); dense when not given");
 }
 
 void validate(const LocalTeacherOptions& options, core::Problems& problems) {
@@ -113,6 +115,9 @@ void describe(core::FieldVisitor& visit, CacheTeacherOptions& options) {
   visit("temperature", options.temperature,
         "the teacher's logits are divided by it before the softmax; 1 when not given. The loss "
         "should have the same");
+  visit("quantize", options.quantize,
+        "hold the teacher's projections in few bits while it is captured (docs/lora.md); dense "
+        "when not given");
 }
 
 void validate(const CacheTeacherOptions& options, core::Problems& problems) {
@@ -152,7 +157,10 @@ void describe(core::FieldVisitor& visit, ServerTeacherOptions& options) {
         "how it is asked: vllm (completions with `prompt_logprobs`) or sglang (`/generate`)");
   visit("tokenizer", options.tokenizer,
         "folder with the served model's tokenizer, compared with the student's; when not given, "
-        "what the server says of ids and texts is");
+        "what the server says of ids and texts is. `alm` needs it where that tokenizer is another");
+  visit("max_tokens", options.max_tokens,
+        "with `alm`: how many tokens of its own the teacher is sent of a text at most; what lies "
+        "behind is left out; four times `data.sequence_length` when not given");
   visit("parallel", options.parallel, core::changeable("requests at one time"));
   visit("retries", options.retries, core::changeable("of one request, when the server fails"));
   visit("timeout_seconds", options.timeout_seconds, core::changeable("for one answer"));
@@ -191,6 +199,9 @@ void validate(const ServerTeacherOptions& options, core::Problems& problems) {
     problems.add(name, concat("must be from ", low, " to ", high, ", it is ", value));
   };
   in_range("top_k", options.top_k, 1, 100'000);
+  if (options.max_tokens) {
+    in_range("max_tokens", *options.max_tokens, std::int64_t{2}, std::int64_t{1} << 24);
+  }
   in_range("parallel", options.parallel, 1, 1024);
   in_range("retries", options.retries, 0, 1000);
   in_range("timeout_seconds", options.timeout_seconds, 0.1, 86400.0);

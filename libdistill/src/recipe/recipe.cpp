@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <distill/core/strings.h>
+#include <distill/losses/uld.h>
 #include <distill/recipe/several_teachers.h>
 
 namespace distill::recipe {
@@ -109,6 +110,23 @@ void check_losses(const Recipe& recipe, core::Problems& problems) {
   }
 }
 
+/// A server tells how likely the tokens of a text are, in its own tokens.
+void check_served_across(const Recipe& recipe, const std::string& across,
+                         const ServerTeacherOptions& server, core::Problems& problems) {
+  if (!server.tokenizer) {
+    problems.add("teacher.tokenizer",
+                 concat("is not given, and with `", across,
+                        "` the teacher reads the text in its own tokens; name the folder of the "
+                        "served model's tokenizer"));
+  }
+  for (std::size_t i = 0; i < recipe.loss.items().size(); ++i) {
+    if (recipe.loss.items()[i].kind() != losses::UldOptions::kKind) continue;
+    problems.add(concat("loss.", i),
+                 "`uld` compares whole distributions, which a server does not give; use `alm`, or "
+                 "a teacher of kind `local`");
+  }
+}
+
 /// A teacher's answer is either about ids or about texts.
 void check_tokenizers(const Recipe& recipe, core::Problems& problems) {
   if (recipe.teacher.kind() == "none") return;
@@ -116,10 +134,19 @@ void check_tokenizers(const Recipe& recipe, core::Problems& problems) {
   for (const auto& item : recipe.loss.items()) {
     if (across.empty() && item.build()->across_tokenizers()) across = item.kind();
   }
-  if (across.empty()) return;
-  if (recipe.teacher.kind() != "local") {
-    problems.add("teacher.kind", concat("is `", recipe.teacher.kind(), "`, and `", across,
-                                        "` needs a teacher of kind `local`"));
+  const auto* server = recipe.teacher.options<ServerTeacherOptions>();
+  if (across.empty()) {
+    if (server != nullptr && server->max_tokens) {
+      problems.add("teacher.max_tokens", "has an effect with `alm` only");
+    }
+    return;
+  }
+  if (server != nullptr) {
+    check_served_across(recipe, across, *server, problems);
+  } else if (recipe.teacher.kind() != "local") {
+    problems.add("teacher.kind",
+                 concat("is `", recipe.teacher.kind(), "`, and `", across,
+                        "` needs a teacher of kind `local` or, for `alm`, `server`"));
   }
   for (std::size_t i = 0; i < recipe.loss.items().size(); ++i) {
     const auto& item = recipe.loss.items()[i];

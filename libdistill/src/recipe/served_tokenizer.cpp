@@ -15,8 +15,11 @@ namespace {
 
 constexpr std::int64_t kLongestProbe = 256;
 
-constexpr const char* kAdvice =
-    "; use a pair with one tokenizer, or train on the teacher's answers (`distill generate-data`)";
+const char* advice(const StudentText& text) {
+  return text.own ? "; name the folder of the served model's own tokenizer as `teacher.tokenizer`"
+                  : "; use a pair with one tokenizer, the loss `alm`, or train on the teacher's "
+                    "answers (`distill generate-data`)";
+}
 
 std::string_view without_blanks_before(std::string_view text) {
   return text.substr(std::min(text.find_first_not_of(' '), text.size()));
@@ -50,7 +53,7 @@ std::int64_t compare_spellings(const teachers::ServerTeacher& teacher, const Stu
   if (others > 0) {
     fail<ConfigError>("teacher: its ids mean something else than those of ",
                       student.folder.string(), ": ", others, " of ", same + others,
-                      " differ, such as ", example, kAdvice);
+                      " differ, such as ", example, advice(student));
   }
   return same;
 }
@@ -62,7 +65,8 @@ bool compare_cuts(teachers::ServerTeacher& teacher, const StudentText& student) 
     if (!served) return false;
     if (*served == student.tokenizer.encode(text, /*add_special=*/false)) continue;
     fail<ConfigError>("teacher: its tokenizer gives other ids than that of ",
-                      student.folder.string(), " for `", core::printable(text, 40), "`", kAdvice);
+                      student.folder.string(), " for `", core::printable(text, 40), "`",
+                      advice(student));
   }
   return true;
 }
@@ -93,15 +97,20 @@ void check_served_tokenizer(teachers::ServerTeacher& teacher, const StudentText&
   if (spelt > 0 || cut || student.compared) return;
   log.warning("teacher: the server does not say how it spells ids, so its tokenizer could not be ",
               "compared with that of ", student.folder.string(),
-              "; give the folder of its own as `teacher.tokenizer`");
+              student.own ? "" : "; give the folder of its own as `teacher.tokenizer`");
 }
 
-void check_served_length(const teachers::ServerTeacher& teacher, std::int64_t sequence_length) {
+std::int64_t most_sent_tokens(const ServerTeacherOptions& options, std::int64_t sequence_length) {
+  return options.max_tokens.value_or(4 * sequence_length);
+}
+
+void check_served_length(const teachers::ServerTeacher& teacher, std::int64_t tokens,
+                         const char* key) {
   const auto most = teacher.max_tokens();
   // One more: a server must be allowed to write a token.
-  if (!most || sequence_length < *most) return;
-  fail<ConfigError>("data.sequence_length: ", sequence_length, ", but the teacher's server takes ",
-                    *most, " tokens with the one that it writes; use at most ", *most - 1,
+  if (!most || tokens < *most) return;
+  fail<ConfigError>(key, ": ", tokens, ", but the teacher's server takes ", *most,
+                    " tokens with the one that it writes; use at most ", *most - 1,
                     ", or serve with more (vLLM: --max-model-len)");
 }
 

@@ -45,12 +45,12 @@ void describe(core::FieldVisitor& visit, OneTeacher& teacher) {
   visit("name", teacher.name, "what messages call it; the folder when not given");
   visit("weight", teacher.weight, "with `by: weight`: share of the loss to this teacher");
   visit("labels", teacher.labels,
-        "with `by: label`: labels of the files in `data.train` that are its; without, all others");
+        "with `by: label`: labels of files or rows of `data` that are its; without, all others");
 }
 
 void describe(core::FieldVisitor& visit, SeveralTeachersOptions& options) {
   visit("by", options.by,
-        "weight: all teach everything; label: each has its files; difficulty: the first teacher "
+        "weight: all teach everything; label: each has its own data; difficulty: the first teacher "
         "who knows a text better than the student does (docs/teachers.md)");
   visit.required("teachers", options.teachers,
                  "two or more, with `by: difficulty` from the cheapest to the largest");
@@ -85,8 +85,13 @@ void check_labels(const SeveralTeachersOptions& options, const data::DataOptions
   if (options.by != ChooseBy::kLabel) return;
   std::set<std::string> of_data, of_teachers;
   bool takes_others = false;
-  for (const auto& file : data.train) of_data.insert(file.label);
-  for (const auto& file : data.eval) of_data.insert(file.label);
+  bool rows_have_labels = false;  // which are known when they are read
+  for (const auto* files : {&data.train, &data.eval}) {
+    for (const auto& file : *files) {
+      rows_have_labels = rows_have_labels || !file.label_field.empty();
+      if (file.label_field.empty()) of_data.insert(file.label);
+    }
+  }
   for (std::size_t i = 0; i < options.teachers.size(); ++i) {
     const auto& labels = options.teachers[i].labels;
     const std::string at = concat("teacher.teachers.", i, ".labels");
@@ -96,7 +101,7 @@ void check_labels(const SeveralTeachersOptions& options, const data::DataOptions
     for (const auto& label : labels) {
       if (!of_teachers.insert(label).second) {
         problems.add(at, concat("holds `", label, "`, which an earlier teacher has"));
-      } else if (!of_data.contains(label)) {
+      } else if (!rows_have_labels && !of_data.contains(label)) {
         problems.add(at, concat("holds `", label, "`, which no file of `data` has"));
       }
     }
@@ -107,6 +112,36 @@ void check_labels(const SeveralTeachersOptions& options, const data::DataOptions
     problems.add("teacher.teachers", label.empty()
                                          ? concat("leave out files of `data` without a `label`")
                                          : concat("leave out the label `", label, "` of `data`"));
+  }
+}
+
+void check_row_labels(const SeveralTeachersOptions& options,
+                      const std::vector<const data::DataReport*>& read) {
+  if (options.by != ChooseBy::kLabel) return;
+  std::set<std::string> wanted, seen;
+  bool takes_others = false;
+  for (const OneTeacher& teacher : options.teachers) {
+    takes_others = takes_others || teacher.labels.empty();
+    wanted.insert(teacher.labels.begin(), teacher.labels.end());
+  }
+  const std::vector<std::string> known(wanted.begin(), wanted.end());
+  for (const data::DataReport* report : read) {
+    for (const data::FileReport& file : report->files) {
+      if (file.row_labels.empty()) seen.insert(file.label);
+      for (const data::SeenLabel& label : file.row_labels) {
+        seen.insert(label.name);
+        if (takes_others || wanted.contains(label.name)) continue;
+        fail<ConfigError>(file.path, ":", label.line, ": has the label `",
+                          core::printable(label.name, 40), "`, which no teacher takes (",
+                          core::printable(core::join(known), 80),
+                          "); give it to one, or let one be without `labels`: it takes all others");
+      }
+    }
+  }
+  for (const std::string& label : wanted) {
+    if (seen.contains(label)) continue;
+    fail<ConfigError>("teacher.teachers: the label `", core::printable(label, 40),
+                      "` is that of no file and no row of `data`");
   }
 }
 

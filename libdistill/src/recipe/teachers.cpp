@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include <distill/core/error.h>
 #include <distill/models/load.h>
@@ -6,6 +7,7 @@
 #include <distill/recipe/several_teachers.h>
 #include <distill/teachers/base_teacher.h>
 #include <distill/teachers/cache_teacher.h>
+#include <distill/teachers/chunk_server_teacher.h>
 #include <distill/teachers/local_teacher.h>
 #include <distill/teachers/server_teacher.h>
 #include <distill/text/tokenizer.h>
@@ -23,6 +25,7 @@ std::unique_ptr<teachers::Teacher> make_local(const LocalTeacherOptions& options
     models::LoadOptions load;
     load.dtype = dtype_of(context.precision);
     load.device = context.device;
+    load.quantize = options.quantize;
     model = models::load_causal_lm(options.model, load);
   }
   return teachers::make_local_teacher(std::move(model), options.model);
@@ -53,17 +56,53 @@ std::string api_key(const std::string& variable, const SecretSource& secret) {
       "server's key");
 }
 
+teachers::ServerOptions address_of(const ServerTeacherOptions& options,
+                                   const TeacherContext& context) {
+  teachers::ServerOptions server{
+      .url = options.url,
+      .model = options.model,
+      .api_key = api_key(options.api_key_env, context.surroundings.secret),
+      .timeout_seconds = options.timeout_seconds,
+      .parallel = options.parallel};
+  server.retry.max_retries = options.retries;
+  return server;
+}
+
+std::unique_ptr<teachers::ServerTeacher> call_server(const teachers::ServerTeacherOptions& server,
+                                                     const TeacherContext& context) {
+  return std::make_unique<teachers::ServerTeacher>(server, context.log, context.surroundings.stop);
+}
+
+/// A served model that reads the text in its own tokens.
+std::unique_ptr<teachers::Teacher> make_chunk_server(const ServerTeacherOptions& options,
+                                                     teachers::ServerTeacherOptions server,
+                                                     const TeacherContext& context) {
+  // Only the probe asks for so many: as many as vLLM gives without further ado.
+  constexpr std::int64_t kOfProbe = 20;
+  if (!options.tokenizer) fail<ConfigError>("teacher.tokenizer: names no folder");
+  const auto tokenizer = text::load_tokenizer(*options.tokenizer);
+  const std::int64_t longest = most_sent_tokens(options, context.sequence_length);
+  server.own_tokens = true;
+  server.vocabulary = tokenizer->vocab_size();
+  server.top_k = std::min({options.top_k, kOfProbe, server.vocabulary});
+  server.probe = probe_of(*tokenizer, longest);
+  teachers::check_score_size(longest, 1);
+  auto teacher = call_server(server, context);
+  check_served_length(*teacher, longest, "teacher.max_tokens");
+  check_served_tokenizer(
+      *teacher, {.tokenizer = *tokenizer, .folder = *options.tokenizer, .own = true}, context.log);
+  return teachers::make_chunk_server_teacher(std::move(teacher));
+}
+
 std::unique_ptr<teachers::Teacher> make_server(const ServerTeacherOptions& options,
                                                const TeacherContext& context) {
-  const auto tokenizer = text::load_tokenizer(context.student_folder);
   teachers::ServerTeacherOptions server;
-  server.server = {.url = options.url,
-                   .model = options.model,
-                   .api_key = api_key(options.api_key_env, context.surroundings.secret),
-                   .timeout_seconds = options.timeout_seconds,
-                   .parallel = options.parallel};
-  server.server.retry.max_retries = options.retries;
+  server.server = address_of(options, context);
   server.api = options.api;
+  server.check_seconds = options.check_seconds;
+  server.max_drift = options.max_drift;
+  if (context.across_tokenizers) return make_chunk_server(options, std::move(server), context);
+  const auto tokenizer = text::load_tokenizer(context.student_folder);
   server.top_k = options.top_k;
   server.vocabulary = tokenizer->vocab_size();
   if (context.student) {
@@ -71,10 +110,7 @@ std::unique_ptr<teachers::Teacher> make_server(const ServerTeacherOptions& optio
   }
   server.probe = probe_of(*tokenizer, context.sequence_length);
   teachers::check_score_size(context.sequence_length, server.top_k);
-  server.check_seconds = options.check_seconds;
-  server.max_drift = options.max_drift;
-  auto teacher =
-      std::make_unique<teachers::ServerTeacher>(server, context.log, context.surroundings.stop);
+  auto teacher = call_server(server, context);
   check_served_length(*teacher, context.sequence_length);
   check_served_tokenizer(
       *teacher, {*tokenizer, context.student_folder, options.tokenizer.has_value()}, context.log);

@@ -207,7 +207,10 @@ std::int64_t total_steps(const Recipe& recipe, std::int64_t train_rows) {
 }
 
 models::LoadOptions teacher_load_options(const Recipe& recipe, const PlannedModels& models) {
-  return {.dtype = dtype_of(recipe.precision), .device = models.device};
+  models::LoadOptions load{.dtype = dtype_of(recipe.precision), .device = models.device};
+  if (const auto* teacher = local_teacher(recipe)) load.quantize = teacher->quantize;
+  if (const auto* cache = cache_teacher(recipe)) load.quantize = cache->quantize;
+  return load;
 }
 
 models::LoadOptions student_load_options(const Recipe& recipe, const PlannedModels& models) {
@@ -240,6 +243,7 @@ ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::
                                           .student = parts.student,
                                           .student_folder = models.student.folder,
                                           .sequence_length = recipe.data.sequence_length,
+                                          .across_tokenizers = crosses_tokenizers(recipe),
                                           .surroundings = surroundings});
   losses::LossContext context = loss_context(recipe, models);
   if (parts.teacher && !models.teacher) {

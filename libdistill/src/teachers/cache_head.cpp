@@ -50,7 +50,7 @@ CacheHead read_cache_head(const io::LogitCacheInfo& cache) {
   if (core::hash_file(path) != cache.spec.fact(io::kCacheHeadFact)) {
     fail<FormatError>(core::shown(path),
                       ": is damaged or of another cache, its checksum is another one; capture it "
-                      "again with `distill cache`");
+                      "again with `distill cache --restart`");
   }
   const auto file = io::SafetensorsFile::open(path);
   const auto* entry = file.find(kTensor);

@@ -35,6 +35,9 @@ class LabelledTeachers final : public Teacher {
     }
   }
 
+  std::optional<TeacherCounts> counts() const override { return counts_of(teachers_); }
+  std::vector<std::string> summary() const override { return summaries_of(teachers_); }
+
   std::string describe() const override {
     return core::concat(teachers_.size(), " teachers by label: ", names_of(teachers_));
   }

@@ -50,12 +50,20 @@ class LocalTeacher final : public Teacher {
 
   std::string describe() const override {
     const double millions = static_cast<double>(model_->shape().num_parameters) / 1e6;
-    return core::concat("local ", name_, " (", std::fixed, std::setprecision(1), millions,
-                        " M parameters, ",
-                        dtype_name(model_->parameters().front().tensor.scalar_type()), ")");
+    return core::concat(
+        "local ", name_, " (", std::fixed, std::setprecision(1), millions, " M parameters, ",
+        dtype_name(model_->parameters().front().tensor.scalar_type()), in_few_bits(), ")");
   }
 
  private:
+  /// `, projections in nf4`.
+  std::string in_few_bits() const {
+    const models::Quantization* quantized = model_->quantization();
+    return quantized == nullptr
+               ? ""
+               : core::concat(", projections in ", ops::name_of(quantized->format));
+  }
+
   /// What it makes of the text in its own tokens.
   types::AlignedChunks aligned_chunks(const types::Batch& batch) {
     const auto& tokens = batch.teacher_tokens;

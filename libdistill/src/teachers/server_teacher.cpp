@@ -17,6 +17,7 @@
 #include "teachers/client_set.h"
 #include "teachers/kept_answer.h"
 #include "teachers/model_watch.h"
+#include "teachers/own_token_rows.h"
 #include "teachers/score_queue.h"
 #include "teachers/top_k_rows.h"
 
@@ -75,6 +76,7 @@ struct ServerTeacher::Impl {
   Behind& behind_of(const OpenAiClient& client);
   PromptScores score(OpenAiClient& client, const ScoreRequest& request);
   TopKRows ask(OpenAiClient& client, const std::vector<std::int64_t>& ids);
+  TopKRows rows_of(const PromptScores& scores, const std::vector<std::int64_t>& ids) const;
   bool must_look(const OpenAiClient& client, bool in_one_go);
   void look(OpenAiClient& client);
   Segments begin(const types::Batch& batch, const std::vector<types::SegmentKey>& keys,
@@ -162,7 +164,7 @@ void ServerTeacher::Impl::look(OpenAiClient& client) {
 TopKRows ServerTeacher::Impl::ask(OpenAiClient& client, const std::vector<std::int64_t>& ids) {
   const std::int64_t sent = client.num_sent();
   const std::int64_t connections = client.num_connections();
-  const PromptScores scores = score(client, {ids, options.top_k});
+  const PromptScores scores = score(client, {ids, options.own_tokens ? 1 : options.top_k});
   if (client.num_connections() == connections) behind_of(client).keeps = true;
   try {
     watch.check_name(scores);
@@ -172,6 +174,12 @@ TopKRows ServerTeacher::Impl::ask(OpenAiClient& client, const std::vector<std::i
     if (!changed) changed = std::current_exception();
     throw;
   }
+  return rows_of(scores, ids);
+}
+
+TopKRows ServerTeacher::Impl::rows_of(const PromptScores& scores,
+                                      const std::vector<std::int64_t>& ids) const {
+  if (options.own_tokens) return detail::own_token_rows(scores, ids);
   return detail::top_k_rows(scores, ids, {options.top_k, options.vocabulary}, who);
 }
 
@@ -205,9 +213,7 @@ std::vector<TopKRows> ServerTeacher::Impl::wait_for(const Segments& segments) {
   try {
     for (const auto& segment : segments) {
       const std::vector<std::int64_t> nothing(static_cast<std::size_t>(segment.length));
-      rows.push_back(segment.ticket ? segment.ticket->rows()
-                                    : detail::top_k_rows({}, nothing,
-                                                         {options.top_k, options.vocabulary}, who));
+      rows.push_back(segment.ticket ? segment.ticket->rows() : rows_of({}, nothing));
     }
   } catch (const io::HttpError& error) {
     throw_if_stopped(error);
@@ -297,8 +303,9 @@ std::vector<std::string> ServerTeacher::summary() const {
 std::string ServerTeacher::describe() const {
   const auto& options = impl_->options;
   return core::concat("server ", core::printable(options.server.model), " at ", options.server.url,
-                      " (top ", options.top_k, " of ", core::with_thousands(options.vocabulary),
-                      " ids)");
+                      options.own_tokens ? std::string(" (the text's own tokens")
+                                         : core::concat(" (top ", options.top_k),
+                      " of ", core::with_thousands(options.vocabulary), " ids)");
 }
 
 const std::map<std::int64_t, std::string>& ServerTeacher::token_texts() const {

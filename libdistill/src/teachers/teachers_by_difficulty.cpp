@@ -54,6 +54,8 @@ class TeachersByDifficulty final : public Teacher {
     return all;
   }
 
+  std::optional<TeacherCounts> counts() const override { return counts_of(teachers_); }
+
   std::string describe() const override {
     return core::concat(teachers_.size(), " teachers by difficulty: ", names_of(teachers_));
   }
@@ -61,8 +63,8 @@ class TeachersByDifficulty final : public Teacher {
   std::vector<std::string> summary() const override {
     double total = 0;
     for (const std::int64_t tokens : answered_) total += static_cast<double>(tokens);
-    if (total == 0) return {};
-    std::vector<std::string> lines;
+    std::vector<std::string> lines = summaries_of(teachers_);
+    if (total == 0) return lines;
     for (std::size_t t = 0; t < teachers_.size(); ++t) {
       const double share = static_cast<double>(answered_[t]) / total;
       lines.push_back(core::concat("teacher `", teachers_[t].name, "` answered for ",

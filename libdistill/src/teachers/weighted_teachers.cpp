@@ -29,6 +29,9 @@ class WeightedTeachers final : public Teacher {
     for (const auto& own : teachers_) own.teacher->announce(batch);
   }
 
+  std::optional<TeacherCounts> counts() const override { return counts_of(teachers_); }
+  std::vector<std::string> summary() const override { return summaries_of(teachers_); }
+
   std::string describe() const override {
     return core::concat(teachers_.size(), " teachers by weight: ", names_of(teachers_));
   }

@@ -34,6 +34,7 @@ struct Spelled {
   void drop_trailing_blanks() {
     while (last > first && is_blank(text[last - 1])) --last;
   }
+  void keep_trailing_blanks() { last = text.size(); }
 
   std::string text;
   std::size_t first = 0;
@@ -50,6 +51,19 @@ Likeness compare(Spelled& student, Spelled& teacher) {
   student.drop_trailing_blanks();
   teacher.drop_trailing_blanks();
   return student.compared() == teacher.compared() ? Likeness::kSameButEnd : Likeness::kDifferent;
+}
+
+/// `one` ends with a special token written `end`, which stands in `other` as text: what comes
+/// before that is the same. Both may have lost the blanks around them.
+bool ends_as_text(Spelled& one, std::string_view end, Spelled& other) {
+  if (end.empty()) return false;
+  one.keep_trailing_blanks();
+  other.keep_trailing_blanks();
+  const std::string_view before = one.compared();
+  const std::string_view all = other.compared();
+  if (!all.starts_with(before) || !all.substr(before.size()).starts_with(end)) return false;
+  other.last = other.first + before.size();
+  return true;
 }
 
 std::string shown_difference(const Spelled& student, const Spelled& teacher) {
@@ -150,7 +164,8 @@ class Aligner {
     while (true) {
       const Range own{student.begin, part_end(student_, student)};
       const Range other{teacher.begin, part_end(teacher_, teacher)};
-      const Likeness likeness = align_part(own, other);
+      const Likeness likeness = align_part(own, other, ending(student_, own.end, student.end),
+                                           ending(teacher_, other.end, teacher.end));
       if (likeness == Likeness::kDifferent) return false;
       if (own.end == student.end || other.end == teacher.end) return true;
       if (likeness == Likeness::kSameButEnd) return true;
@@ -160,10 +175,20 @@ class Aligner {
     }
   }
 
-  Likeness align_part(Range own, Range other) {
+  /// How the special token behind a part is written; nothing at the end of a text.
+  static std::string_view ending(Tokens tokens, std::size_t at, std::size_t end) {
+    return at < end ? tokens[at].bytes : std::string_view();
+  }
+
+  Likeness align_part(Range own, Range other, std::string_view own_end,
+                      std::string_view other_end) {
     Spelled student(student_, own);
     Spelled teacher(teacher_, other);
-    const Likeness likeness = compare(student, teacher);
+    Likeness likeness = compare(student, teacher);
+    if (likeness == Likeness::kDifferent &&
+        (ends_as_text(student, own_end, teacher) || ends_as_text(teacher, other_end, student))) {
+      likeness = Likeness::kSameButEnd;
+    }
     if (likeness == Likeness::kDifferent) {
       if (result_.difference.empty()) result_.difference = shown_difference(student, teacher);
       return likeness;
@@ -211,10 +236,10 @@ TokenSpellings::TokenSpellings(const Tokenizer& tokenizer) {
   spellings_.resize(static_cast<std::size_t>(tokenizer.vocab_size()));
   for (std::size_t i = 0; i < spellings_.size(); ++i) {
     const auto id = static_cast<std::int64_t>(i);
-    if (tokenizer.is_special(id)) continue;
     try {
       const std::string bytes = tokenizer.token_bytes(id);
-      spellings_[i] = {bytes_.size(), static_cast<std::uint32_t>(bytes.size()), false};
+      spellings_[i] = {bytes_.size(), static_cast<std::uint32_t>(bytes.size()),
+                       tokenizer.is_special(id)};
       bytes_ += bytes;
     } catch (const InputError&) {
       // A number that is no token.

@@ -309,6 +309,75 @@ TEST_F(DatasetTest, SegmentsCarryTheLabelOfTheirFile) {
   EXPECT_EQ(data->first_rows(1)->row(0).labels, data->row(0).labels);
 }
 
+TEST_F(DatasetTest, SegmentsCarryTheLabelOfTheirRow) {
+  options_.sequence_length = 8;
+  options_.min_packing_use = 0;
+  const auto a =
+      write_lines(folder_ / "a.jsonl",
+                  {R"({"text": "m1", "subject": "maths"})", R"({"subject": "code", "text": "c2"})",
+                   R"({"text": "mmmmmmmmmmmmmm", "subject": "maths"})"});
+  const auto z = write_lines(folder_ / "z.jsonl", {R"({"text": "z"})"});
+  const std::vector<DataFile> files = {{a, 1.0, "", "subject"}, {z, 1.0, "rest"}};
+  const auto in_memory = load_files(files);
+  const auto& labels = in_memory->report().files[0].row_labels;
+  ASSERT_EQ(labels.size(), 2u);
+  EXPECT_EQ(labels[0].name, "maths");
+  EXPECT_EQ(labels[1].name, "code");
+  EXPECT_EQ(labels[1].line, 2);
+  EXPECT_TRUE(in_memory->report().files[1].row_labels.empty());
+  options_.cache = (folder_ / "cache").string();
+  const auto built = load_files(files);
+  const auto cached = load_files(files);
+  std::int64_t pieces = 0;
+  for (const auto& data : {in_memory, built, cached}) {
+    EXPECT_EQ(data->fingerprint(), in_memory->fingerprint());
+    for (std::int64_t r = 0; r < data->num_rows(); ++r) {
+      const Row row = data->row(r);
+      ASSERT_EQ(row.labels.size() + 1, row.segments.size());
+      for (std::size_t s = 0; s < row.labels.size(); ++s) {
+        const auto first = row.ids[static_cast<std::size_t>(row.segments[s])];
+        EXPECT_EQ(row.labels[s], first == 'm' ? "maths" : first == 'c' ? "code" : "rest");
+        ++pieces;
+      }
+    }
+  }
+  EXPECT_EQ(pieces, 3 * 5) << "each piece of a long document has the label of its row";
+  EXPECT_TRUE(load_files({{a, 1.0}})->row(0).labels.empty());
+}
+
+TEST_F(DatasetTest, RowsWithoutTheirLabelAreNamed) {
+  const auto a =
+      write_lines(folder_ / "a.jsonl",
+                  {R"({"text": "one", "subject": "maths"})", R"({"text": "two", "topic": "maths"})",
+                   R"({"text": "three", "subject": 3})", R"({"text": "four", "subject": ""})"});
+  const std::vector<DataFile> files = {{a, 1.0, "", "subject"}};
+  EXPECT_EQ(testing::message_of<FormatError>([&] { load_files(files); }),
+            a + ":2: has no member `subject`, which `label_field` says holds its label; found "
+                "`text`, `topic`");
+  options_.on_bad_sample = OnBadSample::kSkip;
+  const auto data = load_files(files);
+  EXPECT_EQ(data->report().skipped, 3);
+  EXPECT_EQ(data->row(0).labels, std::vector<std::string>{"maths"});
+  EXPECT_NE(testing::message_of<ConfigError>([&] {
+              load_files({{a, 1.0, "maths", "subject"}});
+            }).find("`label_field` is given beside `label`"),
+            std::string::npos);
+}
+
+TEST_F(DatasetTest, AMemberWithManyValuesIsNoLabel) {
+  std::vector<std::string> lines;
+  for (int i = 0; i < 1001; ++i) {
+    lines.push_back(core::concat(R"({"text": "abc", "id": "row )", i, R"("})"));
+  }
+  const auto path = write_lines(folder_ / "a.jsonl", lines);
+  EXPECT_EQ(testing::message_of<FormatError>([&] {
+              load_files({{path, 1.0, "", "id"}});
+            }),
+            path +
+                ":1001: brings a label beyond the first 1000; `label_field` must name a member "
+                "with few values");
+}
+
 TEST_F(DatasetTest, TheFingerprintDependsOnIdsTargetsAndSegments) {
   options_.sequence_length = 16;
   const std::vector<std::string> lines = {R"({"text": "abcd"})", R"({"text": "efg"})"};

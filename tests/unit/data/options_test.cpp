@@ -50,7 +50,7 @@ TEST(DataOptions, DescribesEveryKeyOfTheRecipe) {
   DataFile file;
   Names of_file;
   describe(of_file, file);
-  EXPECT_EQ(of_file.names, (std::vector<std::string>{"path", "weight", "label"}));
+  EXPECT_EQ(of_file.names, (std::vector<std::string>{"path", "weight", "label", "label_field"}));
   EXPECT_EQ(of_file.required, std::vector<std::string>{"path"});
 }
 

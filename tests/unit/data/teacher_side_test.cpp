@@ -153,6 +153,57 @@ TEST_F(TeacherSideTest, OfConversationsTheAssistantsWordsAreCompared) {
   EXPECT_EQ(data->coverage(1).share(), 1.0);
 }
 
+/// Special tokens are text to it, unless it puts them there itself.
+class PlainBytes : public ByteTokenizer {
+ public:
+  using ByteTokenizer::ByteTokenizer;
+  text::TokenIds encode(std::string_view text, bool special, bool) const override {
+    return ByteTokenizer::encode(text, special, false);
+  }
+};
+
+TEST_F(TeacherSideTest, ATeacherWithoutATemplateReadsTheStudents) {
+  const PlainBytes plain({.has_eos = true, .adds_bos = true});
+  const std::string path =
+      write_lines(folder_ / "d.jsonl", {R"({"messages": [{"role": "user", "content": "what"}, )"
+                                        R"({"role": "assistant", "content": "yes sir"}]})"});
+  TeacherReading teacher{plain, &chat_};
+  RowReading reading{student_, &chat_};
+  reading.teacher = &teacher;
+  const auto data = Dataset::load({{path, 1.0}}, options_, reading, log_);
+  const Row row = data->row(0);
+  std::string covered;
+  for (const auto& chunk : row.teacher->chunks) covered += spelled(row, chunk, student_, plain);
+  EXPECT_EQ(covered, "yes sir") << "but not the end, which is no token of the teacher";
+  EXPECT_EQ(row.teacher->runs_left_out, 0) << row.teacher->difference;
+}
+
+/// The first token of a template begins a turn, and not a text.
+TEST_F(TeacherSideTest, OnlyWhatBeginsEveryTextIsReadInTheMiddleOfAConversation) {
+  options_.sequence_length = 12;
+  options_.packing = false;
+  const auto begins = [&](bool adds_bos) {
+    teacher_ = ByteTokenizer({.has_eos = true, .adds_bos = adds_bos});
+    const auto data =
+        load({R"({"messages": [{"role": "user", "content": "w"}, )"
+              R"({"role": "assistant", "content": "yes sir and so on and so on"}]})"});
+    std::vector<std::int64_t> first;
+    for (std::int64_t i = 0; i < data->num_rows(); ++i) {
+      const Row row = data->row(i);
+      if (!row.teacher->ids.empty()) first.push_back(row.teacher->ids.front());
+    }
+    return first;
+  };
+  for (const bool adds_bos : {false, true}) {
+    const auto first = begins(adds_bos);
+    ASSERT_GE(first.size(), 2u);
+    EXPECT_EQ(first.front(), ByteTokenizer::kStartOfTurn) << "the template's";
+    for (std::size_t i = 1; i < first.size(); ++i) {
+      EXPECT_NE(first[i], ByteTokenizer::kStartOfTurn) << "row " << i;
+    }
+  }
+}
+
 TEST_F(TeacherSideTest, WhatLiesBehindTheTeachersPositionsIsLeftOut) {
   max_positions_ = 6;
   const auto data = load({R"({"text": "abcdefgh"})"});

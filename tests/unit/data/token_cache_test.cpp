@@ -84,6 +84,27 @@ TEST(TokenCacheFile, HasTheLayoutOfItsPage) {
   EXPECT_EQ(trailer.substr(0, 16), std::string("\3\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0", 16));
 }
 
+TEST(TokenCacheFile, LabelsAreGivenBackAndMustBeThere) {
+  const TempFolder folder;
+  const auto write = [&](std::uint32_t label) {
+    const auto writer = make_cache_writer(folder / "c.tokens", kKey);
+    EncodedDocument document = encoded(3);
+    document.label = label;
+    writer->add(document);
+    ReadSummary summary;
+    summary.labels = {{"maths", 1}, {"\"code\"", 7}};
+    return writer->finish(summary);
+  };
+  const auto file = write(2);
+  EXPECT_EQ(file->documents[0].label, 2u);
+  EXPECT_EQ(file->documents[0].targets, 2u);
+  ASSERT_EQ(file->summary.labels.size(), 2u);
+  EXPECT_EQ(file->summary.labels[1].name, "\"code\"");
+  EXPECT_EQ(file->summary.labels[1].line, 7);
+  EXPECT_NE(write(1)->checksum, file->checksum) << "what is learned from whom is another thing";
+  EXPECT_THROW(write(3), CacheDamaged);
+}
+
 TEST(TokenCacheFile, EveryDamagedByteIsFound) {
   const TempFolder folder;
   const fs::path path = folder / "c.tokens";

@@ -3,6 +3,10 @@
 #include <cstring>
 #include <fstream>
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <gtest/gtest.h>
 
 #include <distill/core/error.h>
@@ -198,6 +202,55 @@ TEST(LogitCache, LiesAboutSizesAreRefused) {
     with(from, to);
     EXPECT_THROW(use(folder / "c"), InputError) << to;
   }
+}
+
+/// Opens a cache with so many bytes of address space more than there are; the exit code.
+int open_with_little_memory(const fs::path& folder, std::uint64_t more) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::uint64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const rlim_t limit = pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) + more;
+    const struct rlimit bound {
+      limit, limit
+    };
+    ::setrlimit(RLIMIT_AS, &bound);
+    try {
+      const LogitCache cache(folder);
+      ::_exit(1);
+    } catch (const FormatError&) {
+      ::_exit(0);
+    } catch (...) {
+      ::_exit(2);
+    }
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+// A sparse file costs nothing to make, and must not cost its size to refuse.
+TEST(LogitCache, ASparseIndexIsRefusedWithoutItsSizeInMemory) {
+  const TempFolder folder;
+  write_small_cache(folder / "c", 3);
+  const fs::path path = folder / "c/index";
+  constexpr std::uint64_t kEntries = std::uint64_t{1} << 26;
+  constexpr std::uint64_t kBytes = 48 + 48 * kEntries;  // 3 GiB
+  std::string header = read(path).substr(0, 48);
+  std::memcpy(header.data() + 32, &kEntries, sizeof(kEntries));
+  write(path, header);
+  fs::resize_file(path, kBytes);
+  std::string record = read(folder / "c/cache.json");
+  record = record.substr(0, record.find('\n'));
+  for (const auto& [from, to] :
+       {std::pair<std::string, std::string>{"\"index_bytes\":192",
+                                            "\"index_bytes\":" + std::to_string(kBytes)},
+        {"\"segments\":3", "\"segments\":" + std::to_string(kEntries)}}) {
+    ASSERT_NE(record.find(from), std::string::npos) << record;
+    record.replace(record.find(from), from.size(), to);
+  }
+  write(folder / "c/cache.json", record + "\n" + core::hash_text(record) + "\n");
+  EXPECT_EQ(open_with_little_memory(folder / "c", std::uint64_t{256} << 20), 0);
 }
 
 TEST(LogitCache, SaysWhatIsInAFolderThatIsNone) {

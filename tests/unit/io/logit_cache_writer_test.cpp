@@ -120,6 +120,17 @@ TEST(LogitCacheWriter, KeepsAFinishedCacheAndRefusesOtherWork) {
   EXPECT_THROW(LogitCache{folder / "c"}, InputError);
 }
 
+TEST(LogitCacheWriter, ComparesTemperaturesWithAllTheirDigits) {
+  const TempFolder folder;
+  go_on(folder / "c");
+  LogitCacheSpec other = small_spec();
+  other.temperature = 1.0000001;
+  EXPECT_EQ(message_of<InputError>([&] { LogitCacheWriter(folder / "c", other, {}); }),
+            core::concat((folder / "c").string(),
+                         ": holds a cache of something else: `temperature` was 1 and is 1.0000001; "
+                         "give the same again, or add --restart to begin anew"));
+}
+
 TEST(LogitCacheWriter, RefusesAFolderOfOtherThings) {
   const TempFolder folder;
   fs::create_directory(folder / "c");

@@ -2,6 +2,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -9,6 +10,7 @@
 #include <distill/core/error.h>
 #include <distill/lora/choose.h>
 #include <distill/lora/initialise.h>
+#include <distill/lora/merge.h>
 #include <distill/models/check.h>
 #include <distill/nn/kv_cache.h>
 #include <distill/teachers/base_teacher.h>
@@ -68,6 +70,23 @@ TEST(AdaptedModel, DropsOnlyWhileASeedIsSetAndAlwaysTheSame) {
   EXPECT_FALSE(at::equal(dropped, logits_of(*model, kIds)));
   model->adapter_switch()->dropout_seed.reset();
   EXPECT_TRUE(at::equal(plain, logits_of(*model, kIds)));
+}
+
+// A row of zeros, as pruned models have, has no direction to keep.
+TEST(AdaptedModel, DoraTakesRowsOfZeros) {
+  const auto folder = tiny_model("untied");
+  auto model = models::load_causal_lm(
+      folder, {.writable = true,
+               .adapters = choose(options_with(0, true),
+                                  models::describe_causal_lm(folder, {}).adapter_sites)});
+  for (const auto& named : model->adapters()) named.weight->select(0, 1).zero_();
+  initialise(*model, Init::kKaiming, 3);
+  EXPECT_TRUE(at::isfinite(logits_of(*model, kIds)).all().item<bool>());
+  for (const at::Tensor& gradient : gradients(*model)) {
+    EXPECT_TRUE(at::isfinite(gradient).all().item<bool>());
+  }
+  merge(*model);
+  EXPECT_TRUE(at::isfinite(logits_of(*model, kIds)).all().item<bool>());
 }
 
 TEST(AdaptedModel, ModulesDropOtherElements) {

@@ -84,6 +84,15 @@ TEST(ChooseAdapters, TheFirstPatternThatMatchesCounts) {
   EXPECT_EQ(choice.at("model.layers.1.mlp.up_proj").rank, 4);
 }
 
+// Its input are ids: PEFT drops none either.
+TEST(ChooseAdapters, NothingIsDroppedOfTheEmbedding) {
+  LoraOptions options = with(List{"embed_tokens", "q_proj"});
+  options.dropout = 0.25;
+  for (const auto& [module, adapter] : choose(options, sites())) {
+    EXPECT_EQ(adapter.dropout, module == "model.embed_tokens" ? 0 : 0.25) << module;
+  }
+}
+
 TEST(ChooseAdapters, CountsWhatIsTrained) {
   const auto all = sites();
   LoraOptions options = with(List{"q_proj"});
@@ -107,8 +116,7 @@ std::vector<Refusal> refusals() {
   wide.rank = 33;
   unused.rank_pattern = {{"k_proj", 2, {}}};
   LoraOptions slow = with("(([a-z._0-9])+)+[A-Z]");
-  LoraOptions dora = with(List{"embed_tokens"}), dropped = dora;
-  dora.dora = true;
+  LoraOptions dropped = with(List{"embed_tokens"});
   dropped.dropout = 0.1;
   return {{"misspelt", with(List{"q_proj", "kproj"}),
            "targets.1: `kproj` means no layer (did you mean `k_proj`?)"},
@@ -117,8 +125,11 @@ std::vector<Refusal> refusals() {
           {"unused_pattern", unused, "rank_pattern.0: `k_proj` matches none of the targets"},
           {"no_expression", no_regex, "targets: `(q_proj` is no regular expression: missing"},
           {"endless", slow, "takes too long to match"},
-          {"dora_embedding", dora, "dora: is not done for the embedding"},
-          {"dropped_embedding", dropped, "dropout: is not done for the embedding"}};
+          {"dropped_embedding", dropped, "dropout: falls on none of the targets"},
+          {"head", with(List{"q_proj", "lm_head"}),
+           "targets.1: `lm_head` names the head, which gets no adapter"},
+          {"head_in_an_expression", with(".*(q_proj|lm_head)"),
+           "targets: `.*(q_proj|lm_head)` names the head"}};
 }
 
 TEST(ChooseAdapters, RefusesByName) {
@@ -141,6 +152,7 @@ TEST(LoraOptions, RefusesValuesThatCannotBe) {
   EXPECT_EQ(problems_of([](auto& o) { o.rank = -3; }), "rank");
   EXPECT_EQ(problems_of([](auto& o) { o.alpha = std::nan(""); }), "alpha");
   EXPECT_EQ(problems_of([](auto& o) { o.alpha = 0.0; }), "alpha");
+  EXPECT_EQ(problems_of([](auto& o) { o.alpha = 1e300; }), "alpha");
   EXPECT_EQ(problems_of([](auto& o) { o.dropout = 1.0; }), "dropout");
   EXPECT_EQ(problems_of([](auto& o) { o.targets = List{}; }), "targets");
   EXPECT_EQ(problems_of([](auto& o) { o.targets = List{"q_proj", ""}; }), "targets.1");

@@ -109,7 +109,7 @@ TEST_P(PeftAdapter, GenerationReadsTheAdapter) {
 
 INSTANTIATE_TEST_SUITE_P(All, PeftAdapter,
                          ::testing::Values("plain", "rslora", "dora", "patterns", "embedding",
-                                           "one_layer"),
+                                           "dora_embedding", "one_layer"),
                          [](const auto& one) { return one.param; });
 
 TEST(Merge, RefusesATiedEmbedding) {

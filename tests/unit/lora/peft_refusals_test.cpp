@@ -27,12 +27,14 @@ class Damaged {
   void edit_config(const std::string& from, const std::string& to) {
     config = replaced(config, from, to);
   }
-  std::string message(const std::filesystem::path& base = {}) {
+  void load() {
     write_text(folder / "adapter_config.json", config);
     std::vector<io::NamedTensor> list(tensors.begin(), tensors.end());
     io::write_safetensors(folder / "adapter_model.safetensors", list, {});
-    return message_of<InputError>(
-        [&] { load_with_adapter(base.empty() ? reference.base : base, folder.path(), {}); });
+    load_with_adapter(reference.base, folder.path(), {});
+  }
+  std::string message() {
+    return message_of<InputError>([&] { load(); });
   }
 
   ReferenceAdapter reference{"plain"};
@@ -68,6 +70,14 @@ const Case kCases[] = {
            at::ones({4, 32});
      },
      "has tensors of `model.layers.7.self_attn.q_proj`, and"},
+    {"head",
+     [](Damaged& d) {
+       d.tensors["base_model.model.lm_head.lora_A.weight"] = at::ones({4, 32});
+     },
+     "has an adapter of `lm_head`; the head gets none here: losses are fused with its product;"},
+    {"magnitudes_missing",
+     [](Damaged& d) { d.edit_config("\"use_dora\": false", "\"use_dora\": true"); },
+     "has no tensor `base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector`"},
     {"shape",
      [](Damaged& d) {
        d.tensors[kQ0 + ".lora_B.weight"] = at::ones({31, 4});
@@ -89,6 +99,8 @@ const Case kCases[] = {
     {"zero_rank", [](Damaged& d) { d.edit_config("\"r\": 4", "\"r\": 0"); }, "`r`"},
     {"negative_alpha", [](Damaged& d) { d.edit_config("\"lora_alpha\": 6", "\"lora_alpha\": -6"); },
      "`lora_alpha` must be above 0"},
+    {"huge_alpha", [](Damaged& d) { d.edit_config("\"lora_alpha\": 6", "\"lora_alpha\": 1e300"); },
+     "`lora_alpha` must be above 0 and at most 1e+09"},
     {"text_alpha", [](Damaged& d) { d.edit_config("\"lora_alpha\": 6", "\"lora_alpha\": \"6\""); },
      "`lora_alpha` must be a number"},
     {"other_kind", [](Damaged& d) { d.edit_config("\"LORA\"", "\"IA3\""); },
@@ -137,25 +149,23 @@ TEST(PeftRefusals, PickledTensorsAreNotRead) {
             std::string::npos);
 }
 
-TEST(PeftRefusals, MagnitudesOfAnEmbeddingAreRefused) {
-  const ReferenceAdapter reference("embedding");
-  const TempFolder folder;
-  write_text(folder / "adapter_config.json",
-             replaced(core::read_file(reference.folder / "adapter_config.json", 1 << 20),
-                      "\"use_dora\": false", "\"use_dora\": true"));
-  auto tensors = distill::testing::read_tensors(reference.folder / "adapter_model.safetensors");
-  std::map<std::string, at::Tensor> all = tensors;
-  for (const auto& [name, tensor] : tensors) {
-    const auto end = name.find(".lora_");
-    if (end != std::string::npos)
-      all[name.substr(0, end) + ".lora_magnitude_vector"] = at::ones({32});
-  }
-  io::write_safetensors(folder / "adapter_model.safetensors",
-                        std::vector<io::NamedTensor>(all.begin(), all.end()), {});
-  EXPECT_NE(message_of<UnsupportedError>([&] {
-              load_with_adapter(reference.base, folder.path(), {});
-            }).find("`use_dora` is not done for the embedding"),
-            std::string::npos);
+// Layers and excluded modules as PEFT reads them.
+TEST(PeftRefusals, TensorsThatNoTargetMeansMayBeMissing) {
+  const std::string layers = "\"layers_to_transform\": ", excluded = "\"exclude_modules\": ";
+  const auto without_q0 = [](const std::string& key, const std::string& value) {
+    Damaged damaged;
+    damaged.tensors.erase(kQ0 + ".lora_A.weight");
+    damaged.tensors.erase(kQ0 + ".lora_B.weight");
+    damaged.edit_config(key + "null", key + value);
+    damaged.load();
+  };
+  EXPECT_NO_THROW(without_q0(layers, "1"));
+  EXPECT_NO_THROW(without_q0(layers, "[1]"));
+  EXPECT_NO_THROW(without_q0(excluded, R"(["layers.0.self_attn.q_proj"])"));
+  EXPECT_NO_THROW(without_q0(excluded, R"(".*\\.0\\..*q_proj")"));
+  EXPECT_THROW(without_q0(layers, "[1, 0]"), FormatError);
+  EXPECT_THROW(without_q0(excluded, R"(["up_proj"])"), FormatError);
+  EXPECT_THROW(without_q0(layers, "\"all\""), FormatError);
 }
 
 TEST(PeftRefusals, AForeignEmbeddingIsRefused) {

@@ -5,7 +5,9 @@
 #include <distill/core/error.h>
 #include <distill/core/files.h>
 #include <distill/io/json_value.h>
+#include <distill/lora/choose.h>
 #include <distill/lora/initialise.h>
+#include <distill/models/check.h>
 #include <distill/models/fingerprint.h>
 
 #include "unit/lora/reference_adapters.h"
@@ -77,6 +79,39 @@ TEST(SaveAdapter, AnotherBaseIsRefusedByItsFingerprint) {
       message_of<InputError>([&] { load_with_adapter(folder / "other", folder / "out", {}); });
   EXPECT_NE(message.find("was trained on another base"), std::string::npos) << message;
   EXPECT_NO_THROW(load_with_adapter(folder / "other", folder / "out", {}, {.any_base = true}));
+}
+
+// PEFT's files leave experts out, by version; ours name every one.
+TEST(SaveAdapter, AMissingExpertIsNoticed) {
+  const TempFolder folder;
+  const auto base = distill::testing::tiny_model("qwen3_moe");
+  LoraOptions options;
+  options.rank = 2;
+  options.experts = true;
+  const auto choice = choose(options, models::describe_causal_lm(base, {}).adapter_sites);
+  const auto model = models::load_causal_lm(base, {.adapters = choice});
+  initialise(*model, Init::kKaiming, 1);
+  save_adapter(*model, folder / "out", {base, models::fingerprint(base)});
+  EXPECT_NO_THROW(load_with_adapter(base, folder / "out", {}));
+  const auto path = folder / "out/adapter_model.safetensors";
+  const auto metadata = io::SafetensorsFile::open(path).metadata();
+  std::vector<io::NamedTensor> kept;
+  for (const auto& [name, tensor] : distill::testing::read_tensors(path)) {
+    if (name.find("experts.3.up_proj") == std::string::npos)
+      kept.emplace_back(name, tensor.clone());
+  }
+  io::write_safetensors(path, kept, metadata);
+  const std::string message =
+      message_of<FormatError>([&] { load_with_adapter(base, folder / "out", {}); });
+  EXPECT_NE(message.find("has no tensors of `model.layers.1.mlp.experts.3.up_proj`"),
+            std::string::npos)
+      << message;
+}
+
+TEST(SaveAdapter, DropoutIsThatOfTheProjections) {
+  const std::string text =
+      config_of({{"model.embed_tokens", kFour}, {kQ0, {.rank = 4, .alpha = 8, .dropout = 0.25}}});
+  EXPECT_NE(text.find("\"lora_dropout\": 0.25"), std::string::npos) << text;
 }
 
 TEST(Fingerprint, DoesNotDependOnShards) {

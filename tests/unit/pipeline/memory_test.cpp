@@ -61,6 +61,9 @@ TEST_F(MemoryTest, QuantisedWeightsTakeWhatTheyTake) {
   const MemoryEstimate memory = estimate(overrides);
   EXPECT_EQ(memory.student, 4 * (kProjections + 4 * kOutputs));
   EXPECT_EQ(memory.student_mapped, 4 * (kEmbedding + 4 * (kLayer - kProjections) + 48));
+  const MemoryEstimate teacher = estimate({"teacher.quantize=int8"});
+  EXPECT_EQ(teacher.teacher, 4 * (kProjections + 4 * kOutputs));
+  EXPECT_EQ(teacher.teacher_mapped, 4 * (kEmbedding + 4 * (kLayer - kProjections) + 48));
   EXPECT_EQ(estimate(lora).student_mapped, 4 * (kEmbedding + 4 * kLayer + 48));
 }
 
@@ -72,8 +75,45 @@ TEST_F(MemoryTest, CheckpointingKeepsTheStreams) {
 TEST_F(MemoryTest, TotalIsAllOfIt) {
   const MemoryEstimate m = estimate();
   EXPECT_EQ(m.total(), m.teacher + m.teacher_mapped + m.student + m.master + m.moments +
-                           m.gradients + m.activations + m.one_layer + m.loss + m.evaluation +
-                           m.library);
+                           m.gradients + m.activations + m.one_layer + m.signal + m.loss +
+                           m.evaluation + m.library);
+}
+
+/// The tiny Llama as its own teacher, with more tokens than the student has.
+TEST_F(MemoryTest, ATeacherWithMoreTokensTakesMore) {
+  const recipe::Recipe recipe = tiny_.recipe({"train.batch_size=4"});
+  auto models = recipe::plan_models(recipe);
+  const MemoryEstimate same = estimate_memory(recipe, models, 1000);
+  const MemoryEstimate more = estimate_memory(recipe, models, 1000, 2.5);
+  EXPECT_EQ(same.signal, 4 * 64 * 48);
+  EXPECT_EQ(more.signal, 4 * 160 * 48);
+  EXPECT_EQ(more.one_layer, 4 * 160 * kValues);
+  EXPECT_EQ(more.loss, (64u + 160) * 384 * 4);
+  EXPECT_EQ(more.activations, same.activations) << "only the student is trained";
+  EXPECT_EQ(more.certain(), same.certain());
+  EXPECT_EQ(estimate_memory(recipe, models, 1000, 0.5).one_layer, same.one_layer)
+      << "the student's own";
+  models.teacher->vocab_size = 1000;
+  EXPECT_EQ(estimate_memory(recipe, models, 1000, 2.5).loss, (64u * 384 + 160 * 1000) * 4)
+      << "each forms logits over ids of its own";
+}
+
+/// Steps of four micro-batches are read two steps ahead, and one more is taken.
+TEST_F(MemoryTest, WhatACacheOrAServerHasAnsweredAheadIsCounted) {
+  const recipe::Recipe recipe = tiny_.recipe({"train.batch_size=4"});
+  auto models = recipe::plan_models(recipe);
+  models.teacher.reset();
+  const auto library = [&] { return estimate_memory(recipe, models, 1000).library; };
+  const std::uint64_t without = library();
+  models.cache.emplace();
+  models.cache->segments = 10'000;
+  for (const auto& [form, bytes] : {std::pair{io::SignalForm::kTopK, 32 * 16},
+                                    {io::SignalForm::kSampled, 34 * 24},
+                                    {io::SignalForm::kHidden, 32 * 2}}) {
+    models.cache->spec.form = form;
+    models.cache->spec.size = 32;
+    EXPECT_EQ(library() - without, 48u * 10'000 + 9u * 64 * static_cast<unsigned>(bytes));
+  }
 }
 
 TEST_F(MemoryTest, WhatCannotFitIsRefusedAndWhatMayNotIsWarnedAbout) {

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <distill/core/error.h>
+#include <distill/dist/communicator.h>
+#include <distill/eval/evaluate.h>
 #include <distill/lora/peft.h>
+#include <distill/text/tokenizer.h>
 
 #include "unit/pipeline/tiny_run.h"
 
@@ -39,6 +42,19 @@ Overrides overrides(const TinyRun& run, const std::string& format, const std::st
                    "train.steps=12"};
   all.insert(all.end(), more.begin(), more.end());
   return all;
+}
+
+/// On the rows that a tiny run is measured on.
+double perplexity_of(models::CausalLm& model) {
+  const auto tokenizer = text::load_tokenizer(kModel);
+  distill::testing::RecordingLogger log;
+  data::DataOptions options;
+  options.sequence_length = 64;
+  options.min_packing_use = 0;
+  const auto rows = data::Dataset::load({{(kModel / "eval.jsonl").string(), 1.0}}, options,
+                                        *tokenizer, nullptr, log);
+  const auto ranks = dist::make_single();
+  return eval::evaluate(model, nullptr, *rows, *ranks, {}).perplexity;
 }
 
 TEST(QuantizedRun, LearnsAndSaysWhatTheBaseLost) {
@@ -88,6 +104,25 @@ TEST(QuantizedRun, ItsBaseIsATeacherToo) {
   EXPECT_NEAR(*report.before->kl_to_teacher, 0, 1e-6);
   EXPECT_GT(*report.after->kl_to_teacher, 0.01);
   EXPECT_LT(report.after->perplexity, report.before->perplexity);
+}
+
+TEST(QuantizedRun, ATeacherInFewBitsIsThatOfItsWeights) {
+  TinyRun dense, quantized;
+  const Report with = quantized.run({"teacher.quantize=nf4"}).report;
+  const Report without = dense.run({}).report;
+  ASSERT_TRUE(with.teacher && without.teacher);
+  EXPECT_LT(with.teacher->bytes, without.teacher->bytes);
+  EXPECT_EQ(with.teacher->parameters, without.teacher->parameters);
+  EXPECT_FALSE(with.quantization.has_value());  // of the student
+  EXPECT_TRUE(quantized.log.has("weights in nf4"));
+  EXPECT_TRUE(quantized.log.has("projections in nf4"));
+  EXPECT_FALSE(dense.log.has("nf4"));
+  // What the evaluation compares with is the model that a quantised load gives.
+  const auto teacher = models::load_causal_lm(kModel, {.quantize = ops::WeightFormat::kNf4});
+  const auto loaded = models::load_causal_lm(kModel, {});
+  EXPECT_NE(*with.before->teacher_perplexity, *without.before->teacher_perplexity);
+  EXPECT_NEAR(*with.before->teacher_perplexity, perplexity_of(*teacher), 1e-6);
+  EXPECT_NEAR(*without.before->teacher_perplexity, perplexity_of(*loaded), 1e-6);
 }
 
 TEST(QuantizedRun, RefusesWhatCannotBe) {

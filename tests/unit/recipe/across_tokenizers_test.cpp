@@ -50,6 +50,26 @@ TEST(AcrossTokenizers, EachModelNeedsRowsForItsOwnIds) {
   EXPECT_EQ(good.checks[0].what, "260 and 260 ids; texts are compared by bytes");
   const Preflight bad = check_text_across(own, {"teacher", 259, teacher, &chat});
   EXPECT_THROW(require_no_errors(bad, false), ConfigError);
+  EXPECT_THROW(require_no_errors(check_text_across({"student", 259, student, &chat}, own), false),
+               ConfigError);
+  const Preflight served = check_text_across(own, {"served", 0, teacher, &chat});
+  EXPECT_NO_THROW(require_no_errors(served, true)) << "its rows are not known";
+}
+
+TEST(AcrossTokenizers, AStudentWithoutAnEndIsWarnedOf) {
+  const auto warnings = [](bool has_eos) {
+    const testing::ByteTokenizer student({.has_eos = has_eos, .adds_bos = false});
+    const testing::ByteTokenizer teacher;
+    std::string text;
+    for (const Check& check :
+         check_text_across({"student", 260, student, nullptr}, {"teacher", 260, teacher, nullptr})
+             .checks) {
+      if (check.result == Check::Result::kWarning) text += check.what;
+    }
+    return text;
+  };
+  EXPECT_EQ(warnings(true), "");
+  EXPECT_NE(warnings(false).find("the student's tokenizer has no EOS"), std::string::npos);
 }
 
 }  // namespace

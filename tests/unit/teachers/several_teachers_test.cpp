@@ -131,6 +131,49 @@ TEST(LabelledTeachers, RefusesLabelsOfNobodyAndOfTwo) {
   EXPECT_THROW(make_labelled_teachers({}), ConfigError);
 }
 
+/// A teacher that asks somebody else.
+class AskingTeacher final : public Teacher {
+ public:
+  explicit AskingTeacher(std::int64_t requests) : requests_(requests) {}
+  types::TeacherSignal signal(const types::Batch&) override { return std::monostate(); }
+  std::optional<TeacherCounts> counts() const override {
+    return TeacherCounts{requests_, 2, 1, 0.5};
+  }
+  std::vector<std::string> summary() const override { return {"asked"}; }
+  std::string describe() const override { return "asking"; }
+
+ private:
+  std::int64_t requests_;
+};
+
+TEST(SeveralTeachers, HandOnWhatTheirTeachersHaveToSay) {
+  const auto ask = [](const std::string& name, std::int64_t requests) {
+    return TeacherOfSeveral{name, std::make_unique<AskingTeacher>(requests), 1.0, {name}};
+  };
+  const auto a = model_of(1);
+  const std::vector<std::unique_ptr<Teacher>> silent = [&] {
+    std::vector<std::unique_ptr<Teacher>> all;
+    all.push_back(make_labelled_teachers(two(teacher_of("a", a, {"x"}), teacher_of("b", a))));
+    all.push_back(make_weighted_teachers(two(teacher_of("a", a), teacher_of("b", a))));
+    return all;
+  }();
+  for (const auto& teacher : silent) {
+    EXPECT_FALSE(teacher->counts().has_value());
+    EXPECT_TRUE(teacher->summary().empty());
+  }
+  for (const bool weighted : {false, true}) {
+    auto all = two(ask("a", 5), ask("b", 7));
+    const auto teacher =
+        weighted ? make_weighted_teachers(std::move(all)) : make_labelled_teachers(std::move(all));
+    ASSERT_TRUE(teacher->counts().has_value());
+    EXPECT_EQ(teacher->counts()->requests, 12);
+    EXPECT_EQ(teacher->counts()->retries, 4);
+    EXPECT_EQ(teacher->counts()->bad_answers, 2);
+    EXPECT_EQ(teacher->counts()->seconds_waited, 1.0);
+    EXPECT_EQ(teacher->summary(), (std::vector<std::string>{"`a`: asked", "`b`: asked"}));
+  }
+}
+
 TEST(WeightedTeachers, SpeakOfAllPositionsByShare) {
   const auto a = model_of(1), b = model_of(2);
   auto teachers = two(teacher_of("a", a), teacher_of("b", b));

@@ -79,6 +79,33 @@ TEST(Alignment, OfConversationsOnlyWhatIsLearnedIsCompared) {
   EXPECT_EQ(found.runs, 2);
 }
 
+/// A teacher without a template reads the student's, whose special tokens are text to it.
+TEST(Alignment, ASpecialTokenThatIsTextToTheOtherEndsATurn) {
+  const std::vector<AlignedToken> student = {
+      {"<|s|>", true, false}, {"yes", false, true}, {" sir ", false, true}, {"<|e|>", true, true}};
+  const std::vector<AlignedToken> teacher = {
+      {"<|s|>", false, false}, {"ye", false, true}, {"s", false, true},  {" s", false, true},
+      {"ir ", false, true},    {"<|", false, true}, {"e|>", false, true}};
+  const Chunks expected = {{1, 2, 1, 3, true}, {2, 3, 3, 5, true}};
+  const auto found = align_tokens(student, teacher);
+  EXPECT_EQ(found.chunks, expected);
+  EXPECT_EQ(found.runs_left_out, 0) << found.difference;
+  Chunks turned;
+  for (const auto& chunk : align_tokens(teacher, student).chunks) {
+    turned.push_back({chunk.teacher_begin, chunk.teacher_end, chunk.student_begin,
+                      chunk.student_end, chunk.target});
+  }
+  EXPECT_EQ(turned, expected);
+  // A token across the end leaves the last chunk open.
+  std::vector<AlignedToken> across = teacher;
+  across[4].bytes = "ir <";
+  across[5].bytes = "|";
+  EXPECT_EQ(align_tokens(student, across).chunks, (Chunks{{1, 2, 1, 3, true}}));
+  // What comes before it must be the same.
+  across[3].bytes = " S";
+  EXPECT_EQ(align_tokens(student, across).runs_left_out, 1);
+}
+
 TEST(Alignment, RunsThatDifferAreLeftOutAndTold) {
   const auto found = align({"<a>", "*one", "*<e>", "<a>", "*straße", "*<e>"},
                            {"<a>", "*one", "*<e>", "<a>", "*strasse", "*<e>"});

@@ -11,6 +11,7 @@
 
 #include <distill/commands/model_source.h>
 #include <distill/core/log.h>
+#include <distill/ops/quantized_matrix.h>
 #include <distill/recipe/options.h>
 
 namespace distill::commands {
@@ -28,6 +29,9 @@ struct EvaluateCommandOptions {
   c10::ScalarType dtype = c10::ScalarType::BFloat16;
   /// Bytes that weights may take, as in models::LoadOptions.
   std::optional<std::uint64_t> available_memory = {};
+  /// Hold the model's projections in few bits (not the teacher's), as
+  /// models::LoadOptions::quantize.
+  std::optional<ops::WeightFormat> quantize = {};
   recipe::Device device = recipe::Device::kAuto;  ///< where the model runs
   bool json = false;
 };

@@ -12,6 +12,7 @@
 #include <distill/commands/model_source.h>
 #include <distill/core/log.h>
 #include <distill/models/generate.h>
+#include <distill/ops/quantized_matrix.h>
 #include <distill/recipe/options.h>
 
 namespace distill::commands {
@@ -27,6 +28,8 @@ struct GenerateCommandOptions {
   c10::ScalarType dtype = c10::ScalarType::BFloat16;
   /// Bytes that weights may take, as in models::LoadOptions.
   std::optional<std::uint64_t> available_memory = {};
+  /// Hold the projections in few bits, as models::LoadOptions::quantize.
+  std::optional<ops::WeightFormat> quantize = {};
   recipe::Device device = recipe::Device::kAuto;  ///< where the model runs
   bool json = false;  ///< one object per prompt: prompt, text, ids, tokens_per_second
 };

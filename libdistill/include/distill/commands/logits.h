@@ -8,6 +8,7 @@
 
 #include <distill/commands/model_source.h>
 #include <distill/core/log.h>
+#include <distill/ops/quantized_matrix.h>
 #include <distill/recipe/options.h>
 
 namespace distill::commands {
@@ -21,6 +22,8 @@ struct LogitsOptions {
   c10::ScalarType dtype = c10::ScalarType::Float;  ///< of weights and activations
   /// Bytes that weights may take, as in models::LoadOptions.
   std::optional<std::uint64_t> available_memory = {};
+  /// Hold the projections in few bits, as models::LoadOptions::quantize.
+  std::optional<ops::WeightFormat> quantize = {};
   recipe::Device device = recipe::Device::kAuto;  ///< where the model runs
 };
 

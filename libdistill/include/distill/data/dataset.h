@@ -30,13 +30,14 @@ struct Row {
   std::vector<std::int64_t> ids;
   std::vector<bool> is_target;             ///< the token at t is to be learned (unshifted)
   std::vector<std::int64_t> segments;      ///< offsets of documents, first 0, last ids.size()
-  std::vector<std::string> labels = {};    ///< of the segments' files; empty: no file has one
+  std::vector<std::string> labels = {};    ///< of the segments; empty: no file or row has one
   std::optional<TeacherRow> teacher = {};  ///< when rows are read for another teacher too
 };
 
 /// How much of what is learned a teacher with another tokenizer can speak about.
 struct Coverage {
   std::int64_t rows = 0;     ///< that were looked at
+  std::int64_t tokens = 0;   ///< of the student in them
   std::int64_t targets = 0;  ///< tokens to learn in them
   std::int64_t covered = 0;  ///< of those in chunks
   std::int64_t chunks = 0;
@@ -46,6 +47,10 @@ struct Coverage {
   std::string difference;  ///< of the first of those, for people
   double share() const {
     return targets == 0 ? 0 : static_cast<double>(covered) / static_cast<double>(targets);
+  }
+  /// Tokens of the teacher for each of the student's; 1 where nothing was looked at.
+  double teacher_tokens_a_token() const {
+    return tokens == 0 ? 1 : static_cast<double>(teacher_tokens) / static_cast<double>(tokens);
   }
 };
 

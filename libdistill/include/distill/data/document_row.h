@@ -31,6 +31,7 @@ struct DocumentRow {
   std::variant<std::string, std::vector<text::ChatMessage>, Completion> content;
   std::string source;  ///< FILE:LINE
   RowForm form = RowForm::kText;
+  std::string label = {};  ///< what kind of data it is; empty: it was not asked for
 
   const std::string* text() const { return std::get_if<std::string>(&content); }
   const std::vector<text::ChatMessage>* messages() const {
@@ -41,8 +42,9 @@ struct DocumentRow {
 
 /// Reads any of the forms of docs/formats/data.md; members that belong to none are ignored.
 /// Throws FormatError `FILE:LINE: ...` for a row of no form or of several, or one that is empty
-/// where it matters: a text, a list of messages, the words of the assistant.
-DocumentRow parse_document_row(const io::JsonlRow& row);
+/// where it matters: a text, a list of messages, the words of the assistant. With `label_field` the
+/// member of that name must be a text of 1 to 100 printable characters.
+DocumentRow parse_document_row(const io::JsonlRow& row, const std::string& label_field = "");
 
 /// All conversations of a file, whichever form they have. Throws as above, and FormatError for a
 /// row of text.

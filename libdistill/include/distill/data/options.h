@@ -14,6 +14,7 @@ struct DataFile {
   std::string path;        ///< JSON Lines: a file, a folder of them, or a pattern with * ? [ ]
   double weight = 1.0;     ///< how often a document is seen relative to those of the other files
   std::string label = {};  ///< what kind of data it holds, for teachers that are chosen by it
+  std::string label_field = {};  ///< the member of each row that says so instead; empty: none does
 };
 
 /// What is done with a row that cannot be read or holds nothing to learn.

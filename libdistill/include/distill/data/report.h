@@ -8,12 +8,19 @@
 
 namespace distill::data {
 
+/// A label that rows of a file have, and where it comes first.
+struct SeenLabel {
+  std::string name;
+  std::int64_t line = 0;  ///< from 1
+};
+
 /// What one file of a list gives to an epoch.
 struct FileReport {
   std::string path;
   std::string content_hash;  ///< core::hash_file
   double weight = 1.0;
-  std::string label = {};  ///< the recipe's name for what it holds, or empty
+  std::string label = {};                  ///< the recipe's name for what it holds, or empty
+  std::vector<SeenLabel> row_labels = {};  ///< those of its rows, where each has its own
   std::int64_t documents = 0;
   std::int64_t tokens = 0;
   std::int64_t skipped = 0;         ///< rows that could not be used

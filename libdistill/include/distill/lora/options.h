@@ -26,6 +26,9 @@ constexpr std::array<std::string_view, 3> choice_names(Init) {
 /// endings of names.
 using Targets = std::variant<std::string, std::vector<std::string>>;
 
+/// Above it nothing but overflow is to be had.
+inline constexpr double kMostAlpha = 1e9;
+
 /// Another rank for some of the targets.
 struct RankPattern {
   std::string modules;  ///< regular expression for the end of a module's name

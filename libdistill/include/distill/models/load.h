@@ -37,7 +37,7 @@ struct LoadOptions {
   /// Bytes that may be allocated for weights; empty: what available_memory says of the device.
   /// Any number lets a model be loaded that is then swapped out.
   std::optional<std::uint64_t> available_memory = {};
-  core::Logger* log = nullptr;  ///< gets a note of weights that the model leaves out
+  core::Logger* log = nullptr;  ///< gets a note of weights left out, and of what quantising lost
 };
 
 /// Opens a Hugging Face folder: config.json and (sharded) safetensors. The family is chosen by

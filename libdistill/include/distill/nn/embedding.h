@@ -11,7 +11,7 @@ namespace distill::nn {
 /// Rows of a table.
 struct Embedding {
   at::Tensor weight;  ///< [V, H]
-  /// Of the table W^T [H, V]: `a` is [rank, V], `b` [H, rank]. Without dropout and magnitudes.
+  /// Of the table W^T [H, V]: `a` is [rank, V], `b` [H, rank], `magnitude` [H]. No dropout.
   std::optional<Adapter> adapter = {};
 
   /// ids int64 [N], each in [0, V) -> [N, H].

@@ -22,9 +22,10 @@ struct MemoryEstimate {
   std::uint64_t idle_gradients = 0;  ///< of them, of experts that perhaps no token chooses
   std::uint64_t activations = 0;     ///< that one micro-batch keeps for its backward pass
   std::uint64_t one_layer = 0;       ///< while it runs
+  std::uint64_t signal = 0;          ///< hidden states of the teachers for one micro-batch
   std::uint64_t loss = 0;            ///< scratch of the fused loss
   std::uint64_t evaluation = 0;      ///< logits of the rows that are compared at a time
-  std::uint64_t library = 0;         ///< LibTorch itself, tokenizer and data
+  std::uint64_t library = 0;         ///< LibTorch itself, tokenizer, data, answers read ahead
 
   /// What is allocated whatever the batches are. The system may drop mapped pages.
   std::uint64_t certain() const {
@@ -32,7 +33,7 @@ struct MemoryEstimate {
   }
   std::uint64_t total() const {
     return certain() + idle_gradients + teacher_mapped + student_mapped + activations + one_layer +
-           loss + evaluation + library;
+           signal + loss + evaluation + library;
   }
 };
 

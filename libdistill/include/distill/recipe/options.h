@@ -58,7 +58,8 @@ struct StudentOptions {
 
 /// `kind: local`: a model in this process.
 struct LocalTeacherOptions {
-  std::string model;  ///< Hugging Face folder
+  std::string model;                               ///< Hugging Face folder
+  std::optional<ops::WeightFormat> quantize = {};  ///< of its projections; absent: dense
 };
 
 /// `kind: base`: the student without its adapters, in the same memory.
@@ -67,12 +68,13 @@ struct BaseTeacherOptions {};
 /// `kind: cache`: what a teacher said when `distill cache` asked it. Training needs `path` alone;
 /// the rest is for the capture, and where it is given the cache must be of it.
 struct CacheTeacherOptions {
-  std::string path;                    ///< folder
-  std::optional<std::string> model;    ///< Hugging Face folder of the teacher
-  std::optional<io::SignalForm> form;  ///< absent: top_k
-  std::optional<std::int64_t> top_k;   ///< ids of a position; absent: 32
-  std::optional<std::int64_t> draws;   ///< of the sampled form; absent: 22
-  std::optional<double> temperature;   ///< absent: 1
+  std::string path;                           ///< folder
+  std::optional<std::string> model;           ///< Hugging Face folder of the teacher
+  std::optional<io::SignalForm> form;         ///< absent: top_k
+  std::optional<std::int64_t> top_k;          ///< ids of a position; absent: 32
+  std::optional<std::int64_t> draws;          ///< of the sampled form; absent: 22
+  std::optional<double> temperature;          ///< absent: 1
+  std::optional<ops::WeightFormat> quantize;  ///< of the teacher's projections; absent: dense
 
   io::SignalForm form_or_default() const { return form.value_or(io::SignalForm::kTopK); }
 };
@@ -85,11 +87,14 @@ struct ServerTeacherOptions {
   std::string api_key_env;  ///< name of the variable that holds the key; empty: none
   teachers::ServerApi api = teachers::ServerApi::kVllm;
   std::optional<std::string> tokenizer;  ///< folder with the served model's own
-  std::int64_t parallel = 8;             ///< requests at one time
-  std::int64_t retries = 8;              ///< of one request
-  double timeout_seconds = 600;          ///< for one answer
-  double check_seconds = 60;             ///< between looks whether the model is still the same
-  double max_drift = 0.05;               ///< how far its answers may be apart then
+  /// With another tokenizer: tokens of its own that it is sent at most; absent: four times the
+  /// student's.
+  std::optional<std::int64_t> max_tokens;
+  std::int64_t parallel = 8;     ///< requests at one time
+  std::int64_t retries = 8;      ///< of one request
+  double timeout_seconds = 600;  ///< for one answer
+  double check_seconds = 60;     ///< between looks whether the model is still the same
+  double max_drift = 0.05;       ///< how far its answers may be apart then
 };
 
 /// `kind: none`: train on labels alone.

@@ -38,6 +38,7 @@ struct TeacherContext {
   std::shared_ptr<models::CausalLm> student = {};
   std::filesystem::path student_folder = {};  ///< with its tokenizer
   std::int64_t sequence_length = 0;           ///< longest rows that it is asked for
+  bool across_tokenizers = false;             ///< it reads the text in tokens of its own
   Surroundings surroundings = {};
 };
 

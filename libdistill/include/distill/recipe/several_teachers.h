@@ -8,6 +8,7 @@
 
 #include <distill/core/describe.h>
 #include <distill/data/options.h>
+#include <distill/data/report.h>
 #include <distill/recipe/registries.h>
 #include <distill/teachers/teacher.h>
 
@@ -41,6 +42,11 @@ void validate(const SeveralTeachersOptions& options, core::Problems& problems);
 /// Labels that belong to no file or to no teacher.
 void check_labels(const SeveralTeachersOptions& options, const data::DataOptions& data,
                   core::Problems& problems);
+
+/// The same of labels that rows have (data::DataFile::label_field), as far as `read` shows them:
+/// what was read of `data`. Throws ConfigError naming a row, or a teacher.
+void check_row_labels(const SeveralTeachersOptions& options,
+                      const std::vector<const data::DataReport*>& read);
 
 /// Reads the weights of all. Throws as models::load_causal_lm does.
 std::unique_ptr<teachers::Teacher> make_several(const SeveralTeachersOptions& options,

@@ -49,6 +49,8 @@ struct DataParts {
   Preflight preflight;                        ///< without errors
   /// The teacher reads the training data in its own tokens: id by id it cannot be compared with.
   bool across_tokenizers = false;
+  /// Tokens that it reads for each of the student's, about; 1 where both read the same.
+  double teacher_tokens_a_token = 1;
 };
 struct DataHooks {
   std::function<void()> between_rows = {};  ///< called often; what it throws ends the reading

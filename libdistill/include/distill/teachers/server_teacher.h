@@ -19,6 +19,9 @@ struct ServerTeacherOptions {
   ServerApi api = ServerApi::kVllm;
   std::int64_t top_k = 64;      ///< likeliest ids of each position; the rest is one class
   std::int64_t vocabulary = 0;  ///< ids of the student's tokenizer, which the server's model shares
+  /// Of each position only the token of the text is wanted: rows hold one id, the one that follows.
+  /// `top_k` is of the probe alone then.
+  bool own_tokens = false;
   /// Ids of a text that is asked at the start and again and again, to notice that the model has
   /// changed; at least two.
   std::vector<std::int64_t> probe;

@@ -13,7 +13,7 @@ namespace distill::text {
 
 /// One token as an alignment sees it.
 struct AlignedToken {
-  std::string_view bytes;  ///< what it spells; not looked at for special tokens
+  std::string_view bytes;  ///< what it spells; of a special token how it is written, or nothing
   bool special = false;    ///< it stands for no text
   bool target = false;     ///< it is to be learned
 };
@@ -45,12 +45,13 @@ struct TokenAlignment {
 /// tokens at the start of a text (BOS) belong to no chunk. Blanks at the start of a text may differ
 /// (a dummy prefix, a line break of a template): tokens of nothing else are in no chunk, and a
 /// token that begins with them counts as what follows. Blanks at its end may differ too, and are
-/// then in no chunk, nor is what follows. A text that differs otherwise is left out.
+/// then in no chunk, nor is what follows. So is a special token that the other tokenizer does not
+/// have and that stands there as text. A text that differs otherwise is left out.
 TokenAlignment align_tokens(std::span<const AlignedToken> student,
                             std::span<const AlignedToken> teacher);
 
 /// What every id of a tokenizer spells, for many look-ups. Ids that are no token, or beyond the
-/// vocabulary, count as special.
+/// vocabulary, count as special ones that are written as nothing.
 class TokenSpellings {
  public:
   explicit TokenSpellings(const Tokenizer& tokenizer);
