@@ -224,6 +224,8 @@ class Checks:
         assert process.returncode == 1, (process.returncode, errors)
         assert len(lines) == 1 and self.server.url in lines[0], errors
         assert list((self.folder / "dies" / "checkpoints").glob("step_*")), "no checkpoint was kept"
+        kept = json.loads((self.folder / "dies" / "teacher.json").read_text())
+        assert len(kept["answer"]) == len(kept["probe"]), "the model that the run began with was not kept"
         say("killed in mid-run: exit status 1,", lines[0])
 
     def key_is_nowhere(self):

@@ -54,7 +54,7 @@ TEST_F(GenerateDataCommand, WritesRowsThatTrainingReadsTheSameAgain) {
   EXPECT_EQ(counts.at("asked").as_int(), 12);
   std::int64_t sum = 0;
   for (const char* name : {"written", "too_long", "cut_off", "empty", "wrong_length", "repetitive",
-                           "no_match", "unlikely", "duplicates"}) {
+                           "no_match", "unlikely", "duplicates", "other_end", "pattern_limit"}) {
     sum += counts.at(name).as_int();
   }
   EXPECT_EQ(sum, 12) << "each answer counts once";

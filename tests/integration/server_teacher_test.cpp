@@ -1,10 +1,12 @@
 // distill_train with a teacher that a server holds: what a run comes to must not depend on what the
 // server does meanwhile, and a run without a teacher it can trust must end.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
 #include <fstream>
 #include <mutex>
+#include <set>
 
 #include <distill/core/files.h>
 #include <distill/models/load.h>
@@ -151,8 +153,7 @@ TEST_F(ServerTeacherRun, AServerThatGoesAwayOrLiesEndsTheRunWhichGoesOnLater) {
     EXPECT_NE(ended.err.find("the newest checkpoint in"), std::string::npos) << ended.err;
     EXPECT_FALSE(fs::is_empty(output(name) / "checkpoints")) << name << ended.err;
     behave_well();
-    // How often to try again is no part of what is trained, but of the recipe.
-    const auto resumed = train(name, {"teacher.retries=1"});
+    const auto resumed = train(name);
     ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
     EXPECT_EQ(weights(name), straight()) << name;
   }
@@ -173,10 +174,104 @@ TEST_F(ServerTeacherRun, AnotherModelEndsTheRun) {
   EXPECT_EQ(error_lines(ended).size(), 1u) << ended.err;
 }
 
+TEST_F(ServerTeacherRun, GoesOnOnlyWithTheModelThatItBeganWith) {
+  straight();
+  behave([this](const HttpCall& call) {
+    return asked_ > 13 ? reply(400, R"({"error":{"message":"no"}})") : scores_(call);
+  });
+  EXPECT_EQ(train("other").exit_code, 1);
+  ASSERT_FALSE(fs::is_empty(output("other") / "checkpoints"));
+  behave_well();
+  const std::string metrics = core::read_file(output("other") / "metrics.jsonl", 1 << 20);
+  scores_.use(models::load_causal_lm(tiny_model(), {.keep_layers = {0, 1}}));
+  const auto refused = train("other");
+  EXPECT_EQ(refused.exit_code, 2) << refused.err;
+  EXPECT_EQ(error_lines(refused).size(), 1u) << refused.err;
+  EXPECT_NE(refused.err.find("another teacher than when the run began"), std::string::npos);
+  EXPECT_NE(refused.err.find("--restart"), std::string::npos) << refused.err;
+  EXPECT_EQ(core::read_file(output("other") / "metrics.jsonl", 1 << 20), metrics) << "no step";
+  scores_.use(models::load_causal_lm(tiny_model(), {}));
+  scores_.fingerprint = "second";
+  const auto renamed = train("other");
+  EXPECT_EQ(renamed.exit_code, 2) << renamed.err;
+  EXPECT_NE(renamed.err.find("was `` and is `second` now"), std::string::npos) << renamed.err;
+  scores_.fingerprint = "";
+  std::ofstream(output("other") / "teacher.json", std::ios::app) << "{";
+  const auto damaged = train("other");
+  EXPECT_EQ(damaged.exit_code, 2) << damaged.err;
+  EXPECT_NE(damaged.err.find("teacher.json: damaged"), std::string::npos) << damaged.err;
+  fs::remove(output("other") / "teacher.json");
+  const auto resumed = train("other");
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_NE(resumed.err.find("teacher.json: not there"), std::string::npos) << resumed.err;
+  EXPECT_EQ(weights("other"), straight());
+}
+
+TEST_F(ServerTeacherRun, HowTheServerIsAskedMayChangeWhenARunGoesOn) {
+  straight();
+  behave([this](const HttpCall& call) {
+    return asked_ > 13 ? reply(400, R"({"error":{"message":"no"}})") : scores_(call);
+  });
+  EXPECT_EQ(train("moved").exit_code, 1);
+  behave_well();
+  HttpServer elsewhere([this](const HttpCall& call) { return scores_(call); });
+  const std::vector<std::string> changed = {"teacher.url=" + elsewhere.url("/v1"),
+                                            "teacher.parallel=2", "teacher.retries=3",
+                                            "teacher.timeout_seconds=77", "teacher.max_drift=0.1"};
+  auto with_steps = changed;
+  with_steps.push_back("train.steps=9");
+  const auto refused = train("moved", with_steps);
+  EXPECT_EQ(refused.exit_code, 2) << refused.err;
+  EXPECT_NE(refused.err.find("train.steps: 8 -> 9"), std::string::npos) << refused.err;
+  EXPECT_EQ(refused.err.find("teacher.retries"), std::string::npos) << refused.err;
+  const auto resumed = train("moved", changed);
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_NE(resumed.err.find("going on with teacher.parallel: 3 -> 2"), std::string::npos)
+      << resumed.err;
+  EXPECT_EQ(weights("moved"), straight());
+  const std::string recipe = core::read_file(output("moved") / "recipe.yaml", 1 << 20);
+  EXPECT_NE(recipe.find("parallel: 2"), std::string::npos) << "what it was done with at last";
+}
+
+TEST_F(ServerTeacherRun, NothingIsAskedThatNoStepUses) {
+  const fs::path rows = folder_ / "rows.jsonl";  // no two are the same
+  {
+    std::ofstream out(rows);
+    for (int i = 0; i < 40; ++i) out << "{\"text\": \"" << i << " sacks of flour\"}\n";
+  }
+  const auto short_run =
+      train("short",
+            {"train.steps=2", "data.train=[{path: " + rows.string() + "}]", "data.packing=false"});
+  ASSERT_EQ(short_run.exit_code, 0) << short_run.err;
+  // The probe comes first; what else was asked is the text of both steps, each piece once.
+  std::set<std::string> texts;
+  std::string probe;
+  for (const auto& call : server_.calls()) {
+    if (call.path != "/v1/completions") continue;
+    const auto value = io::parse_json(call.body, "body");
+    const io::JsonCursor ids = io::JsonCursor(value, "body").at("prompt");
+    std::string text;
+    for (std::size_t i = 0; i < ids.size(); ++i) text += std::to_string(ids.at(i).as_int()) + ' ';
+    if (probe.empty()) probe = text;
+    if (text != probe) texts.insert(text);
+  }
+  std::int64_t asked = 0;
+  for (const auto& text : texts) asked += std::ranges::count(text, ' ');
+  std::ifstream metrics(output("short") / "metrics.jsonl");
+  std::int64_t tokens = 0;
+  for (std::string line; std::getline(metrics, line);) {
+    const auto value = io::parse_json(line, "metrics");
+    const io::JsonCursor row(value, "metrics");
+    if (!row.has("event")) tokens = row.at("tokens").as_int();
+  }
+  EXPECT_GT(tokens, 0);
+  EXPECT_EQ(asked, tokens);
+}
+
 TEST_F(ServerTeacherRun, StoppedWhileItWaitsItSavesAndGoesOnToTheSameBits) {
   straight();
   for (const int signal : {SIGTERM, SIGINT, SIGKILL}) {
-    for (const int answers : {0, 1, 12, 25}) {
+    for (const int answers : {0, 1, 12, 19}) {
       const std::string name = "stop_" + std::to_string(signal) + "_" + std::to_string(answers);
       behave([this, answers](const HttpCall& call) {
         auto answer = scores_(call);
@@ -198,6 +293,8 @@ TEST_F(ServerTeacherRun, StoppedWhileItWaitsItSavesAndGoesOnToTheSameBits) {
         EXPECT_EQ(stopped.exit_code, 1) << stopped.err;
         EXPECT_EQ(error_lines(stopped).size(), 1u) << stopped.err;
         EXPECT_NE(stopped.err.find("topped"), std::string::npos) << stopped.err;
+        EXPECT_NE(stopped.err.find("run the same command again to go on"), std::string::npos)
+            << name << stopped.err;
       }
       behave_well();
       const auto resumed = train(name);

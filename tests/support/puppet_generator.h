@@ -22,6 +22,7 @@ class PuppetGenerator : public commands::TextGenerator {
   std::vector<std::optional<commands::TextAnswer>> converse(
       const std::vector<commands::Conversation>& chats, std::uint64_t seed) override {
     conversations = chats;
+    stop_if_asked();
     if (std::ssize(seeds) >= breaks_at) throw TeacherError("broken");
     seeds.push_back(seed);
     std::vector<std::optional<commands::TextAnswer>> answers;
@@ -33,11 +34,16 @@ class PuppetGenerator : public commands::TextGenerator {
         answers.emplace_back();
         continue;
       }
-      answers.push_back(commands::TextAnswer{*text, cuts_off});
+      const auto begin = std::min(text->find_first_not_of(' '), text->size());
+      answers.push_back(commands::TextAnswer{text->substr(begin), cuts_off || ends_otherwise});
+      answers.back()->as_written = *text;
+      answers.back()->ended_otherwise = ends_otherwise;
       if (says_tokens) answers.back()->num_tokens = std::ranges::count(*text, ' ') + 1;
     }
     return answers;
   }
+  bool continues() const override { return goes_on; }
+  bool draws() const override { return has_temperature; }
   std::string name() const override { return "puppet"; }
   std::string hash() const override { return "0123"; }
   std::vector<std::pair<std::string, std::string>> settings() const override {
@@ -49,6 +55,9 @@ class PuppetGenerator : public commands::TextGenerator {
   std::vector<std::uint64_t> seeds;
   std::int64_t breaks_at = 1'000'000;  ///< calls that are answered
   bool cuts_off = false;
+  bool ends_otherwise = false;
+  bool goes_on = false;  ///< prompts are texts to continue
+  bool has_temperature = true;
   bool says_tokens = true;  ///< as many as words
   std::string mood = "good";
 

@@ -97,6 +97,7 @@ std::int64_t GenerateDataResult::*AnswerFilters::problem(
     const std::optional<TextAnswer>& answer) const {
   using Result = GenerateDataResult;
   if (!answer) return &Result::too_long;
+  if (answer->ended_otherwise) return &Result::other_end;
   if (answer->cut_off) return &Result::cut_off;
   if (answer->text.empty()) return &Result::empty;
   if (options_.min_tokens > 0 || options_.max_tokens) {
@@ -113,8 +114,10 @@ std::int64_t GenerateDataResult::*AnswerFilters::problem(
   if (options_.max_repetition && repetition(answer->text) > *options_.max_repetition) {
     return &Result::repetitive;
   }
-  if (pattern_ && !pattern_->matches(answer->text)) return &Result::no_match;
-  return nullptr;
+  if (!pattern_) return nullptr;
+  const auto matches = pattern_->matches_in_time(answer->text);
+  if (!matches) return &Result::pattern_limit;
+  return *matches ? nullptr : &Result::no_match;
 }
 
 bool AnswerFilters::is_likely(double mean_log_prob) const {

@@ -122,6 +122,7 @@ class Augmenter {
       : options_(options), generator_(generator), job_(job_options(options, generator)) {}
 
   AugmentResult run(core::Logger& log) {
+    generator_.stop_with(options_.stop);
     note_progress(log);
     if (job_.file().finished()) return result_;
     note_originals();

@@ -15,6 +15,7 @@
 #include <distill/core/table.h>
 
 #include "commands/answer_filters.h"
+#include "commands/answer_rows.h"
 #include "commands/prompt_rows.h"
 #include "commands/row_job.h"
 
@@ -30,16 +31,18 @@ struct Count {
   std::int64_t Result::*value;
 };
 
-constexpr std::array<Count, 11> kCounts = {{
+constexpr std::array<Count, 13> kCounts = {{
     {"rows", "prompts", &Result::rows},
     {"asked", "answers", &Result::asked},
     {"written", "written", &Result::written},
     {"too_long", "prompt too long", &Result::too_long},
     {"cut_off", "cut off", &Result::cut_off},
+    {"other_end", "ended otherwise", &Result::other_end},
     {"empty", "empty", &Result::empty},
     {"wrong_length", "of another length", &Result::wrong_length},
     {"repetitive", "repetitive", &Result::repetitive},
     {"no_match", "no match", &Result::no_match},
+    {"pattern_limit", "pattern limit", &Result::pattern_limit},
     {"unlikely", "unlikely", &Result::unlikely},
     {"duplicates", "given already", &Result::duplicates},
 }};
@@ -92,6 +95,11 @@ class DataMaker {
         job_(job_options(options, generator, judge)) {}
 
   Result run(core::Logger& log) {
+    generator_.stop_with(options_.stop);
+    if (options_.samples > 1 && !generator_.draws()) {
+      log.warning("at temperature 0 all ", options_.samples,
+                  " answers to a prompt are the same, and one is kept; use --temperature");
+    }
     note_progress(log);
     if (job_.file().finished()) return result_;
     const std::int64_t total = look_at_prompts();
@@ -129,7 +137,10 @@ class DataMaker {
     const auto read = [&](const char* name) {
       return progress.at(name).int_in(0, std::numeric_limits<std::int64_t>::max());
     };
-    for (const auto& count : kCounts) result_.*count.value = read(count.name);
+    for (const auto& count : kCounts) {
+      // Work of an earlier version knows fewer reasons.
+      result_.*count.value = progress.has(count.name) ? read(count.name) : 0;
+    }
     num_calls_ = static_cast<std::uint64_t>(read("calls"));
     log.info(core::shown(options_.out), ": going on after ", core::with_thousands(result_.rows),
              " prompts");
@@ -159,15 +170,8 @@ class DataMaker {
     if (result_.written == 0) return;
     io::JsonlReader reader(job_.file().partial_path());
     while (const auto row = reader.next()) {
-      const io::JsonCursor messages = io::JsonCursor(row->value, row->source).at("messages");
-      Conversation chat;
-      for (std::size_t i = 0; i < messages.size(); ++i) {
-        chat.push_back(
-            {messages.at(i).at("role").as_string(), messages.at(i).at("content").as_string()});
-      }
-      const std::string last = chat.back().content;
-      chat.pop_back();
-      seen_.insert(identity(chat, last));
+      const auto [chat, answer] = read_lesson(*row);
+      seen_.insert(identity(chat, answer));
     }
   }
 
@@ -178,6 +182,7 @@ class DataMaker {
     const auto answers =
         generator_.converse(chats, core::RandomState(options_.seed, num_calls_++).next());
     for (std::size_t i = 0; i < rows.size(); ++i) {
+      job_.stop_if_asked();  // a pattern or a judge may take its time
       ++result_.asked;
       take(rows[i], chats[i], answers[i], sample);
     }
@@ -190,7 +195,7 @@ class DataMaker {
       return;
     }
     std::optional<double> likelihood = answer->mean_log_prob;
-    if (judge_ != nullptr) likelihood = judge_->mean_log_prob(chat, answer->text);
+    if (judge_ != nullptr) likelihood = judge_->mean_log_prob(chat, said(*answer));
     if (options_.min_likelihood && !filters_.is_likely(likelihood.value_or(-INFINITY))) {
       ++result_.unlikely;
     } else if (!seen_.insert(identity(chat, answer->text)).second) {
@@ -200,16 +205,18 @@ class DataMaker {
     }
   }
 
+  /// What a student learns: behind a text that is continued the very words, with the blank between.
+  const std::string& said(const TextAnswer& answer) const {
+    return generator_.continues() ? answer.as_written : answer.text;
+  }
+
   void write(const io::JsonlRow& row, const Conversation& chat, const TextAnswer& answer,
              std::optional<double> likelihood, std::int64_t sample) {
     core::JsonWriter json;
-    json.begin_object().key("messages").begin_array();
-    const auto turn = [&json](const std::string& role, const std::string& content) {
-      json.begin_object().member("role", role).member("content", content).end_object();
-    };
-    for (const auto& message : chat) turn(message.role, message.content);
-    turn("assistant", answer.text);
-    json.end_array().key("generation").begin_object();
+    json.begin_object();
+    write_lesson(json, chat, said(answer), generator_.continues());
+    write_other_members(json, row);
+    json.key("generation").begin_object();
     json.member("source", row.source).member("line", row.line).member("sample", sample);
     json.member("model", generator_.name()).member("model_hash", generator_.hash());
     json.member("seed", options_.seed);
@@ -233,6 +240,23 @@ class DataMaker {
   Result result_;
 };
 
+/// What can be done about answers that are left out.
+void warn_of(const Result& result, core::Logger& log) {
+  const auto warn = [&](std::int64_t count, const char* advice) {
+    if (count > 0) log.warning(core::with_thousands(count), " answers are left out: ", advice);
+  };
+  warn(result.too_long,
+       "the prompt is too long for the model, or for a server with --max-new-tokens behind it; "
+       "allow fewer, or shorten the prompt");
+  warn(result.cut_off,
+       "they were cut off before their end; allow more new tokens (--max-new-tokens), as far as "
+       "the model has positions for them");
+  warn(result.other_end,
+       "the server ended them for another reason than their length, such as a filter");
+  warn(result.pattern_limit,
+       "--answer-regex takes too long to match on them; write a simpler pattern");
+}
+
 }  // namespace
 
 GenerateDataResult generate_data(const GenerateDataOptions& options, TextGenerator& generator,
@@ -241,11 +265,7 @@ GenerateDataResult generate_data(const GenerateDataOptions& options, TextGenerat
   if (result.written == 0) {
     log.warning(core::shown(options.out), ": empty, no answer was good enough");
   }
-  if (result.cut_off > 0) {
-    log.warning(core::with_thousands(result.cut_off),
-                " answers are left out: they were cut off before their end; allow more new tokens "
-                "(--max-new-tokens)");
-  }
+  warn_of(result, log);
   return result;
 }
 

@@ -45,17 +45,26 @@ class LocalGenerator final : public TextGenerator {
     generate.sampling.seed = seed;
     std::vector<std::optional<TextAnswer>> answers(chats.size());
     if (ids.empty()) return answers;
-    const auto written = models::generate(*model_, ids, generate);
+    models::GenerateCallbacks callbacks;
+    callbacks.on_token = [this](std::size_t, std::int64_t) {
+      stop_if_asked();
+      return true;
+    };
+    const auto written = models::generate(*model_, ids, generate, callbacks);
     for (std::size_t i = 0; i < written.size(); ++i) {
       const auto& stops = options_.generate.stop_ids;
       const bool ended =
           !written[i].empty() && std::ranges::find(stops, written[i].back()) != stops.end();
-      answers[asked[i]] = {.text = without_blanks_around(tokenizer_->decode(written[i])),
+      const std::string text = text_of(ids[i], written[i]);
+      answers[asked[i]] = {.text = without_blanks_around(text),
                            .cut_off = !ended,
-                           .num_tokens = std::ssize(written[i])};
+                           .num_tokens = std::ssize(written[i]),
+                           .as_written = text};
     }
     return answers;
   }
+  bool continues() const override { return chat_ == nullptr; }
+  bool draws() const override { return options_.generate.sampling.temperature > 0; }
   std::string name() const override { return options_.model.string(); }
   std::string hash() const override { return hash_; }
   std::vector<std::pair<std::string, std::string>> settings() const override {
@@ -69,6 +78,17 @@ class LocalGenerator final : public TextGenerator {
   }
 
  private:
+  /// Of ids behind a prompt: some tokenizers leave out the blank that a text begins with.
+  std::string text_of(const std::vector<std::int64_t>& prompt,
+                      const std::vector<std::int64_t>& written) const {
+    if (chat_) return tokenizer_->decode(written);
+    std::vector<std::int64_t> all = prompt;
+    all.insert(all.end(), written.begin(), written.end());
+    const std::string before = tokenizer_->decode(prompt);
+    const std::string text = tokenizer_->decode(all);
+    return text.starts_with(before) ? text.substr(before.size()) : tokenizer_->decode(written);
+  }
+
   std::vector<std::int64_t> encode(const Conversation& chat) const {
     if (!chat_) return tokenizer_->encode(text_to_continue(chat), /*add_special=*/true);
     return text::encode_chat(*chat_, *tokenizer_, chat, true).ids;

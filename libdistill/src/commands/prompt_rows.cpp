@@ -5,6 +5,18 @@
 
 namespace distill::commands {
 
+namespace {
+
+/// Members that change what is meant; training refuses them as well.
+void refuse_unread(const io::JsonCursor& row, const char* name) {
+  if (!row.has(name)) return;
+  const io::JsonCursor member = row.at(name);
+  if (member.value().is_array() && member.size() == 0) return;
+  member.fail("is not read; write it into the prompt, or leave it out");
+}
+
+}  // namespace
+
 Conversation conversation_of(const io::JsonlRow& row) {
   const io::JsonCursor cursor(row.value, row.source);
   if (cursor.has("prompt") && !cursor.has("messages") && !cursor.has("conversations")) {
@@ -12,6 +24,7 @@ Conversation conversation_of(const io::JsonlRow& row) {
     if (prompt.find_first_not_of(" \t\r\n") == std::string::npos) {
       cursor.at("prompt").fail("is empty, expected what a user says");
     }
+    for (const char* name : {"tools", "functions", "history"}) refuse_unread(cursor, name);
     return {{"user", prompt}};
   }
   const data::DocumentRow document = data::parse_document_row(row);

@@ -69,6 +69,8 @@ void RowJob::run(std::int64_t done, std::int64_t total, const Steps& steps, core
     if (done > 0) {
       log.info(core::shown(options_.out), ": ", core::with_thousands(done),
                " rows are done and kept; the same command goes on from there");
+    } else {
+      log.info(core::shown(options_.out), ": no row is done yet; the same command begins anew");
     }
     throw;
   }

@@ -43,13 +43,14 @@ class RowJob {
   explicit RowJob(RowJobOptions options);
 
   io::ResumableJsonl& file() { return file_; }
+  /// Throws Interrupted where the work is to stop.
+  void stop_if_asked() const;
   /// From row `done` to the end of `total` rows. What a step throws is thrown after saying what is
   /// kept; Interrupted when stopped.
   void run(std::int64_t done, std::int64_t total, const Steps& steps, core::Logger& log);
 
  private:
   void make_all(std::int64_t& done, std::int64_t total, const Steps& steps);
-  void stop_if_asked() const;
 
   RowJobOptions options_;
   io::ResumableJsonl file_;

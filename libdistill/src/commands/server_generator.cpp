@@ -40,8 +40,11 @@ class ServerGenerator final : public TextGenerator {
         try {
           const auto answer = ask(client, chats[i], static_cast<std::int64_t>(own)).answers.at(0);
           answers[i] = {without_blanks_around(answer.text),
-                        answer.finish != teachers::FinishReason::kStop, answer.num_tokens,
-                        answer.mean_log_prob};
+                        answer.finish != teachers::FinishReason::kStop,
+                        answer.num_tokens,
+                        answer.mean_log_prob,
+                        answer.text,
+                        answer.finish == teachers::FinishReason::kOther};
         } catch (const teachers::PromptTooLong&) {
           // Nothing, which the caller counts.
         }
@@ -57,6 +60,8 @@ class ServerGenerator final : public TextGenerator {
     return core::concat(options_.server.model, " at ", options_.server.url);
   }
   std::string hash() const override { return ""; }
+  bool continues() const override { return !chat_; }
+  bool draws() const override { return options_.temperature > 0; }
   std::vector<std::pair<std::string, std::string>> settings() const override {
     return {{"chat template", options_.chat_template},
             {"temperature", core::concat(options_.temperature)},
@@ -89,7 +94,13 @@ class ServerGenerator final : public TextGenerator {
 std::unique_ptr<TextGenerator> make_server_generator(const ServerGeneratorOptions& options,
                                                      core::Logger& log,
                                                      const core::StopFlag* stop) {
-  return std::make_unique<ServerGenerator>(options, log, stop);
+  try {
+    return std::make_unique<ServerGenerator>(options, log, stop);
+  } catch (const io::HttpError& error) {
+    if (error.failure() != io::HttpFailure::kCancelled || stop == nullptr) throw;
+    fail<Interrupted>("stopped by signal ", stop->reason(), " while asking ", options.server.url,
+                      " for its models; nothing is begun yet");
+  }
 }
 
 }  // namespace distill::commands

@@ -1,6 +1,7 @@
 #include <distill/commands/text_generator.h>
 
 #include <distill/core/error.h>
+#include <distill/core/interrupted.h>
 
 #include "commands/answer_text.h"
 
@@ -11,6 +12,12 @@ std::vector<std::optional<TextAnswer>> TextGenerator::answer(
   std::vector<Conversation> chats;
   for (const auto& prompt : prompts) chats.push_back({{"user", prompt}});
   return converse(chats, seed);
+}
+
+void TextGenerator::stop_if_asked() const {
+  if (stop_flag_ == nullptr || !stop_flag_->requested()) return;
+  fail<Interrupted>("stopped by signal ", stop_flag_->reason(), " while ", name(),
+                    " was answering");
 }
 
 const std::string& text_to_continue(const Conversation& chat) {

@@ -8,9 +8,7 @@
 namespace distill::data {
 
 BatchQueue::BatchQueue(Make make, std::int64_t stride, std::int64_t depth)
-    : make_(std::move(make)), stride_(stride), depth_(static_cast<std::size_t>(depth)) {
-  if (depth_ > 0) thread_ = start_thread([this] { run(); });
-}
+    : make_(std::move(make)), stride_(stride), depth_(static_cast<std::size_t>(depth)) {}
 
 BatchQueue::~BatchQueue() {
   {
@@ -54,6 +52,7 @@ types::Batch BatchQueue::next() {
     position_ += stride_;
     return batch;
   }
+  if (!thread_.joinable()) thread_ = start_thread([this] { run(); });
   std::unique_lock lock(mutex_);
   made_.wait(lock, [this] { return !ready_.empty() || error_; });
   if (ready_.empty()) {

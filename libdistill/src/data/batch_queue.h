@@ -12,13 +12,13 @@
 
 namespace distill::data {
 
-/// Batches by position, made ahead by one thread. `make` is called by that thread alone (by the
+/// Batches by position, made ahead by one thread from the first `next` on: until then nobody knows
+/// where it begins. `make` is called by that thread alone (by the
 /// caller when `depth` is 0), for positions that rise by `stride` until `seek`.
 class BatchQueue {
  public:
   using Make = std::function<types::Batch(std::int64_t position)>;
 
-  /// Throws Error where the system makes no thread.
   BatchQueue(Make make, std::int64_t stride, std::int64_t depth);
   /// Waits for the batch being made, not for more.
   ~BatchQueue();
@@ -26,7 +26,7 @@ class BatchQueue {
   BatchQueue& operator=(const BatchQueue&) = delete;
 
   /// The batch at `position()`, which then moves on. What `make` threw is thrown here, the position
-  /// stays, and the next call tries again.
+  /// stays, and the next call tries again. Throws Error where the system makes no thread.
   types::Batch next();
   std::int64_t position() const;
   /// What was prepared is dropped.

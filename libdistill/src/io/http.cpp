@@ -127,7 +127,8 @@ HttpFailure failure_of(CURLcode code, const Arrival& arrival) {
   }
 }
 
-std::string what_of(HttpFailure failure, const HttpOptions& options) {
+/// `limit`: of the answer, in bytes.
+std::string what_of(HttpFailure failure, const HttpOptions& options, std::uint64_t limit) {
   switch (failure) {
     case HttpFailure::kUnresolved:
       return "no such host";
@@ -141,7 +142,7 @@ std::string what_of(HttpFailure failure, const HttpOptions& options) {
     case HttpFailure::kTls:
       return "no trusted TLS connection";
     case HttpFailure::kTooLarge:
-      return core::concat("the answer is larger than ", core::human_bytes(options.max_body_bytes));
+      return core::concat("the answer is larger than ", core::human_bytes(limit));
     case HttpFailure::kNotHttp:
       return "the answer is not HTTP";
     case HttpFailure::kCancelled:
@@ -192,7 +193,7 @@ struct HttpConnection::Impl {
     if (code != CURLE_OK) fail<Error>("libcurl refused an option: ", curl_easy_strerror(code));
   }
 
-  void set_rules() {
+  void set_rules(std::uint64_t max_body_bytes) {
     set(CURLOPT_NOSIGNAL, 1L);  // threads
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
@@ -203,7 +204,7 @@ struct HttpConnection::Impl {
     set(CURLOPT_TCP_NODELAY, 1L);
     set(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_seconds));
     set(CURLOPT_TIMEOUT_MS, milliseconds(options.total_seconds));
-    set(CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(options.max_body_bytes));
+    set(CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(max_body_bytes));
   }
 
   void set_arrival(Arrival& arrival) {
@@ -236,7 +237,7 @@ HttpResponse HttpConnection::send(const HttpRequest& request) {
   check_http_url(request.url);
   Impl& impl = *impl_;
   Arrival arrival;
-  arrival.max_body_bytes = impl.options.max_body_bytes;
+  arrival.max_body_bytes = request.max_body_bytes.value_or(impl.options.max_body_bytes);
   arrival.cancelled = &impl.options.cancelled;
   HeaderList headers;
   headers.add("Expect:");  // do not ask before sending
@@ -245,7 +246,7 @@ HttpResponse HttpConnection::send(const HttpRequest& request) {
     headers.add(core::concat(header.name, ": ", header.value));
   }
   curl_easy_reset(impl.handle);  // keeps the connection
-  impl.set_rules();
+  impl.set_rules(arrival.max_body_bytes);
   impl.set_arrival(arrival);
   impl.set(CURLOPT_URL, request.url.c_str());
   impl.set(CURLOPT_HTTPHEADER, headers.list);
@@ -264,8 +265,9 @@ HttpResponse HttpConnection::send(const HttpRequest& request) {
   if (code != CURLE_OK) {
     const HttpFailure failure = failure_of(code, arrival);
     const std::string cause = detail[0] != '\0' ? detail.data() : curl_easy_strerror(code);
-    throw HttpError(failure, core::concat(request.url, ": ", what_of(failure, impl.options), " (",
-                                          core::printable(cause, 120), ")"));
+    throw HttpError(failure, core::concat(request.url, ": ",
+                                          what_of(failure, impl.options, arrival.max_body_bytes),
+                                          " (", core::printable(cause, 120), ")"));
   }
   long status = 0;
   curl_easy_getinfo(impl.handle, CURLINFO_RESPONSE_CODE, &status);

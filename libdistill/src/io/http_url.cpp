@@ -1,4 +1,7 @@
 #include <algorithm>
+#include <charconv>
+#include <string_view>
+#include <system_error>
 
 #include <distill/core/strings.h>
 #include <distill/io/http.h>
@@ -34,7 +37,35 @@ bool is_host_and_port(std::string_view text) {
   return number > 0 && number < 65536;
 }
 
+/// `127.0.0.1` and all others that begin with 127, as four numbers.
+bool is_loopback_address(std::string_view host) {
+  int numbers = 0;
+  for (std::size_t begin = 0; begin <= host.size(); ++numbers) {
+    const std::size_t end = std::min(host.find('.', begin), host.size());
+    int value = -1;
+    const auto [rest, code] = std::from_chars(host.data() + begin, host.data() + end, value);
+    if (code != std::errc() || rest != host.data() + end || value < 0 || value > 255) return false;
+    if (numbers == 0 && value != 127) return false;
+    begin = end + 1;
+  }
+  return numbers == 4;
+}
+
+bool is_localhost(std::string_view host) {
+  return std::ranges::equal(host, std::string_view("localhost"), [](char a, char b) {
+    return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b;
+  });
+}
+
 }  // namespace
+
+bool is_loopback_url(const std::string& url) {
+  std::string_view host = after_scheme(url);
+  host = host.substr(0, host.find('/'));
+  const std::size_t behind = host.starts_with('[') ? std::min(host.find(']'), host.size()) : 0;
+  host = host.substr(0, host.find(':', behind));
+  return is_localhost(host) || is_loopback_address(host) || host == "[::1]";
+}
 
 void check_http_url(const std::string& url) {
   const std::string_view rest = after_scheme(url);

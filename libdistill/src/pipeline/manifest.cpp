@@ -77,8 +77,7 @@ bool is_version(const std::string& path) {
 
 std::string make_manifest(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
                           const recipe::DataParts& data, std::int64_t steps,
-                          const std::function<void()>& between_parts,
-                          const std::optional<teachers::TeacherIdentity>& teacher) {
+                          const std::function<void()>& between_parts) {
   core::JsonWriter json(2);
   json.begin_object().member("format_version", kFormatVersion);
   json.key("versions")
@@ -97,13 +96,6 @@ std::string make_manifest(const recipe::Recipe& recipe, const recipe::PlannedMod
         .begin_object()
         .member("path", models.cache->folder.string())
         .member("hash", models.cache->hash)
-        .end_object();
-  }
-  if (teacher) {
-    json.key("teacher_process")
-        .begin_object()
-        .member("weights", teacher->weights)
-        .member("dtype", teacher->dtype)
         .end_object();
   }
   json.key("tokenizer")

@@ -11,7 +11,6 @@
 #include <distill/core/paths.h>
 #include <distill/dist/communicator.h>
 #include <distill/io/checkpoint.h>
-#include <distill/io/jsonl.h>
 #include <distill/lora/peft.h>
 #include <distill/metrics/sink.h>
 #include <distill/models/fingerprint.h>
@@ -22,6 +21,8 @@
 #include <distill/recipe/write.h>
 #include <distill/train/trainer.h>
 
+#include "pipeline/evaluation_events.h"
+#include "pipeline/kept_teacher.h"
 #include "pipeline/memory.h"
 #include "pipeline/repeatable.h"
 #include "pipeline/tokenizing_progress.h"
@@ -40,26 +41,6 @@ std::uint64_t peak_memory() {
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
 }
 
-metrics::Values to_values(const eval::Evaluation& e, std::int64_t step) {
-  metrics::Values values = {{"step", step}, {"perplexity", e.perplexity}};
-  if (e.kl_to_teacher) values.emplace_back("kl_to_teacher", *e.kl_to_teacher);
-  if (e.top_k_kl_to_teacher) values.emplace_back("top_k_kl_to_teacher", *e.top_k_kl_to_teacher);
-  if (e.top1_agreement) values.emplace_back("top1_agreement", *e.top1_agreement);
-  if (e.teacher_perplexity) values.emplace_back("teacher_perplexity", *e.teacher_perplexity);
-  return values;
-}
-
-std::set<std::int64_t> evaluated_steps(const fs::path& metrics) {
-  std::set<std::int64_t> steps;
-  if (!core::path_exists(metrics)) return steps;
-  io::JsonlReader lines(metrics);
-  while (const auto row = lines.next()) {
-    const io::JsonCursor event(row->value, row->source);
-    if (event.string_or("event", "") == "evaluation") steps.insert(event.at("step").as_int());
-  }
-  return steps;
-}
-
 /// One run from its folder to its report. The steps below are in the order they happen.
 class Run {
  public:
@@ -74,6 +55,7 @@ class Run {
     prepare();
     train::Trainer trainer = make_trainer();
     const std::int64_t restored = trainer.restore();
+    count_batches_to_come(restored);
     open_sinks(restored);
     for (auto& sink : sinks_) trainer.add_sink(*sink);
     evaluate_before(restored);
@@ -101,13 +83,11 @@ class Run {
     }
     steps_ = recipe::total_steps(recipe_, data_.train->num_rows());
     stop_here_if_asked();
-    models_ = recipe::load_models(recipe_, plan_, log_, options_.available_memory,
-                                  {.stop = options_.stop, .secret = options_.secret});
+    load_models();
     stop_here_if_asked();
     // After all that can refuse the recipe: with the manifest the folder belongs to it.
-    const auto teacher = models_.teacher ? models_.teacher->identity() : std::nullopt;
-    write_or_check_manifest(folder_.manifest(),
-                            make_manifest(recipe_, plan_, data_, steps_, check, teacher), log_);
+    write_or_check_manifest(folder_.manifest(), make_manifest(recipe_, plan_, data_, steps_, check),
+                            log_);
     // Of what was loaded: the folder may be another by the end.
     if (!plan_.adapters.empty()) base_fingerprint_ = models::fingerprint(plan_.student.folder);
     if (models_.teacher) log_.info("teacher: ", models_.teacher->describe());
@@ -117,14 +97,37 @@ class Run {
           "(docs/cross_tokenizer.md)");
     }
     describe_student();
-    auto batches = recipe::batch_options(recipe_, ranks_->rank(), ranks_->size());
-    if (models_.teacher && models_.loss->needs_teacher()) {
-      batches.prepared = [teacher = models_.teacher.get()](const types::Batch& batch) {
-        teacher->announce(batch);
-      };
-    }
-    batches_ = std::make_unique<data::BatchStream>(data_.train, batches);
+    batches_ = std::make_unique<data::BatchStream>(data_.train, batch_options());
     checkpoints_ = std::make_unique<io::CheckpointStore>(folder_.checkpoints());
+  }
+
+  /// A teacher may be asked something for the first time, and be waited for.
+  void load_models() {
+    try {
+      models_ = recipe::load_models(recipe_, plan_, log_, options_.available_memory,
+                                    {.stop = options_.stop, .secret = options_.secret});
+      if (!models_.teacher) return;
+      keep_or_check_teacher(folder_.teacher(), core::path_exists(folder_.manifest()),
+                            *models_.teacher, log_);
+    } catch (const Interrupted&) {
+      stop_here_if_asked();
+      throw;
+    }
+  }
+
+  /// What a teacher is told of is what it will be asked for: not what lies behind the last step.
+  data::BatchStream::Options batch_options() {
+    auto batches = recipe::batch_options(recipe_, ranks_->rank(), ranks_->size());
+    if (!models_.teacher || !models_.loss->needs_teacher()) return batches;
+    batches.prepared = [this](const types::Batch& batch) {
+      if (batches_to_come_-- > 0) models_.teacher->announce(batch);
+    };
+    return batches;
+  }
+
+  void count_batches_to_come(std::int64_t restored) {
+    const std::int64_t rows = recipe_.train.batch_size / ranks_->size();
+    batches_to_come_ = (steps_ - restored) * (rows / recipe_.train.micro_batch_size);
   }
 
   void describe_student() {
@@ -363,6 +366,8 @@ class Run {
   recipe::ModelParts models_;
   std::string base_fingerprint_;  ///< of the student's folder, where adapters are trained
   std::int64_t steps_ = 0;
+  /// Those that training will ask for; of the thread that prepares them, once it runs.
+  std::int64_t batches_to_come_ = 0;
   std::unique_ptr<data::BatchStream> batches_;
   std::unique_ptr<io::CheckpointStore> checkpoints_;
   std::vector<std::unique_ptr<metrics::Sink>> sinks_;
@@ -378,7 +383,8 @@ RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, co
   recipe::plan_models(recipe);
   const auto rewrite = [&recipe](const std::string& text) {
     const std::string source = (fs::path(recipe.output) / "recipe.yaml").string();
-    return recipe::write_recipe(recipe::read_recipe(text, source, {}, recipe.registries()));
+    return recipe::write_recipe_as_now(recipe::read_recipe(text, source, {}, recipe.registries()),
+                                       recipe);
   };
   RunFolder folder(recipe.output, recipe::write_recipe(recipe), options.policy, log, rewrite);
   RunResult result;

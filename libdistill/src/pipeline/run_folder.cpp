@@ -37,13 +37,9 @@ constexpr std::string_view kMarker = "# resolved recipe of a run, written by dis
 
 /// `NAME.tmp-N` of a file or folder that a run writes; anything else is the user's.
 bool is_leftover(const fs::path& path) {
-  constexpr std::array<std::string_view, 7> kWritten = {"recipe.yaml",
-                                                        "manifest.json",
-                                                        "evaluation_before.json",
-                                                        "evaluation_after.json",
-                                                        "metrics.jsonl",
-                                                        "report.json",
-                                                        "final"};
+  constexpr std::array<std::string_view, 8> kWritten = {
+      "recipe.yaml",           "manifest.json", "teacher.json", "evaluation_before.json",
+      "evaluation_after.json", "metrics.jsonl", "report.json",  "final"};
   constexpr std::string_view kInfix = ".tmp-";
   const std::string name = path.filename().string();
   const std::size_t infix = name.find(kInfix);
@@ -107,7 +103,7 @@ RunFolder::RunFolder(fs::path path, const std::string& recipe_text, StartPolicy 
     make_folder(path_);
     lock_ = std::make_unique<core::FolderLock>(path_);
   }
-  take_over(recipe_text, policy, rewrite);
+  take_over(recipe_text, policy, log, rewrite);
   remove_leftovers(path_);
 }
 
@@ -123,18 +119,23 @@ void RunFolder::require_run_or_nothing() const {
                    "wrote); choose another `output`");
 }
 
-void RunFolder::take_over(const std::string& recipe_text, StartPolicy policy,
+void RunFolder::take_over(const std::string& recipe_text, StartPolicy policy, core::Logger& log,
                           const Rewrite& rewrite) {
   require_run_or_nothing();
   if (!is_run() || !core::path_exists(manifest())) {
     // Or the run ended before its models and data were read: nothing depends on its recipe yet.
     begin_new(recipe_text, policy);
   } else {
-    std::string old_text = core::read_file(recipe(), kMaxRecipeBytes).substr(kMarker.size());
-    if (old_text != recipe_text && rewrite) old_text = rewrite(old_text);
+    const std::string stored = core::read_file(recipe(), kMaxRecipeBytes).substr(kMarker.size());
+    const std::string old_text = stored != recipe_text && rewrite ? rewrite(stored) : stored;
     if (old_text != recipe_text) refuse_other_recipe(recipe(), old_text, recipe_text);
     const bool finished = core::path_exists(report()) && core::path_exists(final_model());
     state_ = finished ? State::kFinished : State::kUnfinished;
+    if (finished || stored == recipe_text) return;
+    for (const auto& line : recipe::recipe_differences(stored, recipe().string(), recipe_text)) {
+      log.info(recipe().string(), ": going on with ", line);
+    }
+    store_recipe(recipe_text);
   }
 }
 
@@ -142,6 +143,10 @@ void RunFolder::begin_new(const std::string& recipe_text, StartPolicy policy) {
   if (policy == StartPolicy::kResume) {
     fail<InputError>(core::shown(path_), ": there is no run to resume; leave out --resume");
   }
+  store_recipe(recipe_text);
+}
+
+void RunFolder::store_recipe(const std::string& recipe_text) {
   core::write_file_atomically(recipe(), std::string(kMarker) + recipe_text);
 }
 

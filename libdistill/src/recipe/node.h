@@ -28,6 +28,7 @@ struct Node {
   std::string key;   ///< inside a mapping
   Place place;
   Place key_place;
+  bool changeable = false;  ///< it says nothing about what a run comes to (core::changeable)
   std::vector<Node> children;
 
   bool is_scalar() const { return kind == Kind::kPlain || kind == Kind::kQuoted; }

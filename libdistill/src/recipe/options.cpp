@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include <distill/core/changeable.h>
 #include <distill/core/error.h>
 #include <distill/core/strings.h>
 #include <distill/dist/channel.h>
@@ -146,11 +147,13 @@ void validate(const CacheTeacherOptions& options, core::Problems& problems) {
 }
 
 void describe(core::FieldVisitor& visit, ServerTeacherOptions& options) {
-  visit.required("url", options.url, "address of the server, such as `http://127.0.0.1:8000/v1`");
+  visit.required("url", options.url,
+                 core::changeable("address of the server, such as `http://127.0.0.1:8000/v1`"));
   visit.required("model", options.model, "what the server calls its model");
   visit("top_k", options.top_k, "likeliest ids of each position; the rest is one class");
   visit("api_key_env", options.api_key_env,
-        "name of the environment variable that holds the server's key; none when empty");
+        core::changeable(
+            "name of the environment variable that holds the server's key; none when empty"));
   visit("api", options.api,
         "how it is asked: vllm (completions with `prompt_logprobs`) or sglang (`/generate`)");
   visit("tokenizer", options.tokenizer,
@@ -159,13 +162,13 @@ void describe(core::FieldVisitor& visit, ServerTeacherOptions& options) {
   visit("max_tokens", options.max_tokens,
         "with `alm`: how many tokens of its own the teacher is sent of a text at most; what lies "
         "behind is left out; four times `data.sequence_length` when not given");
-  visit("parallel", options.parallel, "requests at one time");
-  visit("retries", options.retries, "of one request, when the server fails");
-  visit("timeout_seconds", options.timeout_seconds, "for one answer");
+  visit("parallel", options.parallel, core::changeable("requests at one time"));
+  visit("retries", options.retries, core::changeable("of one request, when the server fails"));
+  visit("timeout_seconds", options.timeout_seconds, core::changeable("for one answer"));
   visit("check_seconds", options.check_seconds,
-        "seconds between two looks whether the server's model is still the same");
+        core::changeable("seconds between two looks whether the server's model is still the same"));
   visit("max_drift", options.max_drift,
-        "how far its answers to one text may be apart then, 0 to 1");
+        core::changeable("how far its answers to one text may be apart then, 0 to 1"));
 }
 
 namespace {
@@ -209,16 +212,17 @@ void validate(const ServerTeacherOptions& options, core::Problems& problems) {
 
 void describe(core::FieldVisitor& visit, ProcessTeacherOptions& options) {
   visit("shared", options.shared,
-        "what `distill teacher --shared NAME` was given, on this machine; exactly one of `shared` "
-        "and `address` is given");
+        core::changeable("what `distill teacher --shared NAME` was given, on this machine; exactly "
+                         "one of `shared` and `address` is given"));
   visit("address", options.address,
-        "where `distill teacher --listen HOST:PORT` is, such as 10.0.0.7:29500; over c10d, for "
-        "networks whose machines are trusted");
+        core::changeable("where `distill teacher --listen HOST:PORT` is, such as 10.0.0.7:29500; "
+                         "over c10d, for networks whose machines are trusted"));
   visit("tokenizer", options.tokenizer,
         "folder with the teacher's tokenizer, compared with the student's; when not given both "
         "must be the same");
   visit("timeout_seconds", options.timeout_seconds,
-        "how long to wait for the teacher at the start, and for a sign of life later");
+        core::changeable("how long to wait for the teacher at the start, and for a sign of life "
+                         "later"));
 }
 
 void validate(const ProcessTeacherOptions& options, core::Problems& problems) {

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <utility>
 
+#include <distill/core/changeable.h>
+
 namespace distill::recipe::detail {
 
 namespace {
@@ -36,6 +38,7 @@ class Fields : public core::FieldVisitor {
     }
     Node child = to_node(value);
     child.key = field.name;
+    child.changeable = core::is_changeable(field);
     map_.children.push_back(std::move(child));
   }
 

@@ -87,6 +87,7 @@ std::unique_ptr<teachers::Teacher> make_chunk_server(const ServerTeacherOptions&
   server.vocabulary = tokenizer->vocab_size();
   server.top_k = std::min({options.top_k, kOfProbe, server.vocabulary});
   server.probe = probe_of(*tokenizer, longest);
+  teachers::check_score_size(longest, 1);
   auto teacher = call_server(server, context);
   check_served_length(*teacher, longest, "teacher.max_tokens");
   check_served_tokenizer(
@@ -109,6 +110,7 @@ std::unique_ptr<teachers::Teacher> make_server(const ServerTeacherOptions& optio
     server.vocabulary = std::min(server.vocabulary, context.student->shape().vocab_size);
   }
   server.probe = probe_of(*tokenizer, context.sequence_length);
+  teachers::check_score_size(context.sequence_length, server.top_k);
   auto teacher = call_server(server, context);
   check_served_length(*teacher, context.sequence_length);
   check_served_tokenizer(

@@ -12,15 +12,20 @@
 /// What the answers of all servers have in common.
 namespace distill::teachers::detail {
 
-/// Log-probabilities of a long prompt are some hundred thousand numbers.
+/// Of all answers but scores, which may be larger.
 constexpr io::JsonLimits kAnswerLimits{.max_bytes = std::uint64_t{64} << 20,
                                        .max_values = 8'000'000};
 
+/// Of scores for so many tokens with `top_k` ids each and perhaps one more: no whole answer comes
+/// near them. Throws as check_score_size does.
+io::JsonLimits score_limits(std::int64_t num_tokens, std::int64_t top_k);
+
 /// Parses and reads; what is wrong becomes a BadAnswer that shows how the answer begins.
 template <class Read>
-auto read_answer(std::string_view text, const std::string& url, const Read& read) {
+auto read_answer(std::string_view text, const std::string& url, const io::JsonLimits& limits,
+                 const Read& read) {
   try {
-    const io::JsonValue value = io::parse_json(text, url, kAnswerLimits);
+    const io::JsonValue value = io::parse_json(text, url, limits);
     return read(io::JsonCursor(value, url));
   } catch (const InputError& error) {
     fail<BadAnswer>(error.what(), "; the answer begins `", core::printable(text, 80), "`");

@@ -46,6 +46,8 @@ class ChunkServerTeacher final : public Teacher {
     if (tokens != nullptr && tokens->num_chunks() > 0) server_->announce(as_batch(*tokens));
   }
 
+  std::optional<std::string> likeness() const override { return server_->likeness(); }
+  void require_likeness(const std::string& kept) override { server_->require_likeness(kept); }
   std::optional<TeacherCounts> counts() const override { return server_->counts(); }
   std::vector<std::string> summary() const override { return server_->summary(); }
   std::string describe() const override { return server_->describe(); }

@@ -28,10 +28,8 @@ class OneAtATime final : public core::Logger {
 };
 
 bool sends_key_openly(const ServerOptions& options) {
-  if (options.api_key.empty() || !options.url.starts_with("http://")) return false;
-  const std::string host = options.url.substr(7);
-  return !host.starts_with("127.0.0.1") && !host.starts_with("localhost") &&
-         !host.starts_with("[::1]");
+  return !options.api_key.empty() && options.url.starts_with("http://") &&
+         !io::is_loopback_url(options.url);
 }
 
 }  // namespace
@@ -53,10 +51,11 @@ ClientSet::ClientSet(const ServerOptions& options, core::Logger& log,
   };
   ServerOptions hasty = options;
   hasty.retry.max_retries = std::min(options.retry.max_retries, kRetriesAtStart);
-  max_tokens_ = make_client(hasty)->require_model();
+  const auto first = make_client(hasty);  // which refuses what is no URL
   if (sends_key_openly(options)) {
     log_->warning(options.url, ": the API key goes there without encryption; use https");
   }
+  max_tokens_ = first->require_model();
   for (std::int64_t i = 0; i < options.parallel; ++i) clients_.push_back(make_client(options));
 }
 

@@ -8,10 +8,16 @@
 #include <vector>
 
 #include <distill/core/log.h>
+#include <distill/core/stop_flag.h>
 #include <distill/io/retry.h>
 #include <distill/teachers/openai_client.h>
 
 namespace distill::teachers::detail {
+
+/// Whether a request ended because its program is to stop.
+inline bool is_stop(const io::HttpError& error, const core::StopFlag* stop) {
+  return error.failure() == io::HttpFailure::kCancelled && stop != nullptr && stop->requested();
+}
 
 /// Several clients of one server, for a thread each, with one log and one count of retries.
 class ClientSet {

@@ -26,6 +26,7 @@ class ModelWatch {
   /// `first`: the answer to the probe.
   ModelWatch(WatchOptions options, PromptScores first);
 
+  const PromptScores& first() const { return first_; }
   /// True for one caller each time the interval is over: the probe should be asked.
   bool is_due();
   /// Of any answer. Throws TeacherError when the server has another name for itself now.

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <utility>
 
 #include <distill/core/strings.h>
 
+#include "teachers/hidden_key.h"
 #include "teachers/openai_json.h"
 #include "teachers/sglang_json.h"
 
@@ -13,7 +15,8 @@ namespace distill::teachers {
 
 namespace {
 
-constexpr int kLongestShown = 160;
+constexpr std::size_t kLongestShown = 160;
+constexpr std::size_t kLongestName = 60;
 
 ServerOptions checked(ServerOptions options) {
   io::check_http_url(options.url);
@@ -51,48 +54,59 @@ std::string advice(int status) {
 
 OpenAiClient::OpenAiClient(ServerOptions options, const ClientContext& context)
     : options_(checked(std::move(options))),
+      key_(std::make_unique<detail::HiddenKey>(options_.api_key)),
       connection_({.total_seconds = options_.timeout_seconds, .cancelled = context.cancelled}),
       retrier_(options_.retry, context.clock, core::RandomState(context.random_seed), context.log,
                context.retries) {}
 
+OpenAiClient::~OpenAiClient() = default;
+
 /// Foreign text for a message: one line, short, without the key that some servers repeat.
-std::string OpenAiClient::shown(std::string text) const {
-  const std::string& key = options_.api_key;
-  for (std::size_t at = key.empty() ? std::string::npos : text.find(key); at != std::string::npos;
-       at = text.find(key, at + 5)) {
-    text.replace(at, key.size(), "[key]");
-  }
-  return core::printable(text, kLongestShown);
+std::string OpenAiClient::shown(std::string text, std::size_t longest) const {
+  return core::printable(key_->hide(std::move(text)), longest);
 }
 
 void OpenAiClient::refuse(const std::string& url, const io::HttpResponse& response) const {
   const std::string message = detail::parse_error_message(response.body);
   if (response.status >= 300 && response.status < 400) {
     fail<TeacherError>(url, ": answered ", response.status, " and points to `",
-                       shown(response.location), "`; give the address where the server really is");
+                       shown(response.location, kLongestShown),
+                       "`; give the address where the server really is");
   }
   const bool wrong_request =
       response.status == 400 || response.status == 413 || response.status == 422;
   if (wrong_request && says_too_long(message.empty() ? response.body : message)) {
-    throw PromptTooLong(core::concat(url, ": the prompt is too long: `", shown(message), "`"));
+    throw PromptTooLong(
+        core::concat(url, ": the prompt is too long: `", shown(message, kLongestShown), "`"));
   }
   fail<TeacherError>(url, ": answered ", response.status, ", `",
-                     shown(message.empty() ? response.body : message), "`",
+                     shown(message.empty() ? response.body : message, kLongestShown), "`",
                      advice(response.status));
 }
 
-io::HttpResponse OpenAiClient::send(const std::string& url, const std::string& body) {
-  io::HttpRequest request{.url = url, .post = !body.empty(), .body = body};
+io::HttpResponse OpenAiClient::send(const std::string& url, const std::string& body,
+                                    MaxBytes max_bytes) {
+  io::HttpRequest request{
+      .url = url, .post = !body.empty(), .body = body, .max_body_bytes = max_bytes};
   if (request.post) request.headers.push_back({"Content-Type", "application/json"});
   request.headers.push_back({"Accept", "application/json"});
   if (!options_.api_key.empty()) {
     request.headers.push_back({"Authorization", "Bearer " + options_.api_key});
   }
-  return retrier_.send(url, [&] { return connection_.send(request); });
+  io::HttpResponse response = retrier_.send(url, [&] {
+    ++num_sent_;
+    try {
+      return connection_.send(request);
+    } catch (const io::HttpError& error) {  // it may show a part of the answer
+      throw io::HttpError(error.failure(), key_->hide(error.what()));
+    }
+  });
+  if (key_->is_telling()) response.body = key_->hide(std::move(response.body));
+  return response;
 }
 
-std::string OpenAiClient::ask(const std::string& url, const std::string& body) {
-  io::HttpResponse response = send(url, body);
+std::string OpenAiClient::ask(const std::string& url, const std::string& body, MaxBytes max_bytes) {
+  io::HttpResponse response = send(url, body, max_bytes);
   if (response.status != 200) refuse(url, response);
   return std::move(response.body);
 }
@@ -103,18 +117,13 @@ std::string OpenAiClient::root() const {
   return url.ends_with("/v1") ? url.substr(0, url.size() - 3) : url;
 }
 
-/// What `parse` makes of the body of an answer.
+/// What `parse` makes of an answer, of which a message shows some.
 template <class Parse>
-auto OpenAiClient::read(const std::string& url, const std::string& body, const Parse& parse) const {
+auto OpenAiClient::read(const Parse& parse) const {
   try {
     return parse();
-  } catch (const BadAnswer&) {
-    // Its message shows some of the answer.
-    const bool has_key = !options_.api_key.empty() && body.find(options_.api_key) != body.npos;
-    if (!has_key) throw;
-    fail<BadAnswer>(url,
-                    ": not the answer that was expected; it is not shown, since it repeats "
-                    "the API key");
+  } catch (const BadAnswer& error) {
+    throw BadAnswer(key_->hide(error.what()));
   }
 }
 
@@ -122,7 +131,7 @@ std::vector<std::string> OpenAiClient::models() {
   const std::string url = options_.url + "/models";
   const std::string body = ask(url, "");
   std::vector<std::string> names;
-  for (auto& model : read(url, body, [&] { return detail::parse_models(body, url); })) {
+  for (auto& model : read([&] { return detail::parse_models(body, url); })) {
     names.push_back(std::move(model.name));
   }
   return names;
@@ -131,13 +140,13 @@ std::vector<std::string> OpenAiClient::models() {
 std::optional<std::int64_t> OpenAiClient::require_model() {
   const std::string url = options_.url + "/models";
   const std::string body = ask(url, "");
-  const auto served = read(url, body, [&] { return detail::parse_models(body, url); });
+  const auto served = read([&] { return detail::parse_models(body, url); });
   const auto found = std::ranges::find(served, options_.model, &detail::ServedModel::name);
   if (found != served.end()) return found->max_tokens;
   std::vector<std::string> names;
-  for (const auto& model : served) names.push_back(model.name);
+  for (const auto& model : served) names.push_back(shown(model.name, kLongestName));
   const std::string hint = core::did_you_mean(options_.model, names);
-  for (auto& name : names) name = "`" + core::printable(name) + "`";
+  for (auto& name : names) name = "`" + name + "`";
   constexpr std::size_t kMostShown = 10;
   const std::size_t more = names.size() > kMostShown ? names.size() - kMostShown : 0;
   names.resize(names.size() - more);
@@ -158,9 +167,14 @@ Completion OpenAiClient::complete(const CompletionRequest& request) {
     if (expected.prompt_ids == nullptr) {
       fail<InputError>("log-probabilities of a prompt want its token ids, not its text");
     }
+    expected.limits =
+        detail::score_limits(std::ssize(*expected.prompt_ids), expected.num_log_probs);
   }
-  const std::string body = ask(expected.url, detail::completion_json(options_.model, request));
-  return read(expected.url, body, [&] { return detail::parse_completion(body, expected); });
+  const std::string body = ask(expected.url, detail::completion_json(options_.model, request),
+                               expected.limits.max_bytes);
+  Completion completion = read([&] { return detail::parse_completion(body, expected); });
+  completion.prompt.fingerprint = key_->hide(std::move(completion.prompt.fingerprint));
+  return completion;
 }
 
 Completion OpenAiClient::chat(const ChatRequest& request) {
@@ -170,7 +184,7 @@ Completion OpenAiClient::chat(const ChatRequest& request) {
                                   .chat = true,
                                   .log_probs = request.answer.log_probs};
   const std::string body = ask(expected.url, detail::chat_json(options_.model, request));
-  return read(expected.url, body, [&] { return detail::parse_completion(body, expected); });
+  return read([&] { return detail::parse_completion(body, expected); });
 }
 
 PromptScores OpenAiClient::score(ServerApi api, const ScoreRequest& request) {
@@ -182,15 +196,18 @@ PromptScores OpenAiClient::score(ServerApi api, const ScoreRequest& request) {
     return complete(completion).prompt;
   }
   const std::string url = root() + "/generate";
-  const std::string body = ask(url, detail::sglang_score_json(request));
-  return read(url, body, [&] { return detail::parse_sglang_scores(body, url, request); });
+  const auto limits = detail::score_limits(std::ssize(request.ids), request.top_k);
+  const std::string body = ask(url, detail::sglang_score_json(request), limits.max_bytes);
+  PromptScores scores = read([&] { return detail::parse_sglang_scores(body, url, request); });
+  scores.fingerprint = key_->hide(std::move(scores.fingerprint));
+  return scores;
 }
 
 std::optional<std::vector<std::int64_t>> OpenAiClient::tokenize(const std::string& text) {
   const std::string url = root() + "/tokenize";
   const io::HttpResponse response = send(url, detail::tokenize_json(options_.model, text));
   if (response.status != 200) return std::nullopt;
-  return read(url, response.body, [&] { return detail::parse_tokens(response.body, url); });
+  return read([&] { return detail::parse_tokens(response.body, url); });
 }
 
 }  // namespace distill::teachers

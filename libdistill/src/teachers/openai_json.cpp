@@ -6,8 +6,6 @@
 #include <distill/core/json_writer.h>
 #include <distill/core/strings.h>
 
-#include "teachers/answer_json.h"
-
 namespace distill::teachers::detail {
 
 namespace {
@@ -141,7 +139,7 @@ std::string chat_json(const std::string& model, const ChatRequest& request) {
 }
 
 Completion parse_completion(std::string_view text, const Expected& expected) {
-  return read_answer(text, expected.url, [&](const io::JsonCursor& answer) {
+  return read_answer(text, expected.url, expected.limits, [&](const io::JsonCursor& answer) {
     check_model(answer, expected.model);
     const io::JsonCursor choices = answer.at("choices");
     if (std::ssize(choices.as_array()) != expected.num_answers) {
@@ -171,7 +169,7 @@ Completion parse_completion(std::string_view text, const Expected& expected) {
 }
 
 std::vector<ServedModel> parse_models(std::string_view text, const std::string& url) {
-  return read_answer(text, url, [](const io::JsonCursor& answer) {
+  return read_answer(text, url, kAnswerLimits, [](const io::JsonCursor& answer) {
     std::vector<ServedModel> models;
     const io::JsonCursor data = answer.at("data");
     for (std::size_t i = 0; i < data.as_array().size(); ++i) {
@@ -194,7 +192,7 @@ std::string tokenize_json(const std::string& model, const std::string& text) {
 }
 
 std::vector<std::int64_t> parse_tokens(std::string_view text, const std::string& url) {
-  return read_answer(text, url, [](const io::JsonCursor& answer) {
+  return read_answer(text, url, kAnswerLimits, [](const io::JsonCursor& answer) {
     std::vector<std::int64_t> ids;
     const io::JsonCursor tokens = answer.at("tokens");
     for (std::size_t i = 0; i < tokens.as_array().size(); ++i) ids.push_back(tokens.at(i).as_int());

@@ -7,6 +7,8 @@
 
 #include <distill/teachers/openai_client.h>
 
+#include "teachers/answer_json.h"
+
 /// The texts that go to an OpenAI-compatible server and come from it.
 namespace distill::teachers::detail {
 
@@ -24,6 +26,7 @@ struct Expected {
   const std::vector<std::int64_t>* prompt_ids = nullptr;
   std::int64_t num_log_probs = 0;
   bool token_texts = false;  ///< also how ids are spelt
+  io::JsonLimits limits = kAnswerLimits;
 };
 
 /// Any text that is not what was expected is a BadAnswer.

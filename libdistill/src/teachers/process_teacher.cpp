@@ -11,6 +11,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <distill/core/error.h>
+#include <distill/core/json_writer.h>
 #include <distill/core/strings.h>
 #include <distill/core/table.h>
 #include <distill/teachers/announced.h>
@@ -175,8 +176,15 @@ std::vector<std::string> ProcessTeacher::summary() const {
                        core::human_seconds(seen.seconds_waited), " for them")};
 }
 
-std::optional<TeacherIdentity> ProcessTeacher::identity() const {
-  return TeacherIdentity{impl_->facts.weights, impl_->facts.dtype};
+std::optional<std::string> ProcessTeacher::likeness() const {
+  return core::JsonWriter()
+      .begin_object()
+      .member("format_version", 1)
+      .member("kind", "process")
+      .member("weights", impl_->facts.weights)
+      .member("dtype", impl_->facts.dtype)
+      .end_object()
+      .text();
 }
 
 std::string ProcessTeacher::describe() const {

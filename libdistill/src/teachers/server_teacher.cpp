@@ -15,6 +15,7 @@
 #include <distill/teachers/announced.h>
 
 #include "teachers/client_set.h"
+#include "teachers/kept_answer.h"
 #include "teachers/model_watch.h"
 #include "teachers/own_token_rows.h"
 #include "teachers/score_queue.h"
@@ -39,6 +40,12 @@ void check(const ServerTeacherOptions& o) {
   }
 }
 
+/// What is known of the server behind a client.
+struct Behind {
+  std::int64_t asked_connection = 0;  ///< number of the connection that the probe came over last
+  bool keeps = true;                  ///< a connection serves for more than one question
+};
+
 /// A segment of a batch: what its rows will be.
 struct Segment {
   std::int64_t length = 0;
@@ -56,6 +63,7 @@ struct ServerTeacher::Impl {
         stop(stop_flag),
         who(core::concat(o.server.url, ": teacher `", core::printable(o.server.model), "`")),
         clients(o.server, log, [this] { return cancelled(); }),
+        behind(clients.size()),
         watch({who, o.check_seconds, o.max_drift}, ask_probe()),
         queue(clients, [this](OpenAiClient& client, const std::vector<std::int64_t>& ids) {
           return ask(client, ids);
@@ -65,14 +73,21 @@ struct ServerTeacher::Impl {
   bool cancelled() const { return ending || (stop != nullptr && stop->requested()); }
 
   PromptScores ask_probe();
+  Behind& behind_of(const OpenAiClient& client);
   PromptScores score(OpenAiClient& client, const ScoreRequest& request);
   TopKRows ask(OpenAiClient& client, const std::vector<std::int64_t>& ids);
   TopKRows rows_of(const PromptScores& scores, const std::vector<std::int64_t>& ids) const;
-  void look(OpenAiClient& client, Clock::time_point since);
+  bool must_look(const OpenAiClient& client, bool in_one_go);
+  void look(OpenAiClient& client);
   Segments begin(const types::Batch& batch, const std::vector<types::SegmentKey>& keys,
                  bool urgent);
   std::vector<TopKRows> wait_for(const Segments& segments);
   void throw_if_changed();
+  /// Throws Interrupted where that is why a request ended.
+  void throw_if_stopped(const io::HttpError& error) const {
+    if (!detail::is_stop(error, stop)) return;
+    fail<Interrupted>("stopped by signal ", stop->reason(), " while waiting for ", who);
+  }
 
   ServerTeacherOptions options;
   const core::StopFlag* stop;
@@ -83,11 +98,10 @@ struct ServerTeacher::Impl {
   double seconds_waited = 0;
   std::map<std::int64_t, std::string> token_texts;
   detail::ClientSet clients;
+  std::vector<Behind> behind;  ///< each client; of the one thread that uses it
   std::mutex mutex;
   std::exception_ptr changed;  ///< the server has another model now; under the mutex
   detail::ModelWatch watch;
-  std::mutex looking;           ///< one at a time asks the probe
-  Clock::time_point looked_at;  ///< when it was asked last; under `looking`
   Announced<Segments> announced;
   detail::ScoreQueue queue;  // last: its threads use what is above
 };
@@ -95,7 +109,14 @@ struct ServerTeacher::Impl {
 PromptScores ServerTeacher::Impl::ask_probe() {
   PromptScores first = score(clients[0], {options.probe, options.top_k, /*token_texts=*/true});
   token_texts = std::exchange(first.token_texts, {});
+  behind[0].asked_connection = clients[0].num_connections();
   return first;
+}
+
+Behind& ServerTeacher::Impl::behind_of(const OpenAiClient& client) {
+  std::size_t i = 0;
+  while (&clients[i] != &client) ++i;
+  return behind[i];
 }
 
 /// An answer that is none is asked for again: a proxy in between, or a worker of the server that
@@ -122,28 +143,32 @@ PromptScores ServerTeacher::Impl::score(OpenAiClient& client, const ScoreRequest
   }
 }
 
-/// The probe must have been asked after `since`, by whichever client.
-void ServerTeacher::Impl::look(OpenAiClient& client, Clock::time_point since) {
-  const std::lock_guard lock(looking);
-  if (looked_at >= since) return;
-  const auto now = Clock::now();
+/// Whether the server that has just answered may be another one than before. `in_one_go`: it was
+/// asked once, and that was an answer.
+bool ServerTeacher::Impl::must_look(const OpenAiClient& client, bool in_one_go) {
+  if (!in_one_go || watch.is_due()) return true;
+  const Behind& own = behind_of(client);
+  return own.keeps && client.num_connections() != own.asked_connection;
+}
+
+/// Asks the probe of the server behind this client.
+void ServerTeacher::Impl::look(OpenAiClient& client) {
+  const std::int64_t before = client.num_connections();
   watch.check_probe(score(client, {options.probe, options.top_k}));
-  looked_at = now;
+  Behind& own = behind_of(client);
+  own.asked_connection = client.num_connections();
+  // Where each question takes a connection of its own, the probe says nothing of the last answer.
+  own.keeps = own.asked_connection == before;
 }
 
 TopKRows ServerTeacher::Impl::ask(OpenAiClient& client, const std::vector<std::int64_t>& ids) {
-  const std::int64_t retries = clients.num_retries();
+  const std::int64_t sent = client.num_sent();
   const std::int64_t connections = client.num_connections();
-  const auto begin = Clock::now();
   const PromptScores scores = score(client, {ids, options.own_tokens ? 1 : options.top_k});
+  if (client.num_connections() == connections) behind_of(client).keeps = true;
   try {
     watch.check_name(scores);
-    // The server that answers may be another one than before.
-    if (clients.num_retries() != retries || watch.is_due()) {
-      look(client, Clock::now());
-    } else if (client.num_connections() != connections) {
-      look(client, begin);
-    }
+    if (must_look(client, client.num_sent() == sent + 1)) look(client);
   } catch (const TeacherError&) {
     const std::lock_guard lock(mutex);
     if (!changed) changed = std::current_exception();
@@ -191,8 +216,8 @@ std::vector<TopKRows> ServerTeacher::Impl::wait_for(const Segments& segments) {
       rows.push_back(segment.ticket ? segment.ticket->rows() : rows_of({}, nothing));
     }
   } catch (const io::HttpError& error) {
-    if (error.failure() != io::HttpFailure::kCancelled || stop == nullptr) throw;
-    fail<Interrupted>("stopped by signal ", stop->reason(), " while waiting for ", who);
+    throw_if_stopped(error);
+    throw;
   }
   const std::chrono::duration<double> waited = Clock::now() - start;
   seconds_waited += waited.count();
@@ -203,7 +228,13 @@ std::vector<TopKRows> ServerTeacher::Impl::wait_for(const Segments& segments) {
 ServerTeacher::ServerTeacher(const ServerTeacherOptions& options, core::Logger& log,
                              const core::StopFlag* stop) {
   check(options);
-  impl_ = std::make_unique<Impl>(options, log, stop);
+  try {
+    impl_ = std::make_unique<Impl>(options, log, stop);
+  } catch (const io::HttpError& error) {
+    if (!detail::is_stop(error, stop)) throw;
+    fail<Interrupted>("stopped by signal ", stop->reason(), " while waiting for ",
+                      options.server.url);
+  }
 }
 
 ServerTeacher::~ServerTeacher() = default;
@@ -227,6 +258,33 @@ types::TeacherSignal ServerTeacher::signal(const types::Batch& batch) {
   const at::Device device = batch.input.input_ids.device();
   return types::TopKLogProbs{at::cat(ids).to(device), at::cat(log_probs).to(device),
                              impl_->options.vocabulary};
+}
+
+std::optional<std::string> ServerTeacher::likeness() const {
+  const Impl& impl = *impl_;
+  return detail::to_text(
+      detail::kept_answer(impl.options.probe, impl.options.top_k, impl.watch.first()));
+}
+
+void ServerTeacher::require_likeness(const std::string& kept) {
+  const detail::KeptAnswer before = detail::parse_kept_answer(kept);
+  PromptScores now;
+  try {
+    now = impl_->score(impl_->clients[0], {before.probe, before.top_k});
+  } catch (const io::HttpError& error) {
+    impl_->throw_if_stopped(error);
+    throw;
+  }
+  const double drift = detail::distance(before.scores, now);
+  if (drift > impl_->options.max_drift) {
+    fail<TeacherError>(impl_->who, ": its answers to the same text are ", drift, " apart, at most ",
+                       impl_->options.max_drift, " (`max_drift`) is rounding");
+  }
+  if (now.fingerprint == before.scores.fingerprint) return;
+  fail<TeacherError>(impl_->who, ": it answers as before, but was `",
+                     core::printable(before.scores.fingerprint), "` and is `",
+                     core::printable(now.fingerprint),
+                     "` now; if it is the same model, remove this file");
 }
 
 std::optional<TeacherCounts> ServerTeacher::counts() const {
@@ -255,7 +313,12 @@ const std::map<std::int64_t, std::string>& ServerTeacher::token_texts() const {
 }
 
 std::optional<std::vector<std::int64_t>> ServerTeacher::tokenize(const std::string& text) {
-  return impl_->clients[0].tokenize(text);
+  try {
+    return impl_->clients[0].tokenize(text);
+  } catch (const io::HttpError& error) {
+    impl_->throw_if_stopped(error);
+    throw;
+  }
 }
 
 std::optional<std::int64_t> ServerTeacher::max_tokens() const {

@@ -76,25 +76,26 @@ std::string sglang_score_json(const ScoreRequest& request) {
 
 PromptScores parse_sglang_scores(std::string_view text, const std::string& url,
                                  const ScoreRequest& request) {
-  return read_answer(text, url, [&](const io::JsonCursor& answer) {
-    const io::JsonCursor info = answer.at("meta_info");
-    const io::JsonCursor own = info.at("input_token_logprobs");
-    const io::JsonCursor likeliest = info.at("input_top_logprobs");
-    require_size(own, request.ids.size());
-    require_size(likeliest, request.ids.size());
-    PromptScores scores;
-    scores.fingerprint = info.string_or("weight_version", "");
-    scores.log_probs.resize(request.ids.size());
-    for (std::size_t i = 0; i < request.ids.size(); ++i) {
-      if (i == 0) {
-        require_id(own.at(i), request.ids[i]);
-        continue;
-      }
-      scores.log_probs[i] =
-          read_position(own.at(i), likeliest.at(i), request.ids[i], request, scores);
-    }
-    return scores;
-  });
+  return read_answer(text, url, score_limits(std::ssize(request.ids), request.top_k),
+                     [&](const io::JsonCursor& answer) {
+                       const io::JsonCursor info = answer.at("meta_info");
+                       const io::JsonCursor own = info.at("input_token_logprobs");
+                       const io::JsonCursor likeliest = info.at("input_top_logprobs");
+                       require_size(own, request.ids.size());
+                       require_size(likeliest, request.ids.size());
+                       PromptScores scores;
+                       scores.fingerprint = info.string_or("weight_version", "");
+                       scores.log_probs.resize(request.ids.size());
+                       for (std::size_t i = 0; i < request.ids.size(); ++i) {
+                         if (i == 0) {
+                           require_id(own.at(i), request.ids[i]);
+                           continue;
+                         }
+                         scores.log_probs[i] = read_position(own.at(i), likeliest.at(i),
+                                                             request.ids[i], request, scores);
+                       }
+                       return scores;
+                     });
 }
 
 }  // namespace distill::teachers::detail

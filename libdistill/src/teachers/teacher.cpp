@@ -11,4 +11,9 @@ SignalWithLayers Teacher::signal_with_layers(const types::Batch& batch,
                      "` shows no inner layers, and the loss compares them");
 }
 
+void Teacher::require_likeness(const std::string& kept) {
+  if (likeness() == kept) return;
+  fail<TeacherError>("teacher `", describe(), "`: it is not the one that the run began with");
+}
+
 }  // namespace distill::teachers

@@ -172,10 +172,11 @@ TEST_F(GenerateDataTest, EveryFilterCountsWhatItLeavesOut) {
   print_result(result, false, table);
   EXPECT_NE(table.str().find("of another length   2\n"), std::string::npos) << table.str();
   print_result(result, true, json);
-  EXPECT_EQ(json.str(),
-            R"({"rows":9,"asked":9,"written":2,"too_long":1,"cut_off":0,"empty":1,)"
-            R"("wrong_length":2,"repetitive":1,"no_match":1,"unlikely":1,"duplicates":0})"
-            "\n");
+  EXPECT_EQ(
+      json.str(),
+      R"({"rows":9,"asked":9,"written":2,"too_long":1,"cut_off":0,"other_end":0,"empty":1,)"
+      R"("wrong_length":2,"repetitive":1,"no_match":1,"pattern_limit":0,"unlikely":1,"duplicates":0})"
+      "\n");
 }
 
 TEST_F(GenerateDataTest, AnAnswerThatWasCutOffIsLeftOutAndSaid) {
@@ -183,6 +184,92 @@ TEST_F(GenerateDataTest, AnAnswerThatWasCutOffIsLeftOutAndSaid) {
   EXPECT_EQ(run({prompt("a")}, echo_).cut_off, 1);
   EXPECT_TRUE(log_.has("--max-new-tokens"));
   EXPECT_TRUE(log_.has("empty, no answer was good enough"));
+}
+
+TEST_F(GenerateDataTest, AnAnswerThatTheServerEndedIsNoMatterOfLength) {
+  echo_.ends_otherwise = true;
+  const auto result = run({prompt("a")}, echo_);
+  EXPECT_EQ(result.other_end, 1);
+  EXPECT_EQ(result.cut_off, 0);
+  EXPECT_FALSE(log_.has("--max-new-tokens"));
+  EXPECT_TRUE(log_.has("such as a filter"));
+}
+
+TEST_F(GenerateDataTest, APromptThatDoesNotFitIsToldWithWhatToDo) {
+  Puppet puppet([](const std::string&) { return std::nullopt; });
+  EXPECT_EQ(run({prompt("a")}, puppet).too_long, 1);
+  EXPECT_TRUE(log_.has("allow fewer, or shorten the prompt"));
+}
+
+TEST_F(GenerateDataTest, APatternThatTakesTooLongLeavesOutThatAnswerAlone) {
+  options_.answer_regex = "^(a+)+$";
+  Puppet puppet([](const std::string& text) {
+    return text == "long" ? std::string(60, 'a') + "b" : std::string("aaa");
+  });
+  const auto result = run({prompt("x"), prompt("long"), prompt("y")}, puppet);
+  EXPECT_EQ(result.pattern_limit, 1);
+  EXPECT_EQ(result.written, 2);
+  EXPECT_TRUE(log_.has("write a simpler pattern"));
+}
+
+TEST_F(GenerateDataTest, SamplesWithoutChanceAreWarnedOf) {
+  echo_.has_temperature = false;
+  run({prompt("a")}, echo_);
+  EXPECT_FALSE(log_.has("at temperature 0"));
+  std::filesystem::remove(options_.out);
+  options_.samples = 3;
+  EXPECT_EQ(run({prompt("a")}, echo_).written, 1);
+  EXPECT_TRUE(log_.has("at temperature 0 all 3 answers to a prompt are the same"));
+}
+
+TEST_F(GenerateDataTest, OtherMembersOfARowAreKept) {
+  run({R"({"id":"p/1","prompt":"a","completion":"old","label":"maths","meta":{"n":[1,2.5,null]}})",
+       R"({"instruction":"do","input":"it","output":"old","system":"s","label":7})",
+       R"({"label":"x","conversations":[{"from":"human","value":"h"}],"generation":{"seed":1}})"},
+      echo_);
+  const std::string all = text();
+  EXPECT_NE(all.find(R"("id":"p/1","label":"maths","meta":{"n":[1,2.5,null]},"generation")"),
+            std::string::npos)
+      << all;
+  EXPECT_NE(all.find(R"("}],"label":7,"generation")"), std::string::npos) << all;
+  EXPECT_NE(all.find(R"("}],"label":"x","generation":{"source")"), std::string::npos) << all;
+  EXPECT_EQ(all.find("old"), std::string::npos) << all;
+  EXPECT_EQ(all.find("\"system\":"), std::string::npos) << "it is a turn already: " << all;
+}
+
+TEST_F(GenerateDataTest, WithoutATemplateARowIsThePromptAndHowItGoesOn) {
+  Puppet puppet([](const std::string& text) { return " and " + text + " "; });
+  puppet.goes_on = true;
+  options_.rows_at_once = 1;
+  puppet.breaks_at = 1;
+  const std::vector<std::string> lines = {R"({"prompt":"one","label":"l"})", prompt("two")};
+  EXPECT_THROW(run(lines, puppet), TeacherError);
+  puppet.breaks_at = 100;
+  EXPECT_EQ(run(lines, puppet).written, 2) << "rows of an earlier call are read again";
+  io::JsonlReader reader(options_.out);
+  const auto row = *reader.next();
+  const auto document = data::parse_document_row(row);
+  ASSERT_EQ(document.form, data::RowForm::kPrompt);
+  const io::JsonCursor cursor(row.value, row.source);
+  EXPECT_EQ(cursor.at("prompt").as_string(), "one");
+  EXPECT_EQ(cursor.at("completion").as_string(), " and one ");
+  EXPECT_EQ(cursor.at("label").as_string(), "l");
+}
+
+TEST_F(GenerateDataTest, AStopIsHeardBetweenAnswers) {
+  core::StopFlag stop;
+  options_.stop = &stop;
+  options_.rows_at_once = 2;
+  int answered = 0;
+  Puppet puppet([&](const std::string& text) {
+    if (++answered == 3) stop.request(2);
+    return text;
+  });
+  const std::vector<std::string> lines = {prompt("a"), prompt("b"), prompt("c"), prompt("d")};
+  EXPECT_THROW(run(lines, puppet), Interrupted);
+  EXPECT_TRUE(log_.has("2 rows are done and kept"));
+  stop.request(0);
+  EXPECT_EQ(run(lines, puppet).written, 4);
 }
 
 TEST_F(GenerateDataTest, GoesOnToTheSameBytes) {
@@ -227,6 +314,8 @@ TEST_F(GenerateDataTest, BadRowsAreFoundBeforeWorkBegins) {
   EXPECT_NE(refused(R"({"text":"a"})").find("is a text"), std::string::npos);
   EXPECT_NE(refused(R"({"prompt":" "})").find("is empty"), std::string::npos);
   EXPECT_NE(refused(R"({"messages":[{"role":"system","content":"s"}]})").find("no turn"),
+            std::string::npos);
+  EXPECT_NE(refused(R"({"prompt":"p","tools":[{"name":"f"}]})").find("is not read"),
             std::string::npos);
   refused(R"({"prompt":7})");
   refused(R"({})");

@@ -102,13 +102,17 @@ TEST(ServerGenerator, EachPromptHasASeedThatDependsOnItsPlaceAlone) {
 
 TEST(ServerGenerator, WithoutATemplatePromptsAreContinued) {
   const Served served([](const std::string& prompt) {
-    return reply(200, R"({"model":"m","choices":[{"index":0,"text":")" + prompt +
-                          R"( more","finish_reason":"stop"}]})");
+    return reply(200, R"({"model":"m","choices":[{"index":0,"text":" )" + prompt +
+                          R"( more ","finish_reason":"stop"}]})");
   });
   testing::RecordingLogger log;
   auto options = served.options();
   options.chat_template = "none";
-  EXPECT_EQ(make_server_generator(options, log, nullptr)->answer({"a"}, 7)[0]->text, "a more");
+  const auto generator = make_server_generator(options, log, nullptr);
+  const auto answer = generator->answer({"a"}, 7)[0];
+  EXPECT_EQ(answer->text, "a more");
+  EXPECT_EQ(answer->as_written, " a more ");
+  EXPECT_TRUE(generator->continues());
   EXPECT_EQ(served.server().calls().back().path, "/v1/completions");
   options.chat_template = "chatml";
   EXPECT_NE(message_of<InputError>([&] {
@@ -157,6 +161,31 @@ TEST(ServerGenerator, CanBeStopped) {
   EXPECT_TRUE(message_of<Interrupted>([&] {
                 generator->answer({"a", "b"}, 7);
               }).starts_with("stopped by signal 2 while asking m at http://"));
+}
+
+TEST(ServerGenerator, CanBeStoppedWhileItIsFirstAsked) {
+  core::StopFlag stop;
+  HttpServer server([&](const HttpCall&) {
+    stop.request(2);
+    return HttpReply{.delay = std::chrono::seconds(60)};
+  });
+  testing::RecordingLogger log;
+  ServerGeneratorOptions options;
+  options.server = {.url = server.url("/v1"), .model = "m"};
+  EXPECT_NE(message_of<Interrupted>([&] {
+              make_server_generator(options, log, &stop);
+            }).find("stopped by signal 2"),
+            std::string::npos);
+}
+
+TEST(ServerGenerator, SaysWhatTheServerEndedForAReasonOfItsOwn) {
+  const Served served([](const std::string& prompt) { return chat("x", prompt); });
+  testing::RecordingLogger log;
+  const auto generator = make_server_generator(served.options(), log, nullptr);
+  const auto answers = generator->answer({"stop", "length", "content_filter"}, 7);
+  EXPECT_FALSE(answers[0]->cut_off);
+  EXPECT_TRUE(answers[1]->cut_off && !answers[1]->ended_otherwise);
+  EXPECT_TRUE(answers[2]->cut_off && answers[2]->ended_otherwise);
 }
 
 TEST(ServerGenerator, AServerThatFailsIsAnError) {

@@ -113,15 +113,31 @@ TEST(BatchQueue, MakesNoMoreThanItsDepthAhead) {
   EXPECT_LE(made, 4);
 }
 
+TEST(BatchQueue, MakesNothingBeforeItIsKnownWhereItBegins) {
+  std::atomic<int> made = 0;
+  BatchQueue queue(
+      [&](std::int64_t position) {
+        ++made;
+        return numbered(position);
+      },
+      1, 3);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(made, 0);
+  queue.seek(7);
+  EXPECT_EQ(queue.next().num_sequences, 7);
+}
+
 TEST(BatchQueue, EndsWhileAFailureWaits) {
   std::atomic<int> tried = 0;
   {
     BatchQueue queue(
-        [&](std::int64_t) -> types::Batch {
+        [&](std::int64_t position) -> types::Batch {
+          if (position == 0) return numbered(position);
           ++tried;
           throw std::runtime_error("never taken");
         },
         1, 2);
+    queue.next();
     while (tried == 0) std::this_thread::yield();
   }
   EXPECT_EQ(tried, 1) << "a failure waits to be taken and is not tried again by itself";

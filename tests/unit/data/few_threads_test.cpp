@@ -59,7 +59,7 @@ TEST_F(FewThreadsTest, NoneAtAllIsAnError) {
   const StacksOf stacks(kTooMuch);
   EXPECT_TRUE(message_of<Error>([&] { load(); }).starts_with("could not start a thread: "));
   EXPECT_TRUE(message_of<Error>([] {
-                BatchQueue([](std::int64_t) { return types::Batch{}; }, 1, 2);
+                BatchQueue([](std::int64_t) { return types::Batch{}; }, 1, 2).next();
               }).starts_with("could not start a thread: "));
 }
 

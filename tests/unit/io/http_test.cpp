@@ -244,5 +244,20 @@ TEST(Http, RefusesWhatIsNoUrlOrHeader) {
   EXPECT_EQ(message.find("cret"), std::string::npos) << message;
 }
 
+TEST(HttpUrl, SaysWhatStaysOnThisMachine) {
+  for (const char* url : {"http://localhost", "http://LOCALHOST:80/v1", "http://127.0.0.1:8000/v1",
+                          "http://127.255.3.4/", "http://[::1]:8000/v1", "https://localhost/v1"}) {
+    EXPECT_TRUE(is_loopback_url(url)) << url;
+  }
+  for (const char* url :
+       {"http://localhost.example", "http://localhost.evil:80/v1", "http://127.0.0.1.example/v1",
+        "http://127.0.0.1x/", "http://127.0.0/", "http://127.0.0.0.1/", "http://127.0.0.256/",
+        "http://128.0.0.1/", "http://127.0.0.-1/", "http://127..0.1/", "http://[::2]/",
+        "http://[::1", "http://[::1].example/", "http://mylocalhost/", "http://10.0.0.1/",
+        "http://a/localhost", "http://127.0.0.1./"}) {
+    EXPECT_FALSE(is_loopback_url(url)) << url;
+  }
+}
+
 }  // namespace
 }  // namespace distill::io

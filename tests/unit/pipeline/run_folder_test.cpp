@@ -118,13 +118,31 @@ TEST_F(RunFolderTest, ARecipeThatARunDidNotWriteIsLeftAlone) {
 TEST_F(RunFolderTest, ARecipeIsComparedAsThisVersionWritesIt) {
   open("a: 1\n");
   touch("manifest.json");
-  const auto with_default = [](const std::string& text) { return text + "b: 2\n"; };
+  const auto with_default = [](const std::string& text) {
+    return text.find("b:") == std::string::npos ? text + "b: 2\n" : text;
+  };
   const auto open_later = [&](const std::string& recipe) {
     return RunFolder(folder_ / "run", recipe, StartPolicy::kAuto, log_, with_default).state();
   };
   EXPECT_EQ(open_later("a: 1\nb: 2\n"), RunFolder::State::kUnfinished);
   EXPECT_NE(message_of<ConfigError>([&] { open_later("a: 1\nb: 3\n"); }).find("b: 2 -> 3"),
             std::string::npos);
+}
+
+TEST_F(RunFolderTest, TheRecipeOfTheLastCallIsStored) {
+  open("a: 1\nurl: x\n");
+  touch("manifest.json");
+  const auto with_url_of_now = [](const std::string& text) {
+    return text.substr(0, text.find("url")) + "url: y\n";
+  };
+  const auto open_later = [&](const std::string& recipe) {
+    return RunFolder(folder_ / "run", recipe, StartPolicy::kAuto, log_, with_url_of_now).state();
+  };
+  EXPECT_THROW(open_later("a: 2\nurl: y\n"), ConfigError);
+  EXPECT_NE(text_of("recipe.yaml").find("url: x"), std::string::npos) << "refused, so unchanged";
+  EXPECT_EQ(open_later("a: 1\nurl: y\n"), RunFolder::State::kUnfinished);
+  EXPECT_TRUE(log_.has("going on with url: x -> y"));
+  EXPECT_NE(text_of("recipe.yaml").find("url: y"), std::string::npos);
 }
 
 // A restart renames the folder under the feet of whoever waits for its lock.

@@ -207,5 +207,22 @@ TEST_F(RecipeTest, ReferencePageIsUpToDate) {
       << "run: build/dev/distill_train --reference > docs/recipe.md";
 }
 
+TEST_F(RecipeTest, KeysThatSayNothingAboutTheResultAreTakenFromTheOtherRecipe) {
+  const std::string student = "student={model: m}";
+  const std::string server = "teacher={kind: server, url: \"http://a/v1\", model: m}";
+  const Recipe before = read(kRecipe, {student, server, "train.steps=50"});
+  const Recipe now =
+      read(kRecipe, {student, server, "teacher.url=http://b/v1", "teacher.retries=3",
+                     "teacher.parallel=2", "teacher.timeout_seconds=7", "teacher.check_seconds=7",
+                     "teacher.max_drift=0.1", "teacher.api_key_env=KEY"});
+  const std::string taken = write_recipe_as_now(before, now);
+  const auto differences = recipe_differences(taken, "before", write_recipe(now));
+  ASSERT_EQ(differences.size(), 1u) << core::join(differences);
+  EXPECT_TRUE(differences[0].starts_with("train.steps: 50 -> ")) << differences[0];
+  EXPECT_EQ(write_recipe_as_now(now, now), write_recipe(now));
+  const Recipe local = read(kRecipe, {"train.steps=50"});
+  EXPECT_EQ(write_recipe_as_now(local, now), write_recipe(local)) << "another kind has other keys";
+}
+
 }  // namespace
 }  // namespace distill::recipe

@@ -116,7 +116,7 @@ TEST_F(OpenAiClientTest, WhatStaysWrongIsToldInOneLine) {
   EXPECT_NE(refusal<TeacherError>().find("the answer begins `<html>proxy</html>`"),
             std::string::npos);
   script({reply(200, "{\"you sent\": \"" + kKey + "\"}")});
-  EXPECT_NE(refusal<TeacherError>().find("repeats the API key"), std::string::npos);
+  EXPECT_NE(refusal<TeacherError>().find("begins `{\"you sent\": \"[key]\"}`"), std::string::npos);
   script({reply(200, std::string(200, 'x'))});
   EXPECT_LT(refusal<TeacherError>().size(), 300u);
 }
@@ -156,6 +156,65 @@ TEST_F(OpenAiClientTest, SaysWhatIsServed) {
   EXPECT_EQ(message_of<InputError>([&] { asking.require_model(); }),
             server_->url("/v1: serves no `m`; it serves `mm`, `n`"));
   EXPECT_NE(message_of<InputError>([&] { asking.require_model(); }).find("it serves nothing"),
+            std::string::npos);
+}
+
+/// What a message may hold of a key that a server repeats.
+void expect_hidden(const std::string& message) {
+  EXPECT_EQ(message.find("very"), std::string::npos) << message;
+  EXPECT_EQ(message.find("076ery"), std::string::npos) << message;
+  EXPECT_NE(message.find("[key]"), std::string::npos) << message;
+}
+
+TEST_F(OpenAiClientTest, AKeyThatIsRepeatedIsHiddenHoweverItIsSpelt) {
+  key_ = "sk/very+secret/\\0123";
+  const std::string slashes = R"(sk\/very+secret\/\\0123)";
+  const std::string numbers = R"(\u0073k/\u0076ery\u002Bsecret/\u005c0123)";
+  for (const std::string& spelt : {slashes, numbers}) {
+    const std::string padded = std::string(40, ' ') + spelt;  // a cut must leave no half of it
+    for (const std::string& name : {spelt, padded}) {
+      script({reply(200, R"({"data":[{"id":")" + name + "\"}]}")});
+      expect_hidden(message_of<InputError>([&] { client().require_model(); }));
+      script({reply(200, R"({"model":")" + name + R"(","choices":[]})")});
+      expect_hidden(message_of<BadAnswer>([&] { completion(); }));
+      script({reply(400, R"({"error":{"message":")" + name + "\"}}")});
+      expect_hidden(message_of<TeacherError>([&] { completion(); }));
+      script({reply(400, "{\"oops\": \"" + name + "\"}")});
+      expect_hidden(message_of<TeacherError>([&] { completion(); }));
+    }
+  }
+}
+
+TEST_F(OpenAiClientTest, AnAnswerThatRepeatsTheKeyIsReadWithoutIt) {
+  script({reply(200, R"({"model":"m","choices":[{"index":0,"text":"you are )" + kKey +
+                         R"(","finish_reason":"stop"}]})")});
+  EXPECT_EQ(completion(), "you are [key]");
+  key_ = "you";  // too short to tell it from any word
+  EXPECT_EQ(completion(), "you are " + kKey);
+}
+
+TEST_F(OpenAiClientTest, AnAnswerMayBeAsLargeAsWhatWasAskedFor) {
+  constexpr std::int64_t kTokens = 4096, kIds = 64;
+  std::string position = "{";
+  for (std::int64_t id = 0; id < kIds; ++id) {
+    position += (id > 0 ? ",\"" : "\"") + std::to_string(id) + R"(":{"logprob":-5})";
+  }
+  std::string body = R"({"model":"m","choices":[{"index":0,"text":"x","finish_reason":"length",)"
+                     R"("prompt_logprobs":[null)";
+  for (std::int64_t t = 1; t < kTokens; ++t) body += "," + position + "}";
+  body += std::string((std::size_t{65} << 20) - body.size(), ' ') + "]}]}";
+  script({reply(200, body)});
+  const ScoreRequest request{.ids = std::vector<std::int64_t>(kTokens, 3), .top_k = kIds};
+  EXPECT_EQ(client().score(ServerApi::kVllm, request).log_probs.back().size(), 64u);
+  const ScoreRequest small{.ids = std::vector<std::int64_t>(100, 3), .top_k = kIds};
+  EXPECT_NE(message_of<io::HttpError>([&] {
+              client().score(ServerApi::kVllm, small);
+            }).find("larger than 64.0 MiB"),
+            std::string::npos);
+  const ScoreRequest huge{.ids = std::vector<std::int64_t>(kTokens, 3), .top_k = 1024};
+  EXPECT_NE(message_of<InputError>([&] {
+              client().score(ServerApi::kSglang, huge);
+            }).find("4096 tokens with 1024 ids each"),
             std::string::npos);
 }
 

@@ -250,7 +250,10 @@ TEST_P(ProcessTeacherTest, BothCountWhatWasHandedOverAndTheTeacherEndsWithItsStu
   EXPECT_EQ(seen.bytes, 4u * 8 * 8 * 4) << "8 of 12 positions count, of 8 numbers in fp32";
   EXPECT_EQ(seen.logit_bytes, 4u * 8 * kIds * 4);
   EXPECT_NE(student->summary().at(0).find("5.0 times as much"), std::string::npos);
-  EXPECT_EQ(student->identity().value().weights, std::string(32, 'a'));
+  const std::string likeness = student->likeness().value();
+  EXPECT_NE(likeness.find(R"("weights":")" + std::string(32, 'a')), std::string::npos) << likeness;
+  EXPECT_NO_THROW(student->require_likeness(likeness));
+  EXPECT_THROW(student->require_likeness("{}"), TeacherError);
   EXPECT_NE(student->describe().find("process toy at"), std::string::npos);
   student.reset();
   served.join();

@@ -130,5 +130,24 @@ TEST_F(ServerPoolTest, AWrongStartIsToldSoon) {
   EXPECT_NE(message.find("tried 3 times"), std::string::npos) << message;
 }
 
+TEST_F(ServerPoolTest, AKeyThatGoesOpenlyIsSaidBeforeItIsSent) {
+  HttpServer server(echo);
+  auto own = options(server);
+  own.api_key = "sk-0123";
+  ServerPool(own, log_, nullptr);
+  EXPECT_FALSE(log_.has("without encryption")) << "it stays on this machine";
+  stop_.request(2);  // before anything can be sent
+  for (const char* host : {"localhost.invalid", "127.0.0.1.invalid", "203.0.113.7"}) {
+    log_.lines.clear();
+    own.url = std::string("http://") + host + "/v1";
+    EXPECT_THROW(ServerPool(own, log_, &stop_), io::HttpError) << host;
+    EXPECT_TRUE(log_.has("without encryption")) << host;
+  }
+  log_.lines.clear();
+  own.api_key = "";
+  EXPECT_THROW(ServerPool(own, log_, &stop_), io::HttpError);
+  EXPECT_FALSE(log_.has("without encryption"));
+}
+
 }  // namespace
 }  // namespace distill::teachers

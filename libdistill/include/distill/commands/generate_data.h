@@ -41,19 +41,22 @@ struct GenerateDataResult {
   std::int64_t asked = 0;  ///< answers asked for
   std::int64_t written = 0;
   std::int64_t too_long = 0;      ///< the prompt is more than the model can read
-  std::int64_t cut_off = 0;       ///< did not end by itself
+  std::int64_t cut_off = 0;       ///< had no room to end by itself
+  std::int64_t other_end = 0;     ///< ended by the server: a filter, a call of a tool
   std::int64_t empty = 0;         ///< no words
   std::int64_t wrong_length = 0;  ///< in tokens
   std::int64_t repetitive = 0;
-  std::int64_t no_match = 0;  ///< with `answer_regex`
+  std::int64_t no_match = 0;       ///< with `answer_regex`
+  std::int64_t pattern_limit = 0;  ///< `answer_regex` takes too much work on it
   std::int64_t unlikely = 0;
   std::int64_t duplicates = 0;  ///< the same prompt has that answer already
 };
 
-/// Writes a training row for each answer that passes: `messages`, and in `generation` where it
-/// comes from. `judge` says how likely an answer is; null: the generator has. The file appears
-/// whole or not at all, and the same call goes on where an earlier one was stopped, to the same
-/// bytes (docs/formats/partial.md). Throws InputError for options that make no sense, an `out` that
+/// Writes a training row for each answer that passes: `messages`, or without a chat template
+/// `prompt` and `completion`; the prompt's other members; and in `generation` where it comes from.
+/// `judge` says how likely an answer is; null: the generator has. The file appears whole or not at
+/// all, and the same call goes on where an earlier one was stopped, to the same bytes
+/// (docs/formats/partial.md). Throws InputError for options that make no sense, an `out` that
 /// exists, a row without a prompt, unfinished work of other options; Interrupted when stopped.
 GenerateDataResult generate_data(const GenerateDataOptions& options, TextGenerator& generator,
                                  AnswerJudge* judge, core::Logger& log);

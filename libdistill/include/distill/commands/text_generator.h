@@ -23,6 +23,9 @@ struct TextAnswer {
   bool cut_off = false;  ///< it did not end by itself: max_new_tokens, or no further position
   std::optional<std::int64_t> num_tokens = {};  ///< with the one that ended it, where it is known
   std::optional<double> mean_log_prob = {};     ///< of its tokens, where it was asked for
+  std::string as_written = {};                  ///< the text with the blanks around it
+  /// It is cut off for another reason than its length: a server's filter, a call of a tool.
+  bool ended_otherwise = false;
 };
 
 /// What was said so far; the last turn is the user's.
@@ -41,10 +44,22 @@ class TextGenerator {
   /// The same for what a user says first.
   std::vector<std::optional<TextAnswer>> answer(const std::vector<std::string>& prompts,
                                                 std::uint64_t seed);
+  /// There is no chat template: a prompt is a text to continue.
+  virtual bool continues() const { return false; }
+  /// False: the same prompt gets the same answer every time.
+  virtual bool draws() const { return true; }
+  /// `converse` throws Interrupted soon after `stop` is requested; null: never.
+  void stop_with(const core::StopFlag* stop) { stop_flag_ = stop; }
   virtual std::string name() const = 0;  ///< for provenance: the model's folder, a server's address
   virtual std::string hash() const = 0;  ///< of what decides its answers; empty: not known
   /// Options that decide its answers, for people to compare.
   virtual std::vector<std::pair<std::string, std::string>> settings() const = 0;
+
+ protected:
+  void stop_if_asked() const;
+
+ private:
+  const core::StopFlag* stop_flag_ = nullptr;
 };
 
 struct LocalGeneratorOptions {
@@ -69,9 +84,9 @@ struct ServerGeneratorOptions {
   bool log_probs = false;  ///< TextAnswer::mean_log_prob is wanted
 };
 
-/// Asks whether the model is served first; throws as teachers::ServerPool does. An answer throws
-/// teachers::TeacherError or io::HttpError where the server gives none, Interrupted where
-/// `stop` (may be null) is requested. `log` and `stop` must outlive it.
+/// Asks whether the model is served first; throws as teachers::ServerPool does, Interrupted. An
+/// answer throws teachers::TeacherError or io::HttpError where the server gives none, Interrupted
+/// where `stop` (may be null) is requested. `log` and `stop` must outlive it.
 std::unique_ptr<TextGenerator> make_server_generator(const ServerGeneratorOptions& options,
                                                      core::Logger& log, const core::StopFlag* stop);
 

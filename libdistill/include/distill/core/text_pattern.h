@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace distill::core {
@@ -20,7 +21,10 @@ class TextPattern {
   TextPattern(TextPattern&&) noexcept;
   TextPattern& operator=(TextPattern&&) noexcept;
 
-  bool matches(const std::string& name) const;
+  /// Throws ConfigError where the work is too much.
+  bool matches(const std::string& text) const;
+  /// Nothing where the work is too much for this text.
+  std::optional<bool> matches_in_time(const std::string& text) const;
 
  private:
   struct Compiled;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,8 @@ struct HttpRequest {
   bool post = false;  ///< POST with `body`, else GET
   std::vector<HttpHeader> headers = {};
   std::string body = {};
+  /// Of the answer; nothing: HttpOptions::max_body_bytes.
+  std::optional<std::uint64_t> max_body_bytes = {};
 };
 
 struct HttpOptions {
@@ -87,5 +90,9 @@ class HttpConnection {
 /// Throws InputError for anything but http://HOST... and https://HOST... of printable ASCII,
 /// without user name, password, query and fragment: a URL is shown in messages and files.
 void check_http_url(const std::string& url);
+
+/// Whether what is sent there stays on this machine: the host is `localhost`, an address from
+/// 127.0.0.0 to 127.255.255.255, or [::1]. Of a URL that check_http_url takes.
+bool is_loopback_url(const std::string& url);
 
 }  // namespace distill::io

@@ -2,7 +2,6 @@
 
 #include <filesystem>
 #include <functional>
-#include <optional>
 #include <string>
 
 #include <distill/core/log.h>
@@ -11,12 +10,10 @@
 namespace distill::pipeline {
 
 /// manifest.json: versions, seed, and hashes of everything a run is made from. `between_parts` is
-/// called often; what it throws ends the hashing. `teacher`: in another process; nothing for
-/// others.
+/// called often; what it throws ends the hashing.
 std::string make_manifest(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
                           const recipe::DataParts& data, std::int64_t steps,
-                          const std::function<void()>& between_parts = {},
-                          const std::optional<teachers::TeacherIdentity>& teacher = {});
+                          const std::function<void()>& between_parts = {});
 
 /// Writes it into a new run folder. In a resumed one, compares: throws ConfigError naming what has
 /// changed since the run began, warns when only versions differ.

@@ -22,11 +22,13 @@ class RunFolder {
  public:
   enum class State { kNew, kUnfinished, kFinished };
 
-  /// A stored recipe as this version would write it, with the defaults of keys that are new.
+  /// A stored recipe as this version would write it, with the defaults of keys that are new, and
+  /// with the present values of those that may change when a run goes on.
   using Rewrite = std::function<std::string(const std::string& recipe_text)>;
 
   /// Makes or takes over `path` for the resolved recipe. A folder is taken for a run by the first
-  /// line of its recipe.yaml; nothing is changed in any other that holds files. Throws ConfigError
+  /// line of its recipe.yaml; nothing is changed in any other that holds files. Where the run goes
+  /// on with a recipe that is the same only after `rewrite`, that one is stored. Throws ConfigError
   /// naming the keys that differ when it holds a run of another recipe, InputError when it holds
   /// something else or another process uses it.
   RunFolder(std::filesystem::path path, const std::string& recipe_text, StartPolicy policy,
@@ -36,6 +38,8 @@ class RunFolder {
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path recipe() const { return path_ / "recipe.yaml"; }
   std::filesystem::path manifest() const { return path_ / "manifest.json"; }
+  /// What is kept of a teacher that no file tells of (teachers::Teacher::likeness).
+  std::filesystem::path teacher() const { return path_ / "teacher.json"; }
   std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
   std::filesystem::path evaluation_before() const { return path_ / "evaluation_before.json"; }
@@ -46,7 +50,9 @@ class RunFolder {
  private:
   bool is_run() const;
   void require_run_or_nothing() const;
-  void take_over(const std::string& recipe_text, StartPolicy policy, const Rewrite& rewrite);
+  void take_over(const std::string& recipe_text, StartPolicy policy, core::Logger& log,
+                 const Rewrite& rewrite);
+  void store_recipe(const std::string& recipe_text);
   void begin_new(const std::string& recipe_text, StartPolicy policy);
 
   std::filesystem::path path_;

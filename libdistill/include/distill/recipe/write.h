@@ -12,6 +12,10 @@ namespace distill::recipe {
 /// gives the same text.
 std::string write_recipe(const Recipe& recipe);
 
+/// The same with the values of `now` where they may change when a run goes on (core::changeable):
+/// when it is then the text of `now`, both recipes come to the same.
+std::string write_recipe_as_now(const Recipe& recipe, const Recipe& now);
+
 /// What differs between two resolved recipes, as `train.steps: 100 -> 200`; empty when they are the
 /// same. Throws ConfigError when one is not YAML.
 std::vector<std::string> recipe_differences(std::string_view before,

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -17,6 +18,10 @@
 #include <distill/teachers/server_api.h>
 
 namespace distill::teachers {
+
+namespace detail {
+class HiddenKey;
+}
 
 /// A model behind an OpenAI-compatible server: vLLM, SGLang, llama.cpp, a hosted one.
 struct ServerOptions {
@@ -96,6 +101,10 @@ struct ScoreRequest {
   bool token_texts = false;  ///< also how ids are spelt
 };
 
+/// Throws InputError where the answer would be too large to read: more than 4,194,304 ids (2^22)
+/// over all tokens, of which each has one more than `top_k`.
+void check_score_size(std::int64_t num_tokens, std::int64_t top_k);
+
 /// An answer that is not what was asked for: no JSON, wrong counts, numbers that are no
 /// probabilities. Another try may do better.
 class BadAnswer : public TeacherError {
@@ -120,12 +129,13 @@ struct ClientContext {
 
 /// Asks one thing at a time over a connection that it keeps. Answers are read strictly: anything
 /// but what was asked for is a BadAnswer that begins with the URL and shows what came instead, a
-/// status but 200 a TeacherError.
-/// Throws io::HttpError where there is no answer.
+/// status but 200 a TeacherError. Throws io::HttpError where there is no answer. A key that the
+/// server repeats is `[key]` in all messages, and in answers where it has 12 characters or more.
 class OpenAiClient {
  public:
   /// Throws InputError for a URL, a model's name or a key that cannot be sent.
   OpenAiClient(ServerOptions options, const ClientContext& context);
+  ~OpenAiClient();
 
   /// The names of what is served.
   std::vector<std::string> models();
@@ -135,23 +145,30 @@ class OpenAiClient {
 
   Completion complete(const CompletionRequest& request);
   Completion chat(const ChatRequest& request);
-  /// What the model thinks of a prompt; no more than one token is written behind it.
+  /// What the model thinks of a prompt; no more than one token is written behind it. Throws as
+  /// check_score_size does.
   PromptScores score(ServerApi api, const ScoreRequest& request);
   /// The ids of a text without special ones; nothing where the server has no /tokenize.
   std::optional<std::vector<std::int64_t>> tokenize(const std::string& text);
   /// Connections that were opened so far: behind another one may be another server.
   std::int64_t num_connections() const { return connection_.num_opened(); }
+  /// How often something was sent so far, retries with the rest.
+  std::int64_t num_sent() const { return num_sent_; }
 
  private:
-  io::HttpResponse send(const std::string& url, const std::string& body);
-  std::string ask(const std::string& url, const std::string& body);
+  using MaxBytes = std::optional<std::uint64_t>;  ///< of an answer; nothing: the usual limit
+
+  io::HttpResponse send(const std::string& url, const std::string& body, MaxBytes max_bytes = {});
+  std::string ask(const std::string& url, const std::string& body, MaxBytes max_bytes = {});
   std::string root() const;
   template <class Parse>
-  auto read(const std::string& url, const std::string& body, const Parse& parse) const;
+  auto read(const Parse& parse) const;
   [[noreturn]] void refuse(const std::string& url, const io::HttpResponse& response) const;
-  std::string shown(std::string text) const;
+  std::string shown(std::string text, std::size_t longest) const;
 
   ServerOptions options_;
+  std::unique_ptr<detail::HiddenKey> key_;
+  std::int64_t num_sent_ = 0;
   io::HttpConnection connection_;
   io::Retrier retrier_;
 };

@@ -42,7 +42,7 @@ class ProcessTeacher final : public Teacher {
   void announce(const types::Batch& batch) override;
   std::optional<TeacherCounts> counts() const override;
   std::vector<std::string> summary() const override;
-  std::optional<TeacherIdentity> identity() const override;
+  std::optional<std::string> likeness() const override;
   std::string describe() const override;
 
  private:

@@ -25,7 +25,7 @@ struct ServerTeacherOptions {
   /// Ids of a text that is asked at the start and again and again, to notice that the model has
   /// changed; at least two.
   std::vector<std::int64_t> probe;
-  double check_seconds = 60;  ///< between two questions for it; also asked after each retry
+  double check_seconds = 60;  ///< between two questions for it, beside those after trouble
   double max_drift = 0.05;    ///< distance of its answers that rounding explains, 0 to 1
 };
 
@@ -36,7 +36,7 @@ struct ServerTeacherOptions {
 class ServerTeacher final : public Teacher {
  public:
   /// Asks which models there are and the probe. `log` and `stop` (may be null) must outlive it.
-  /// Throws as OpenAiClient does, InputError for options that make no sense.
+  /// Throws as OpenAiClient does, InputError for options that make no sense, Interrupted.
   ServerTeacher(const ServerTeacherOptions& options, core::Logger& log, const core::StopFlag* stop);
   ~ServerTeacher() override;
 
@@ -44,6 +44,10 @@ class ServerTeacher final : public Teacher {
   /// changed, Interrupted where `stop` was requested.
   types::TeacherSignal signal(const types::Batch& batch) override;
   void announce(const types::Batch& batch) override;
+  /// What the model says to the probe, its 64 likeliest ids at most of each position.
+  std::optional<std::string> likeness() const override;
+  /// Asks the kept probe again. Throws as `signal` does, and FormatError.
+  void require_likeness(const std::string& kept) override;
   std::optional<TeacherCounts> counts() const override;
   std::vector<std::string> summary() const override;
   std::string describe() const override;

@@ -28,13 +28,6 @@ struct TeacherCounts {
   std::uint64_t logit_bytes = 0;  ///< that their logits would have taken
 };
 
-/// Who a teacher outside of this process is. A run is made from it: it must be the same when the
-/// run goes on.
-struct TeacherIdentity {
-  std::string weights;  ///< a fingerprint
-  std::string dtype;    ///< what it computes in
-};
-
 /// Where the teacher's signal comes from. It never sees a loss.
 class Teacher {
  public:
@@ -57,8 +50,12 @@ class Teacher {
   virtual std::vector<std::string> summary() const { return {}; }
   /// Nothing for a teacher that asks nobody.
   virtual std::optional<TeacherCounts> counts() const { return std::nullopt; }
-  /// Nothing for a teacher that is told by the files it is made of, or that cannot tell.
-  virtual std::optional<TeacherIdentity> identity() const { return std::nullopt; }
+  /// What a run keeps of a teacher whose files it does not see, to know it again when it goes on: a
+  /// JSON object on one line. Nothing: the hashes of files tell, or there is nothing to tell.
+  virtual std::optional<std::string> likeness() const { return std::nullopt; }
+  /// Throws TeacherError when `kept`, the likeness of an earlier part of the run, is another one's.
+  /// Unless a kind knows better both must be the same text. Called before anything is asked.
+  virtual void require_likeness(const std::string& kept);
   /// One line for people: `local models/X (134.5 M parameters, bf16)`.
   virtual std::string describe() const = 0;
 };

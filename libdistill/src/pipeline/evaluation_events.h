@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <set>
+
+#include <distill/eval/evaluate.h>
+#include <distill/metrics/sink.h>
+
+namespace distill::pipeline {
+
+/// What metrics.jsonl holds of an evaluation.
+metrics::Values to_values(const eval::Evaluation& evaluation, std::int64_t step);
+
+/// Steps whose evaluation is in metrics.jsonl; none where there is no such file.
+std::set<std::int64_t> evaluated_steps(const std::filesystem::path& metrics);
+
+}  // namespace distill::pipeline
