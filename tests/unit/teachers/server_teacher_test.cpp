@@ -90,7 +90,9 @@ TEST_F(ServerTeacherTest, IdsBeyondTheVocabularyAreToldUnlessTheyAreATrace) {
   const auto message = message_of<TeacherError>([&] { teacher.signal(batch); });
   EXPECT_NE(message.find("the student has 20 ids"), std::string::npos) << message;
   // A row with one id too high, of almost no probability.
-  behave([](const HttpCall&) {
+  behave([this](const HttpCall& call) {
+    // Requests of before may still be under way, and new connections are asked the probe.
+    if (call.body.find("[1,2]") == std::string::npos) return scores_(call);
     std::string answer =
         R"({"model":"m","choices":[{"index":0,"text":"x","finish_reason":"length",)"
         R"("prompt_logprobs":[null,{"2":{"logprob":-0.1})";
