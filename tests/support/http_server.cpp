@@ -158,7 +158,6 @@ void HttpServer::serve(int socket, int connection) {
     for (int most = most_at_once_; most < now;) most_at_once_.compare_exchange_weak(most, now);
     const HttpReply reply = handler_(call);
     answer(socket, reply);
-    --at_once_;
     if (reply.then == HttpReply::Then::kKeepOpen) continue;
     if (reply.then == HttpReply::Then::kReset) {
       const linger at_once{1, 0};
@@ -188,6 +187,7 @@ void HttpServer::answer(int socket, const HttpReply& reply) {
     }
   };
   sleep(reply.delay);
+  --at_once_;  // before its last byte: with that the client may ask again
   const std::size_t piece = reply.piece == 0 ? reply.bytes.size() : reply.piece;
   for (std::size_t at = 0; at < reply.bytes.size(); at += piece) {
     if (at > 0) sleep(reply.pause);

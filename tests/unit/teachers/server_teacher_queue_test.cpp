@@ -13,10 +13,10 @@ TEST_F(ServerTeacherTest, AnnouncedBatchesAreAskedInTheBackgroundAndOnce) {
     return answer;
   });
   for (int i = 0; i < 3; ++i) teacher.announce(batch_of(kTexts));
-  std::this_thread::sleep_for(600ms);
+  std::this_thread::sleep_for(900ms);
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < 3; ++i) expect_equal(top_k(teacher.signal(batch_of(kTexts))), expected);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, 100ms) << "it was there already";
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 140ms) << "it was there already";
   EXPECT_LE(num_asked() - before, 3 + 3) << "equal segments in flight are asked once";
   EXPECT_EQ(server_.most_at_once(), 3);
   EXPECT_LT(teacher.counts()->seconds_waited, 0.1);
