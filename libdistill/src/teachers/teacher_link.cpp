@@ -134,7 +134,9 @@ void TeacherLink::send(const std::shared_ptr<Ticket>& ticket) {
 }
 
 void TeacherLink::send_queued() {
-  while (sent_.size() < kInFlight && !queued_.empty()) {
+  // Answers that nobody has taken yet hold memory too.
+  std::erase_if(answered_, [](const auto& ticket) { return ticket.expired(); });
+  while (sent_.size() + answered_.size() < kInFlight && !queued_.empty()) {
     const auto ticket = queued_.front().lock();
     queued_.pop_front();
     if (ticket) send(ticket);
@@ -156,8 +158,25 @@ bool TeacherLink::is_answered(Ticket& ticket) {
   return ticket.answer.defined();
 }
 
+/// What is waited for does not stand behind answers that may never be taken.
+void TeacherLink::send_now(const Ticket& wanted) {
+  const std::lock_guard lock(mutex_);
+  try {
+    for (auto place = queued_.begin(); place != queued_.end(); ++place) {
+      const auto ticket = place->lock();
+      if (ticket.get() != &wanted) continue;
+      queued_.erase(place);
+      send(ticket);
+      break;
+    }
+    send_queued();
+  } catch (const DistributedError&) {  // receiving hears of it
+  }
+}
+
 void TeacherLink::wait_for(Ticket& ticket) {
   try {
+    send_now(ticket);
     while (!is_answered(ticket)) take(next_message());
   } catch (const InputError& error) {  // the fault is not in what the user gave
     throw TeacherError(error.what());
@@ -191,7 +210,10 @@ void TeacherLink::take_answer(dist::Message message) {
     fail<TeacherError>("teacher at ", where_, ": an answer of ", got, " bytes, expected ",
                        found->second.bytes);
   }
-  if (const auto ticket = found->second.ticket.lock()) ticket->answer = std::move(message.bulk);
+  if (const auto ticket = found->second.ticket.lock()) {
+    ticket->answer = std::move(message.bulk);
+    answered_.push_back(ticket);
+  }
   sent_.erase(found);
   try {
     send_queued();

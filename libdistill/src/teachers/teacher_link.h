@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -52,6 +53,7 @@ class TeacherLink {
   };
   bool is_answered(Ticket& ticket);
   void send_queued();
+  void send_now(const Ticket& wanted);
   void send(const std::shared_ptr<Ticket>& ticket);
   dist::Message next_message();
   dist::Message expect(io::TeacherMessage kind);
@@ -69,6 +71,7 @@ class TeacherLink {
   std::uint64_t next_number_ = 1;
   std::uint64_t largest_ = 0;  ///< bytes of an answer that was asked for
   std::deque<std::weak_ptr<Ticket>> queued_;
+  std::vector<std::weak_ptr<Ticket>> answered_;  ///< and not taken yet
   std::map<std::uint64_t, Sent> sent_;
 };
 

@@ -212,6 +212,23 @@ TEST_P(ProcessTeacherTest, SkippedBatchesAreForgottenAndOthersComeUnannounced) {
   }
 }
 
+TEST_P(ProcessTeacherTest, AnswersThatWaitForTrainingStayFewWhileOthersAreAsked) {
+  // As an evaluation between two steps: each of its batches lets one more answer come in.
+  ServedTeacher served(GetParam());
+  const auto local = make_local_teacher(toy(), "toy");
+  auto student = served.student();
+  for (std::int64_t i = 0; i < 64; ++i) student->announce(batch_number(i));
+  for (std::int64_t i = 100; i < 140; ++i) student->signal(batch_number(i));
+  EXPECT_LE(served.teacher.asked, 1 + 40 + 3);
+  for (std::int64_t i = 0; i < 64; ++i) {
+    const auto batch = batch_number(i);
+    EXPECT_TRUE(
+        at::equal(loss_of(student->signal(batch), batch), loss_of(local->signal(batch), batch)))
+        << i;
+  }
+  EXPECT_EQ(served.teacher.asked, 1 + 40 + 64) << "each is asked once";
+}
+
 TEST_P(ProcessTeacherTest, SignalsThatAreKeptStayAsTheyAre) {
   ServedTeacher served(GetParam());
   const auto local = make_local_teacher(toy(), "toy");
