@@ -1,4 +1,3 @@
-#include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -13,19 +12,12 @@
 #include <distill/core/log.h>
 #include <distill/core/memory.h>
 #include <distill/core/output.h>
-#include <distill/core/stop_flag.h>
 #include <distill/pipeline/train_command.h>
 
+#include "signals.h"
 #include "user_cache.h"
 
 namespace {
-
-distill::core::StopFlag stop_flag;  // a signal handler has nothing else to reach it by
-
-void on_signal(int signal) {
-  stop_flag.request(signal);
-  std::signal(signal, SIG_DFL);  // the second one ends the program at once
-}
 
 constexpr const char* kFooter = R"(
 Overrides set any key of the recipe by its dotted path, with a YAML value:
@@ -88,7 +80,6 @@ int main(int argc, char** argv) {
   if (resume) command.run.policy = StartPolicy::kResume;
   if (restart) command.run.policy = StartPolicy::kRestart;
   if (ignore_memory) command.run.available_memory = std::numeric_limits<std::uint64_t>::max();
-  command.run.stop = &stop_flag;
   command.distill = name_of_distill(argv[0]);
   look_at_terminal(command.run);
   command.run.cache_folder = user_token_cache();
@@ -97,8 +88,7 @@ int main(int argc, char** argv) {
     const char* value = std::getenv(name.c_str());
     return std::string(value != nullptr ? value : "");
   };
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
+  command.run.stop = distill::cli::stop_on_signals();
   const auto level = verbose ? distill::core::LogLevel::kDebug : distill::core::LogLevel::kInfo;
   const auto log = distill::core::make_console_logger(
       {level, command.run.terminal && std::getenv("NO_COLOR") == nullptr, command.run.terminal});

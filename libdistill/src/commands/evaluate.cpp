@@ -26,7 +26,7 @@ std::shared_ptr<const data::Dataset> load_data(const EvaluateCommandOptions& opt
   data_options.min_packing_use = 0;  // documents stay whole, as in a run's evaluation
   std::vector<data::DataFile> files;
   for (const auto& path : options.data) files.push_back({path, 1.0});
-  const auto chat = text::load_chat_template(options.model, options.chat_template);
+  const auto chat = text::load_chat_template(options.source.model, options.chat_template);
   const auto dataset = data::Dataset::load(files, data_options, tokenizer, chat.get(), log);
   return options.max_rows > 0 ? dataset->first_rows(options.max_rows) : dataset;
 }
@@ -38,13 +38,14 @@ std::unique_ptr<teachers::Teacher> load_teacher(const EvaluateCommandOptions& op
   const auto own = text::load_tokenizer(options.teacher);
   if (own->fingerprint() != tokenizer.fingerprint()) {
     fail<InputError>(options.teacher.string(), ": its tokenizer differs from that of ",
-                     options.model.string(),
+                     options.source.model.string(),
                      "; agreement compares token by token and needs the same one");
   }
   return teachers::make_local_teacher(
-      models::load_causal_lm(
-          options.teacher,
-          {.dtype = options.dtype, .device = device, .available_memory = options.available_memory}),
+      models::load_causal_lm(options.teacher,
+                             {.dtype = options.source.dtype,
+                              .device = device,
+                              .available_memory = options.source.available_memory}),
       options.teacher.string());
 }
 
@@ -81,16 +82,11 @@ void evaluate_model(const EvaluateCommandOptions& options, std::ostream& out, co
   if (options.task == "agreement" && options.teacher.empty()) {
     fail<InputError>("--task agreement: compares with a teacher; give --teacher DIR");
   }
-  const at::Device device = recipe::choose_device(options.device);
-  const auto tokenizer = text::load_tokenizer(options.model);
+  const at::Device device = recipe::choose_device(options.source.device);
+  const auto tokenizer = text::load_tokenizer(options.source.model);
   const auto dataset = load_data(options, *tokenizer, log);
   const auto teacher = load_teacher(options, device, *tokenizer);
-  const auto model = load_model(options.model, options.adapter,
-                                {.dtype = options.dtype,
-                                 .device = device,
-                                 .quantize = options.quantize,
-                                 .available_memory = options.available_memory,
-                                 .log = &log});
+  const auto model = load_model(options.source, log);
   const auto ranks = dist::make_single();
   const auto result = eval::evaluate(*model, teacher.get(), *dataset, *ranks, {});
   options.json ? write_json(result, out) : write_table(result, out);

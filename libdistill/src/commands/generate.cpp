@@ -29,9 +29,9 @@ std::vector<Prompt> read_prompts(const GenerateCommandOptions& options,
   if (options.chat.empty()) {
     return {{"--prompt", options.prompt, tokenizer.encode(options.prompt, true)}};
   }
-  const auto chat = text::load_chat_template(options.model, options.chat_template);
+  const auto chat = text::load_chat_template(options.source.model, options.chat_template);
   if (!chat)
-    fail<InputError>(options.model.string(),
+    fail<InputError>(options.source.model.string(),
                      ": has no chat template; give --prompt, or --chat-template");
   std::vector<Prompt> prompts;
   for (const auto& row : data::read_conversations(options.chat)) {
@@ -132,12 +132,12 @@ class Writer {
 }  // namespace
 
 void generate(const GenerateCommandOptions& options, std::ostream& out, core::Logger& log) {
-  const at::Device device = recipe::choose_device(options.device);
-  const auto tokenizer = text::load_tokenizer(options.model);
+  recipe::choose_device(options.source.device);  // a refusal comes before anything is read
+  const auto tokenizer = text::load_tokenizer(options.source.model);
   const auto prompts = read_prompts(options, *tokenizer);
   models::GenerateOptions generate_options = options.generate;
-  const models::ModelShape shape = models::describe_causal_lm(options.model, {}).shape;
-  generate_options.stop_ids = models::read_stop_ids(options.model, shape.vocab_size);
+  const models::ModelShape shape = models::describe_causal_lm(options.source.model, {}).shape;
+  generate_options.stop_ids = models::read_stop_ids(options.source.model, shape.vocab_size);
   generate_options.end_at_last_position = true;
   generate_options.vocabulary = tokenizer->vocab_size();
   if (tokenizer->eos_id() >= 0) generate_options.stop_ids.push_back(tokenizer->eos_id());
@@ -147,12 +147,7 @@ void generate(const GenerateCommandOptions& options, std::ostream& out, core::Lo
     ids.push_back(prompt.ids);
     generate_options.prompt_names.push_back(prompt.source);
   }
-  const auto model = load_model(options.model, options.adapter,
-                                {.dtype = options.dtype,
-                                 .device = device,
-                                 .quantize = options.quantize,
-                                 .available_memory = options.available_memory,
-                                 .log = &log});
+  const auto model = load_model(options.source, log);
   const auto began = std::chrono::steady_clock::now();
   Writer writer(options, *tokenizer, prompts, out);
   models::generate(

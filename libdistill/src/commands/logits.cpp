@@ -46,12 +46,7 @@ std::vector<text::TokenIds> read_sequences(const std::filesystem::path& path,
 }  // namespace
 
 void write_logits(const LogitsOptions& options, core::Logger& log) {
-  const auto model = load_model(options.model, options.adapter,
-                                {.dtype = options.dtype,
-                                 .device = recipe::choose_device(options.device),
-                                 .quantize = options.quantize,
-                                 .available_memory = options.available_memory,
-                                 .log = &log});
+  const auto model = load_model(options.source, log);
   const auto sequences = read_sequences(options.ids, model->shape());
   const c10::InferenceMode no_graph;
   std::vector<io::TensorSpec> specs;

@@ -11,4 +11,13 @@ std::shared_ptr<models::CausalLm> load_model(const std::filesystem::path& model,
   return lora::load_with_adapter(model, adapter.folder, options, {.any_base = adapter.any_base});
 }
 
+std::shared_ptr<models::CausalLm> load_model(const ModelSource& source, core::Logger& log) {
+  return load_model(source.model, source.adapter,
+                    {.dtype = source.dtype,
+                     .device = recipe::choose_device(source.device),
+                     .quantize = source.quantize,
+                     .available_memory = source.available_memory,
+                     .log = &log});
+}
+
 }  // namespace distill::commands

@@ -22,12 +22,12 @@ namespace {
 
 /// Of all that decides its answers but the dtype.
 std::string fingerprint_of(const ServeTeacherOptions& options) {
-  std::string all = core::concat(models::fingerprint(options.model), "\n",
-                                 core::hash_file(options.model / "config.json"));
-  if (options.quantize) all += core::concat("\n", ops::name_of(*options.quantize));
-  if (!options.adapter.folder.empty()) {
+  std::string all = core::concat(models::fingerprint(options.source.model), "\n",
+                                 core::hash_file(options.source.model / "config.json"));
+  if (options.source.quantize) all += core::concat("\n", ops::name_of(*options.source.quantize));
+  if (!options.source.adapter.folder.empty()) {
     for (const char* file : {"adapter_config.json", "adapter_model.safetensors"}) {
-      all += core::concat("\n", core::hash_file(options.adapter.folder / file));
+      all += core::concat("\n", core::hash_file(options.source.adapter.folder / file));
     }
   }
   return core::hash_text(all);
@@ -44,10 +44,11 @@ std::unique_ptr<dist::Listener> listen(const ServeTeacherOptions& options) {
 
 io::TeacherFacts facts_of(const ServeTeacherOptions& options, const models::CausalLm& model) {
   io::TeacherFacts facts;
-  facts.model = options.model.string();
-  if (!options.adapter.folder.empty()) facts.model += " + " + options.adapter.folder.string();
+  facts.model = options.source.model.string();
+  if (!options.source.adapter.folder.empty())
+    facts.model += " + " + options.source.adapter.folder.string();
   facts.weights = fingerprint_of(options);
-  facts.tokenizer = text::load_tokenizer(options.model)->fingerprint();
+  facts.tokenizer = text::load_tokenizer(options.source.model)->fingerprint();
   facts.max_positions = model.shape().max_positions;
   facts.parameters = model.shape().num_parameters;
   return facts;
@@ -88,18 +89,13 @@ void print(const teachers::ServiceCounts& counts, std::ostream& out) {
 void serve_teacher(const ServeTeacherOptions& options, std::ostream& out, core::Logger& log) {
   if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
   const auto listener = listen(options);  // first: a name that is taken is told at once
-  const at::Device device = recipe::choose_device(options.device);
-  const auto model = load_model(options.model, options.adapter,
-                                {.dtype = options.dtype,
-                                 .device = device,
-                                 .quantize = options.quantize,
-                                 .available_memory = options.available_memory,
-                                 .log = &log});
+  const at::Device device = recipe::choose_device(options.source.device);
+  const auto model = load_model(options.source, log);
   teachers::ServiceOptions service;
   service.facts = facts_of(options, *model);
   service.device = device;
   service.stay = options.stay;
-  const auto teacher = teachers::make_local_teacher(model, options.model.string());
+  const auto teacher = teachers::make_local_teacher(model, options.source.model.string());
   log.info("teacher: ", teacher->describe(), ", waiting for students at ", listener->describe());
   const auto counts = teachers::serve_teacher(*teacher, *listener, service, log, options.stop);
   if (options.json) return print_json(counts, out);

@@ -21,10 +21,10 @@
 #include <distill/recipe/write.h>
 #include <distill/train/trainer.h>
 
-#include "pipeline/evaluation_events.h"
 #include "pipeline/kept_teacher.h"
 #include "pipeline/memory.h"
 #include "pipeline/repeatable.h"
+#include "pipeline/run_events.h"
 #include "pipeline/tokenizing_progress.h"
 
 namespace distill::pipeline {
@@ -258,16 +258,7 @@ class Run {
     for (const auto& line : models_.teacher->summary()) log_.info(line);
     const auto counts = models_.teacher->counts();
     if (!counts) return;
-    metrics::Values values = {{"step", step},
-                              {"requests", counts->requests},
-                              {"retries", counts->retries},
-                              {"bad_answers", counts->bad_answers},
-                              {"seconds_waited", counts->seconds_waited}};
-    if (counts->bytes > 0) {
-      values.emplace_back("bytes", static_cast<std::int64_t>(counts->bytes));
-      values.emplace_back("logit_bytes", static_cast<std::int64_t>(counts->logit_bytes));
-    }
-    for (auto& sink : sinks_) sink->event("teacher", values);
+    for (auto& sink : sinks_) sink->event("teacher", to_values(*counts, step));
   }
 
   void train(train::Trainer& trainer, std::int64_t restored) {

@@ -1,4 +1,4 @@
-#include "pipeline/evaluation_events.h"
+#include "pipeline/run_events.h"
 
 #include <distill/core/paths.h>
 #include <distill/io/jsonl.h>
@@ -11,6 +11,19 @@ metrics::Values to_values(const eval::Evaluation& e, std::int64_t step) {
   if (e.top_k_kl_to_teacher) values.emplace_back("top_k_kl_to_teacher", *e.top_k_kl_to_teacher);
   if (e.top1_agreement) values.emplace_back("top1_agreement", *e.top1_agreement);
   if (e.teacher_perplexity) values.emplace_back("teacher_perplexity", *e.teacher_perplexity);
+  return values;
+}
+
+metrics::Values to_values(const teachers::TeacherCounts& counts, std::int64_t step) {
+  metrics::Values values = {{"step", step},
+                            {"requests", counts.requests},
+                            {"retries", counts.retries},
+                            {"bad_answers", counts.bad_answers},
+                            {"seconds_waited", counts.seconds_waited}};
+  if (counts.bytes > 0) {
+    values.emplace_back("bytes", static_cast<std::int64_t>(counts.bytes));
+    values.emplace_back("logit_bytes", static_cast<std::int64_t>(counts.logit_bytes));
+  }
   return values;
 }
 
