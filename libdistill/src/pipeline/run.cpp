@@ -6,25 +6,25 @@
 #include <set>
 #include <utility>
 
-#include <sys/resource.h>
-
+#include <distill/core/memory.h>
 #include <distill/core/paths.h>
 #include <distill/dist/communicator.h>
 #include <distill/io/checkpoint.h>
-#include <distill/lora/peft.h>
 #include <distill/metrics/sink.h>
 #include <distill/models/fingerprint.h>
-#include <distill/models/save.h>
 #include <distill/pipeline/manifest.h>
 #include <distill/recipe/read.h>
 #include <distill/recipe/wiring.h>
 #include <distill/recipe/write.h>
 #include <distill/train/trainer.h>
 
+#include "pipeline/attempts.h"
+#include "pipeline/gates.h"
 #include "pipeline/kept_teacher.h"
 #include "pipeline/memory.h"
 #include "pipeline/repeatable.h"
 #include "pipeline/run_events.h"
+#include "pipeline/save_student.h"
 #include "pipeline/tokenizing_progress.h"
 
 namespace distill::pipeline {
@@ -35,21 +35,19 @@ namespace {
 
 constexpr const char* kGoOn = "; run the same command again to go on";
 
-std::uint64_t peak_memory() {
-  struct rusage usage {};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
-}
-
 /// One run from its folder to its report. The steps below are in the order they happen.
 class Run {
  public:
-  Run(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log, RunFolder& folder)
+  Run(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log, RunFolder& folder,
+      const Attempts& attempts)
       : recipe_(recipe),
         options_(options),
         log_(log),
         folder_(folder),
-        ranks_(dist::make_single()) {}
+        ranks_(dist::make_single()) {
+    report_.attempt = attempts.number();
+    report_.settings = attempts.settings();
+  }
 
   Report execute() {
     prepare();
@@ -61,6 +59,7 @@ class Run {
     evaluate_before(restored);
     train(trainer, restored);
     evaluate_after();
+    judge_gates();
     finish();
     return report_;
   }
@@ -189,6 +188,11 @@ class Run {
     console.width = options_.width;
     console.total_steps = steps_;
     console.first_step = restored;
+    if (!options_.label.empty()) {
+      console.label = options_.label;
+      console.line_head = options_.label + "  ";
+    }
+    console.whole_eta = options_.whole_eta;
     sinks_.push_back(metrics::make_console_sink(console));
   }
 
@@ -303,41 +307,26 @@ class Run {
     log_evaluation(*report_.after, steps_);
   }
 
+  /// Throws Error, or RetryWanted, when the student is not what it should be.
+  void judge_gates() {
+    report_.gates = judge(recipe_, report_);
+    const std::set<std::string> known = judged_gates(folder_.metrics());
+    for (const GateResult& gate : report_.gates) {
+      log_.write(gate.holds ? core::LogLevel::kInfo : core::LogLevel::kWarning, gate_line(gate));
+      if (known.contains(gate.require)) continue;  // by a process that ended before its report
+      for (auto& sink : sinks_) sink->event("gate", to_values(gate, steps_));
+    }
+    const GateResult* failed = deciding_gate(report_.gates);
+    if (failed == nullptr) return;
+    if (failed->on_failure == recipe::OnFailure::kRetry) throw RetryWanted{*failed};
+    fail<Error>(stopped_by_gate(folder_, *failed, report_.attempt));
+  }
+
   /// The report comes last: with it the run counts as finished.
   void finish() {
-    std::error_code error;
-    fs::remove_all(folder_.final_model(), error);  // of a process that ended before its report
-    if (error)
-      fail<IoError>(folder_.final_model().string(), ": could not remove it: ", error.message());
-    save_final();
-    report_.peak_memory_bytes = peak_memory();
+    save_student(*models_.student, plan_, base_fingerprint_, folder_.final_model(), log_);
+    report_.peak_memory_bytes = core::peak_memory();
     core::write_file_atomically(folder_.report(), to_json(report_));
-  }
-
-  /// PEFT takes adapters of a mixture's feed-forward layers for those of its fused experts.
-  void warn_of_experts() const {
-    const auto sites = models_.student->adapter_sites();
-    const bool mixture =
-        std::ranges::any_of(sites, [](const auto& site) { return site.routed_expert; });
-    const bool beside_attention = std::ranges::any_of(plan_.adapters, [](const auto& adapter) {
-      return adapter.first.find("self_attn") == std::string::npos;
-    });
-    if (!mixture || !beside_attention) return;
-    log_.warning(folder_.final_model().string(),
-                 ": PEFT with transformers 5 reads only the attention's adapters of this family; "
-                 "use `distill export --adapter` for other programs");
-  }
-
-  /// A model folder, or an adapter folder beside the base that stays where it is.
-  void save_final() {
-    const fs::path& base = plan_.student.folder;
-    if (!plan_.adapters.empty()) {
-      warn_of_experts();
-      return lora::save_adapter(*models_.student, folder_.final_model(), {base, base_fingerprint_});
-    }
-    models::SaveOptions save;
-    save.base_folder = base;
-    models::save_causal_lm(*models_.student, folder_.final_model(), save);
   }
 
   void stop_here_if_asked() {
@@ -372,6 +361,7 @@ class Run {
 RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log) {
   // What is wrong with the recipe's files is found before a run folder is made.
   recipe::plan_models(recipe);
+  require_gates(recipe);
   const auto rewrite = [&recipe](const std::string& text) {
     const std::string source = (fs::path(recipe.output) / "recipe.yaml").string();
     return recipe::write_recipe_as_now(recipe::read_recipe(text, source, {}, recipe.registries()),
@@ -387,8 +377,15 @@ RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, co
     result.report = read_report(folder.report());
     return result;
   }
-  result.report = Run(recipe, options, log, folder).execute();
-  return result;
+  for (Attempts attempts(folder);;) {
+    const recipe::Recipe now = attempts.apply(recipe);
+    try {
+      result.report = Run(now, options, log, folder, attempts).execute();
+      return result;
+    } catch (const RetryWanted& wanted) {
+      attempts.begin_next(recipe, wanted.gate, log);
+    }
+  }
 }
 
 }  // namespace distill::pipeline

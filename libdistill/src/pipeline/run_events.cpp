@@ -27,6 +27,17 @@ metrics::Values to_values(const teachers::TeacherCounts& counts, std::int64_t st
   return values;
 }
 
+std::set<std::string> judged_gates(const std::filesystem::path& metrics) {
+  std::set<std::string> gates;
+  if (!core::path_exists(metrics)) return gates;
+  io::JsonlReader lines(metrics);
+  while (const auto row = lines.next()) {
+    const io::JsonCursor event(row->value, row->source);
+    if (event.string_or("event", "") == "gate") gates.insert(event.at("require").as_string());
+  }
+  return gates;
+}
+
 std::set<std::int64_t> evaluated_steps(const std::filesystem::path& metrics) {
   std::set<std::int64_t> steps;
   if (!core::path_exists(metrics)) return steps;

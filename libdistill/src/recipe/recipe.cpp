@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include <distill/core/changeable.h>
 #include <distill/core/strings.h>
 #include <distill/losses/uld.h>
 #include <distill/recipe/several_teachers.h>
@@ -86,9 +87,9 @@ void describe(core::FieldVisitor& visit, Recipe& recipe) {
   visit.required("train", recipe.train, "how long and how to train");
   visit("checkpoint", recipe.checkpoint, "when to save the state of the run");
   visit("evaluate", recipe.evaluate, "when to measure the student on `data.eval`");
+  visit("gates", recipe.gates,
+        core::changeable("what must hold of the trained student (docs/pipelines.md)"));
 }
-
-namespace {
 
 void check_name(const std::string& name, core::Problems& problems) {
   if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
@@ -96,6 +97,8 @@ void check_name(const std::string& name, core::Problems& problems) {
     problems.add("name", "must be 1 to 100 printable characters without `/`");
   }
 }
+
+namespace {
 
 void check_losses(const Recipe& recipe, core::Problems& problems) {
   if (recipe.loss.items().empty()) problems.add("loss", "must hold at least one term");

@@ -4,11 +4,13 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <distill/core/error.h>
 #include <distill/data/report.h>
 #include <distill/eval/evaluate.h>
 #include <distill/models/quantization.h>
+#include <distill/recipe/gate.h>
 
 namespace distill::pipeline {
 
@@ -16,6 +18,14 @@ namespace distill::pipeline {
 struct ModelSize {
   std::int64_t parameters = 0;
   std::uint64_t bytes = 0;  ///< of its weights, in the run's precision
+};
+
+/// A gate held against what a run measured.
+struct GateResult {
+  std::string require;  ///< as the recipe has it
+  double value = 0;     ///< NaN: it was not measured
+  bool holds = false;
+  recipe::OnFailure on_failure = recipe::OnFailure::kStop;
 };
 
 /// What a run came to: report.json.
@@ -34,6 +44,9 @@ struct Report {
   std::int64_t tokens = 0;              ///< input tokens trained on
   double seconds = 0;                   ///< of training, earlier parts of the run included
   std::uint64_t peak_memory_bytes = 0;  ///< largest resident size of the last process
+  std::vector<GateResult> gates = {};
+  std::int64_t attempt = 1;                ///< more: gates asked for further tries
+  std::vector<std::string> settings = {};  ///< overrides of this attempt
 
   double tokens_per_second() const {
     return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
@@ -46,6 +59,7 @@ std::string to_json(const Report& report);
 /// Throws FormatError when it is not a report.
 Report read_report(const std::filesystem::path& path);
 
+std::string to_json(const eval::Evaluation& evaluation);
 /// An evaluation in a file of its own, so that a resumed run need not repeat it.
 void write_evaluation(const std::filesystem::path& path, const eval::Evaluation& evaluation);
 eval::Evaluation read_evaluation(const std::filesystem::path& path);

@@ -88,6 +88,16 @@ ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::
                        std::optional<std::uint64_t> available_memory = {},
                        const Surroundings& surroundings = {});
 
+/// A student that is measured and not trained; both are only read.
+struct MeasuredModels {
+  std::shared_ptr<models::CausalLm> student;
+  std::unique_ptr<teachers::Teacher> teacher;  ///< null: none
+};
+/// Throws as load_models.
+MeasuredModels load_to_measure(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
+                               std::optional<std::uint64_t> available_memory = {},
+                               const Surroundings& surroundings = {});
+
 /// The options of the trainer and of the batches.
 train::TrainerOptions trainer_options(const Recipe& recipe, std::int64_t steps);
 data::BatchStream::Options batch_options(const Recipe& recipe, std::int64_t rank,
