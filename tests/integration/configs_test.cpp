@@ -50,9 +50,9 @@ void write_texts(const fs::path& path, int count) {
 /// A directory that recipes are run in, with the data that they name.
 class Workplace {
  public:
-  Workplace() {
+  explicit Workplace(int texts = 12) {
     for (const char* name : {"handbook/train.jsonl", "handbook/eval.jsonl"}) {
-      write_texts(folder_.path() / "data" / name, 12);
+      write_texts(folder_.path() / "data" / name, texts);
     }
     for (const char* name : {"train.jsonl", "eval.jsonl", "prompts.jsonl"}) {
       write_rows(folder_.path() / "data" / name, 12);
@@ -107,7 +107,7 @@ void copy_tokenizer(const fs::path& from, const fs::path& to) {
 TEST(Configs, ArePlannedWithTheShapesOfTheRealModels) {
   const auto shared = shared_folder();
   if (!shared || !fs::exists(*shared / "configs")) GTEST_SKIP() << "no shared configs of models";
-  const Workplace work;
+  const Workplace work(2000);
   for (const RealModel& real : kRealModels) {
     const fs::path folder = work.model(real.name);
     models::write_outline(*shared / "configs" / real.config, {}, c10::ScalarType::BFloat16, folder);

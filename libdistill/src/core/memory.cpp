@@ -133,6 +133,14 @@ bool forget_peak_memory() {
   return static_cast<bool>(file.flush());
 }
 
+bool release_freed_memory() {
+#if defined(__GLIBC__)
+  return ::malloc_trim(0) == 1;
+#else
+  return false;
+#endif
+}
+
 bool keep_freed_memory() {
 #if defined(__GLIBC__)
   constexpr int kLargest = 1 << 30;

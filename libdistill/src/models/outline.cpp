@@ -19,8 +19,11 @@ void write_outline(const fs::path& base, std::span<const std::int64_t> keep_laye
   const io::JsonCursor config(json, path.string());
   const EmptyModel model = find_family(config).build(config, keep_layers);
   std::vector<io::TensorSpec> specs;
-  for (const ParameterSlot& slot : model.slots) {
-    specs.push_back({slot.name(), slot.buffer ? c10::ScalarType::Float : dtype, slot.shape});
+  for (const bool buffers : {false, true}) {  // in the order of a saved file
+    for (const ParameterSlot& slot : model.slots) {
+      if (slot.buffer != buffers) continue;
+      specs.push_back({slot.name(), buffers ? c10::ScalarType::Float : dtype, slot.shape});
+    }
   }
   core::write_file_atomically(folder / "config.json", saved_config(path, *model.model, dtype));
   copy_companions(base, folder);

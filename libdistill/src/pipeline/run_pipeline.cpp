@@ -99,6 +99,7 @@ class Chain {
       move_aside(stage.folder, log_);
     }
     if (state.progress != Progress::kBegun) begin(stage, state);
+    core::release_freed_memory();  // of the stage before: the next one plans with what is free
     core::forget_peak_memory();
     const auto start = std::chrono::steady_clock::now();
     outcome.report = run_stage(stage, options_for(index), log_);

@@ -94,6 +94,26 @@ void complete_cache(const Completion& c, const std::filesystem::path& folder) {
   set(*teacher, "path", plain(output_path(folder, StageKind::kCache).string(), place));
 }
 
+void measure_once(const Completion& c, Place place) {
+  const std::string none = "has no effect in a stage of kind `evaluate`, which measures once";
+  if (const Node* own = c.own.find("evaluate")) {
+    for (const char* key : {"every", "at_start", "at_end"}) {
+      const Node* child = own->find(key);
+      if (child == nullptr) continue;
+      c.problems.add(child->key_place, join_path(c.path, core::concat("evaluate.", key)), none);
+    }
+  }
+  Node once = fixed("{at_start: false}", place);
+  if (const Node* before = c.stage.find("evaluate")) {
+    for (const Node& child : before->children) {
+      if (child.key != "every" && child.key != "at_start" && child.key != "at_end") {
+        once.children.push_back(child);
+      }
+    }
+  }
+  set(c.stage, "evaluate", std::move(once));
+}
+
 void complete_evaluation(const Completion& c) {
   const Place place = c.stage.place;
   if (Node* data = c.stage.find("data"); data != nullptr && data->kind == Node::Kind::kMap) {
@@ -105,8 +125,7 @@ void complete_evaluation(const Completion& c) {
       set(*data, "train", *eval);
     }
   }
-  c.refuse_own("evaluate", "has no effect in a stage of kind `evaluate`, which measures once");
-  set(c.stage, "evaluate", fixed("{at_start: false}", place));
+  measure_once(c, place);
   if (Node* student = c.stage.find("student"); student != nullptr) {
     for (const char* key : {"lora", "freeze", "quantize"}) erase(*student, key);
   }

@@ -38,7 +38,7 @@ void leave_out_given(Node& node, StageKind kind) {
     if (Node* teacher = node.find("teacher")) erase(*teacher, {"path"});
   }
   if (kind == StageKind::kEvaluate) {
-    erase(node, {"evaluate"});
+    if (Node* evaluate = node.find("evaluate")) erase(*evaluate, {"every", "at_start", "at_end"});
     if (Node* data = node.find("data")) erase(*data, {"train"});
   }
 }

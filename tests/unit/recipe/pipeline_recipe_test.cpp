@@ -238,6 +238,16 @@ TEST_F(PipelineRecipeTest, DifferencesAreToldByStage) {
   EXPECT_EQ(found.at("half"), std::vector<std::string>{"train.steps: 20 -> 3"});
 }
 
+TEST_F(PipelineRecipeTest, AReferenceWithoutQuotesInBracesIsExplained) {
+  EXPECT_SAYS(refusal(with_stages("  - {name: a, teacher: {model: ${stages.b.output}}}\n")),
+              "inside `{...}` a `${...}` stands in quotes");
+}
+
+TEST_F(PipelineRecipeTest, AnEvaluationHasNoSchedule) {
+  EXPECT_SAYS(refusal(with_stages("  - {name: a, kind: evaluate, evaluate: {every: 3}}\n")),
+              "stages.0.evaluate.every: has no effect");
+}
+
 TEST_F(PipelineRecipeTest, IsNoRecipeOfOneRun) {
   EXPECT_SAYS(
       testing::message_of<ConfigError>([&] { read_recipe(kPipeline, "p.yaml", {}, registries_); }),
