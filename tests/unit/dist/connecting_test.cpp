@@ -5,6 +5,7 @@
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -174,16 +175,16 @@ TEST_F(ConnectingC10d, AStudentThatGivesUpKeepsNobodyWaiting) {
 TEST_F(ConnectingC10d, AStudentThatDiesInTheQueueKeepsNobodyWaiting) {
   const auto listener = listen_c10d("127.0.0.1:0");
   const std::string where = listener->describe();
-  const pid_t child = ::fork();
-  if (child == 0) {  // is ended in the queue, without a word
-    ::alarm(1);
-    try {
-      connect_c10d(where, {.timeout_seconds = 60});
-    } catch (...) {
-    }
-    ::_exit(0);
-  }
-  std::this_thread::sleep_for(1500ms);
+  int looks = 0;
+  const auto die = [&]() -> bool {
+    if (++looks > 10) throw std::runtime_error("dies without a word");
+    return false;
+  };
+  EXPECT_NE(message_of<DistributedError>([&] {
+              connect_c10d(where, {.cancelled = die});
+            }).find("its store is gone (dies"),
+            std::string::npos)
+      << "it had its number";
   const auto begin = Clock::now();
   std::unique_ptr<Channel> far;
   std::thread student([&] { far = connect_c10d(where, {.timeout_seconds = 10}); });
