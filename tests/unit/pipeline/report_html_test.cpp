@@ -107,7 +107,7 @@ TEST(ReportHtml, ShowsTheWholeRun) {
                              "32.4",
                              "44.7 %",
                              "70.8 M",
-                             "3 of its layers",
+                             "3 layers",
                              "libdistill 0.1.0",
                              "Evaluations",
                              "By category",

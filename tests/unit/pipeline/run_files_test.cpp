@@ -44,7 +44,7 @@ TEST(RunFiles, ARunHasAPageAndEventFiles) {
   EXPECT_EQ(shown_steps(tiny.in_run("tensorboard"), "eval/perplexity"),
             (std::vector<std::int64_t>{0, 5, 10, 12}));
   EXPECT_EQ(shown_steps(tiny.in_run("tensorboard"), "train/loss").size(), 12u);
-  EXPECT_EQ(shown_steps(tiny.in_run("tensorboard"), "train/counted_kl").size(), 12u);
+  EXPECT_EQ(shown_steps(tiny.in_run("tensorboard"), "train/forward_kl").size(), 12u);
   EXPECT_EQ(result.report.device, "cpu");
   EXPECT_EQ(result.report.finished.size(), 20u);
   // Made again from the files alone it is the same page.

@@ -60,9 +60,9 @@ std::vector<double> Axis::ticks(int count) const {
   return logarithmic ? decades(*this, count) : linear_ticks(*this, count);
 }
 
-Axis value_axis(double low, double high) {
+Axis value_axis(double low, double high, bool may_be_logarithmic) {
   Axis axis;
-  if (low > 0 && high / low >= 50) {
+  if (may_be_logarithmic && low > 0 && high / low >= 50) {
     axis.logarithmic = true;
     axis.low = low / 1.15;
     axis.high = high * 1.15;

@@ -18,8 +18,8 @@ struct Axis {
   std::vector<double> ticks(int count) const;
 };
 
-/// An axis of values that reach from `low` to `high`: with 0 where that is near, logarithmic where
-/// all are positive and the greatest is 50 times the least.
-Axis value_axis(double low, double high);
+/// An axis of values that reach from `low` to `high`: with 0 where that is near, and where it may
+/// be logarithmic, so where all are positive and the greatest is 50 times the least.
+Axis value_axis(double low, double high, bool may_be_logarithmic = true);
 
 }  // namespace distill::pipeline::html

@@ -15,7 +15,7 @@ namespace {
 
 using core::concat;
 
-constexpr double kWidth = 540, kLeft = 150, kRight = 476, kTop = 6;
+constexpr double kWidth = 516, kLeft = 150, kRight = 452, kTop = 6;
 constexpr double kBar = 9, kBetweenRows = 12, kAxis = 24;
 
 double row_height(const BarChart& chart) {
@@ -154,7 +154,7 @@ std::string bar_chart(const BarChart& given) {
     chart.rows.resize(BarChart::kMostRows);
   }
   const double height = kTop + row_height(chart) * static_cast<double>(chart.rows.size()) + kAxis;
-  return concat("<figure class=\"card\"><figcaption><h3>", escaped(chart.title), "</h3>",
+  return concat("<figure class=\"card half\"><figcaption><h3>", escaped(chart.title), "</h3>",
                 note.empty() ? "" : concat("<p>", escaped(note), "</p>"), "</figcaption>\n",
                 legend(chart), "<div class=\"scroll\"><svg viewBox=\"0 0 ", kWidth, ' ', height,
                 "\" role=\"img\" aria-labelledby=\"", chart.id, "t ", chart.id, "d\"><title id=\"",

@@ -21,8 +21,12 @@ constexpr std::size_t kFewPoints = 30;  // are joined as they are
 
 /// The area of the picture that holds the curves.
 struct Frame {
-  explicit Frame(const LineChart& chart) : width(chart.wide ? 1096 : 540) {
-    height = chart.wide ? 320 : 220;
+  explicit Frame(LineChart::Size size) {
+    // About as wide as it is shown, so that letters have the size of the page's.
+    constexpr double kWidths[] = {1090, 516, 328};
+    constexpr double kHeights[] = {310, 220, 200};
+    width = kWidths[static_cast<int>(size)];
+    height = kHeights[static_cast<int>(size)];
     right = width - 12;
     bottom = height - 28;
   }
@@ -48,7 +52,7 @@ void place(Frame& frame, const LineChart& chart) {
     low = std::min(low, level.value);
     high = std::max(high, level.value);
   }
-  frame.y = value_axis(low, high);
+  frame.y = value_axis(low, high, chart.unit == Unit::kNumber && !chart.linear);
   if (!(frame.x.high > frame.x.low)) frame.x.high = frame.x.low + 1;
   frame.x.from = frame.left;
   frame.x.to = frame.right;
@@ -140,7 +144,7 @@ std::string grid(const Frame& frame, Unit unit) {
     out += label(frame.left - 7, y + 4, "end", axis_number(tick, unit));
   }
   out += label(frame.left - 7, frame.bottom + 18, "end", "step");
-  for (const double tick : frame.x.ticks(6)) {
+  for (const double tick : frame.x.ticks(frame.width < 400 ? 4 : 6)) {
     if (tick != std::round(tick)) continue;
     const double x = frame.x.pixel(tick);
     // The last label must not run out of the picture.
@@ -189,11 +193,12 @@ std::int64_t total(const Points& points) {
   return count;
 }
 
-std::string legend(const LineChart& chart) {
+std::string legend(const LineChart& chart, bool logarithmic) {
   std::string items;
   for (const auto& line : chart.lines) {
-    items +=
-        entry(concat("s", line.colour), line.name, number(line.points.back().mean, chart.unit));
+    const bool said = chart.lines.size() == 1 && line.name == chart.title;
+    items += entry(concat("s", line.colour), said ? "last" : line.name,
+                   number(line.points.back().mean, chart.unit));
   }
   for (const auto& level : chart.levels) {
     items += entry("level", level.name, number(level.value, chart.unit));
@@ -208,6 +213,7 @@ std::string legend(const LineChart& chart) {
       items += entry("decided", "gate or forgetting", "");
     }
   }
+  if (logarithmic) items += "<li class=\"scale\">log scale</li>";
   return "<ul class=\"legend\">" + items + "</ul>\n";
 }
 
@@ -253,17 +259,18 @@ std::string line_chart(const LineChart& given) {
   std::erase_if(chart.lines, [](const ChartLine& line) { return line.points.empty(); });
   std::erase_if(chart.marks, [](const ChartMarks& marks) { return marks.points.empty(); });
   if (chart.lines.empty()) return "";
-  Frame frame(chart);
+  Frame frame(chart.size);
   place(frame, chart);
-  const std::string note = chart.note + (frame.y.logarithmic ? " (logarithmic)" : "");
-  return concat("<figure class=\"card", chart.wide ? " wide" : "", "\"><figcaption><h3>",
-                escaped(chart.title), "</h3>",
+  const std::string& note = chart.note;
+  constexpr const char* kSizes[] = {"whole", "half", "third"};
+  return concat("<figure class=\"card ", kSizes[static_cast<int>(chart.size)],
+                "\"><figcaption><h3>", escaped(chart.title), "</h3>",
                 note.empty() ? "" : concat("<p>", escaped(note), "</p>"), "</figcaption>\n",
-                legend(chart), "<div class=\"scroll\"><svg viewBox=\"0 0 ", frame.width, ' ',
-                frame.height, "\" role=\"img\" aria-labelledby=\"", chart.id, "t ", chart.id,
-                "d\"><title id=\"", chart.id, "t\">", escaped(chart.title), "</title><desc id=\"",
-                chart.id, "d\">", description(chart, frame.y.logarithmic), "</desc>\n",
-                picture(chart, frame), "</svg></div></figure>\n");
+                legend(chart, frame.y.logarithmic), "<div class=\"scroll\"><svg viewBox=\"0 0 ",
+                frame.width, ' ', frame.height, "\" role=\"img\" aria-labelledby=\"", chart.id,
+                "t ", chart.id, "d\"><title id=\"", chart.id, "t\">", escaped(chart.title),
+                "</title><desc id=\"", chart.id, "d\">", description(chart, frame.y.logarithmic),
+                "</desc>\n", picture(chart, frame), "</svg></div></figure>\n");
 }
 
 }  // namespace distill::pipeline::html

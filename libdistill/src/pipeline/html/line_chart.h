@@ -10,7 +10,7 @@ namespace distill::pipeline::html {
 
 struct ChartLine {
   std::string name;
-  std::vector<Curve::Point> points;
+  std::vector<Curve::Point> points = {};
   int colour = 0;       ///< of kColours; the first is the main one
   bool spread = false;  ///< least and greatest of each column behind it
   bool smooth = false;  ///< the line is a mean over neighbours
@@ -24,7 +24,7 @@ struct ChartLevel {
 
 struct ChartMarks {
   enum class Kind { kSkipped, kResumed, kDecided } kind = Kind::kSkipped;
-  std::vector<Curve::Point> points;
+  std::vector<Curve::Point> points = {};
 };
 
 struct LineChart {
@@ -37,8 +37,9 @@ struct LineChart {
   std::vector<ChartLevel> levels = {};
   std::vector<ChartMarks> marks = {};
   Unit unit = Unit::kNumber;
-  bool dots = false;  ///< a dot with its value at each point
-  bool wide = false;  ///< twice as wide
+  bool linear = false;  ///< never on a logarithmic scale
+  bool dots = false;    ///< a dot with its value at each point
+  enum class Size { kWhole, kHalf, kThird } size = Size::kHalf;  ///< of the page's width
 };
 
 /// A `figure` with caption, legend and picture; empty when no line has a point.

@@ -18,6 +18,12 @@ std::string printed(const char* format, double value) {
   return text.data();
 }
 
+/// `1.5e-4`: without the zeros that printf gives an exponent.
+std::string short_exponent(double value) {
+  const auto exponent = static_cast<int>(std::floor(std::log10(std::fabs(value)) + 1e-9));
+  return core::concat(printed("%.3g", value / std::pow(10.0, exponent)), 'e', exponent);
+}
+
 constexpr std::string_view kMinus = "\xe2\x88\x92";  // as wide as a plus
 
 std::string with_sign(double value, const std::string& magnitude) {
@@ -60,8 +66,9 @@ std::string number(double value, Unit unit) {
   if (unit == Unit::kShare && std::fabs(value) < 1e6) return core::fixed(100 * value, 1) + " %";
   const double size = std::fabs(value);
   if (size >= 1e15) return printed("%.3g", value);
-  if (size >= 10'000) return core::with_thousands(std::llround(value));
-  if (size >= 1000) return core::fixed(value, value == std::round(value) ? 0 : 1);
+  const bool whole = value == std::round(value);
+  if (size >= 10'000 || (size >= 1000 && whole)) return core::with_thousands(std::llround(value));
+  if (size >= 1000) return core::fixed(value, 1);
   return printed("%.4g", value);
 }
 
@@ -72,6 +79,7 @@ std::string axis_number(double value, Unit unit) {
   if (size >= 1e9) return printed("%.4g", value / 1e9) + "G";
   if (size >= 1e6) return printed("%.4g", value / 1e6) + "M";
   if (size >= 1e4) return printed("%.4g", value / 1e3) + "k";
+  if (size > 0 && size < 1e-3) return short_exponent(value);
   return printed("%.4g", value);
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include <distill/core/error.h>
+#include <distill/core/strings.h>
 #include <distill/io/json_value.h>
 #include <distill/io/line_reader.h>
 
@@ -35,7 +36,7 @@ std::string text_of(const io::JsonValue& value) {
   struct Text {
     std::string operator()(std::nullptr_t) const { return "not finite"; }
     std::string operator()(bool flag) const { return flag ? "yes" : "no"; }
-    std::string operator()(std::int64_t whole) const { return std::to_string(whole); }
+    std::string operator()(std::int64_t whole) const { return core::with_thousands(whole); }
     std::string operator()(double real) const { return number(real); }
     std::string operator()(const std::string& text) const { return text.substr(0, kMostTextBytes); }
     std::string operator()(const io::JsonArray& list) const {

@@ -14,7 +14,7 @@ namespace {
 using core::concat;
 using Items = std::vector<std::pair<std::string, const io::JsonValue*>>;
 
-constexpr std::size_t kMostMeasures = 3;  // of a set
+constexpr std::size_t kMostMeasures = 2;  // of a set
 constexpr std::size_t kMostCharts = 8;
 constexpr std::size_t kMostNames = 500;  // that are looked at, however many there are
 

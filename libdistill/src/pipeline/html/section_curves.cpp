@@ -41,7 +41,7 @@ bool same_values(const ChartLine& a, const ChartLine& b) {
 LineChart loss_chart(const RunRecord& record) {
   const RunMetrics& metrics = record.metrics;
   LineChart chart{.id = "loss", .title = "Loss", .lines = {line_of(record, "loss", 0)}};
-  chart.wide = true;
+  chart.size = LineChart::Size::kWhole;
   std::size_t left_out = 0;
   for (const auto& term : metrics.terms) {
     if (chart.lines.size() == kMostLines) {
@@ -72,13 +72,28 @@ LineChart step_chart(const RunRecord& record, const std::string& name, bool smoo
   LineChart chart{.id = "step-" + name, .title = shown.title, .lines = {line_of(record, name, 0)}};
   chart.unit = shown.unit;
   chart.lines.front().name = shown.title;
+  chart.linear = name == "tokens_per_second";
   chart.lines.front().smooth = smooth;
   chart.lines.front().spread = smooth;
   return chart;
 }
 
-std::string charts(const std::string& figures) {
-  return figures.empty() ? "" : "<div class=\"charts\">\n" + figures + "</div>\n";
+/// In rows of two, or of three where that leaves no gap.
+std::string drawn(std::vector<LineChart>& charts) {
+  std::erase_if(charts, [](const LineChart& chart) {
+    return std::ranges::all_of(chart.lines, [](const auto& line) { return line.points.empty(); });
+  });
+  std::string figures;
+  for (auto& chart : charts) {
+    if (charts.size() % 3 == 0) chart.size = LineChart::Size::kThird;
+    figures += line_chart(chart);
+  }
+  return figures;
+}
+
+std::string charts_section(std::string_view title, const std::string& figures) {
+  if (figures.empty()) return "";
+  return section(title, "<div class=\"charts\">\n" + figures + "</div>\n");
 }
 
 /// The teacher's value of a measure, where there is one.
@@ -95,47 +110,44 @@ void add_level(LineChart& chart, const RunRecord& record, std::string_view name)
 }  // namespace
 
 std::string training_section(const RunRecord& record) {
-  std::string figures = line_chart(loss_chart(record));
+  std::vector<LineChart> charts;
   for (const char* name : {"lr", "grad_norm", "tokens_per_second"}) {
-    figures += line_chart(step_chart(record, name, std::string_view(name) != "lr"));
+    charts.push_back(step_chart(record, name, std::string_view(name) != "lr"));
   }
   std::size_t others = 0;
   for (const auto& [name, curve] : record.metrics.steps.all()) {
     const bool term = std::ranges::find(record.metrics.terms, name) != record.metrics.terms.end();
-    const bool drawn = name == "lr" || name == "grad_norm" || name == "tokens_per_second";
-    if (term || drawn || is_running_total(name) || curve.empty()) continue;
+    const bool known = name == "lr" || name == "grad_norm" || name == "tokens_per_second";
+    if (term || known || is_running_total(name) || curve.empty()) continue;
     if (others++ == kMostCharts) break;
-    LineChart chart = step_chart(record, name, true);
-    chart.id = concat("step", others);
-    figures += line_chart(chart);
+    charts.push_back(step_chart(record, name, true));
+    charts.back().id = concat("step", others);
   }
-  return section("Training", charts(figures));
+  return charts_section("Training", line_chart(loss_chart(record)) + drawn(charts));
 }
 
 std::string evaluation_section(const RunRecord& record) {
-  std::string figures;
-  std::size_t count = 0;
+  std::vector<LineChart> charts;
   for (const auto& [name, curve] : record.metrics.evaluations.all()) {
     if (curve.points().size() < 2 || name.starts_with("teacher_")) continue;
-    if (count++ == kMostCharts) break;
+    if (charts.size() == kMostCharts) break;
     const Measure shown = measure(name);
-    LineChart chart{.id = concat("eval", count),
+    LineChart chart{.id = concat("eval", charts.size()),
                     .title = shown.title,
                     .lines = {{.name = "student", .points = curve.points()}}};
     chart.unit = shown.unit;
     chart.dots = true;
     add_level(chart, record, name);
-    figures += line_chart(chart);
+    charts.push_back(std::move(chart));
   }
-  return section("Evaluations", charts(figures));
+  return charts_section("Evaluations", drawn(charts));
 }
 
 std::string kept_section(const RunRecord& record) {
-  std::string figures;
-  std::size_t count = 0;
+  std::vector<LineChart> charts;
   for (const auto& [name, curves] : record.metrics.sets) {
     const Measure shown = measure(name);
-    LineChart chart{.id = concat("kept", ++count), .title = shown.title};
+    LineChart chart{.id = concat("kept", charts.size()), .title = shown.title};
     chart.unit = shown.unit;
     chart.dots = true;
     for (const auto& [set, curve] : curves.all()) {
@@ -148,9 +160,9 @@ std::string kept_section(const RunRecord& record) {
                              .colour = static_cast<int>(chart.lines.size())});
     }
     chart.marks = {{ChartMarks::Kind::kDecided, record.metrics.decided.points()}};
-    figures += line_chart(chart);
+    charts.push_back(std::move(chart));
   }
-  return section("What is kept and what is forgotten", charts(figures));
+  return charts_section("What is kept and what is forgotten", drawn(charts));
 }
 
 }  // namespace distill::pipeline::html

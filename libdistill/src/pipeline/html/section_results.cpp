@@ -101,7 +101,7 @@ std::string model_fact(const RunRecord& record, std::string_view which) {
   const io::JsonValue* layers = find(&record.manifest, {which, "layers"});
   if (layers != nullptr && layers->is_array()) {
     const auto& list = std::get<io::JsonArray>(layers->storage());
-    if (!list.empty()) text += concat(", ", list.size(), " of its layers");
+    if (!list.empty()) text += concat(text.empty() ? "" : ", ", list.size(), " layers");
   }
   const auto parameters = number_at(&record.report, {which, "parameters"});
   if (parameters) text += concat(text.empty() ? "" : ", ", millions(parameters), " parameters");
@@ -173,7 +173,8 @@ std::string results_section(const RunRecord& record) {
       fact("Held out", data_fact(record, "eval")) + fact("Code", code_fact(record));
   if (!facts.empty()) out += "<dl class=\"card\">\n" + facts + "</dl>\n";
   if (out.empty()) return "";
-  return section("Before and after", "<div class=\"pair\">\n" + out + "</div>\n");
+  return section(rows.empty() ? "What it is made from" : "Before and after",
+                 "<div class=\"pair\">\n" + out + "</div>\n");
 }
 
 }  // namespace distill::pipeline::html

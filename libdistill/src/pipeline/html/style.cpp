@@ -27,20 +27,21 @@ h3{margin:0;font-size:14px;font-weight:600}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:14px;margin-bottom:14px}
 .tile{padding:16px 20px}
 .tile h3{color:var(--soft);font-weight:500}
-.tile strong{display:block;font-size:30px;line-height:1.25;font-weight:650;letter-spacing:-.02em}
+.tile strong{display:block;font-size:27px;overflow-wrap:anywhere;line-height:1.25;font-weight:650;letter-spacing:-.02em}
 .tile p{margin:2px 0 0;color:var(--soft);font-size:13px}
 .tile .change{margin-left:8px}
 .change{color:var(--soft)}.good{color:var(--good)}.bad{color:var(--bad)}
 .change.good,.change.bad{font-weight:600}
 .pair{display:grid;grid-template-columns:minmax(0,3fr) minmax(0,2fr);gap:14px;align-items:start}
-.charts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:14px}
-.wide{grid-column:1/-1}
+.charts{display:grid;grid-template-columns:repeat(6,minmax(0,1fr));gap:14px}
+.whole{grid-column:1/-1}.half{grid-column:span 3}.third{grid-column:span 2}
 .scroll{overflow-x:auto}
 table{width:100%;border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:8px 0 8px 18px;text-align:right;border-top:1px solid var(--rule);vertical-align:top}
 th:first-child,td:first-child{padding-left:0;text-align:left}
 thead th,thead td{border:0;padding-top:0;color:var(--soft);font-size:13px;font-weight:500}
 th[scope=row]{font-weight:400}
+td{white-space:nowrap}.values,.path,.more{white-space:normal}
 td.main{font-weight:650}
 td small{display:block;color:var(--soft);font-size:12px;font-weight:400}
 .yes,.no{font-weight:600}.yes{color:var(--good)}.no{color:var(--bad)}
@@ -57,12 +58,13 @@ figcaption p{margin:2px 0 0;color:var(--soft);font-size:13px}
 .legend{display:flex;flex-wrap:wrap;gap:3px 18px;margin:8px 0 10px;padding:0;list-style:none;
 color:var(--soft);font-size:13px}
 .legend b{color:var(--ink);font-weight:600;font-variant-numeric:tabular-nums}
+.scale{font-style:italic}
 .legend i{display:inline-block;width:14px;height:3px;margin-right:7px;border-radius:2px;
 vertical-align:middle;background:var(--c)}
 svg{display:block;width:100%;height:auto}
-svg text{fill:var(--soft);font-size:11.5px;font-variant-numeric:tabular-nums}
+svg text{fill:var(--soft);font-size:12px;font-variant-numeric:tabular-nums}
 svg text.value{fill:var(--ink)}
-.wide svg{min-width:640px}
+.whole svg{min-width:820px}
 .grid{stroke:var(--rule);fill:none}
 .line,.raw{fill:none;stroke:var(--c);stroke-linejoin:round;stroke-linecap:round}
 .line{stroke-width:2}.raw{stroke-width:1;opacity:.38}
@@ -87,7 +89,7 @@ summary{cursor:pointer;font-weight:600}
 pre{margin:14px 0 0;overflow-x:auto}
 .problems{margin:28px 0 0;color:var(--bad);overflow-wrap:anywhere}
 footer{margin-top:36px;color:var(--soft);font-size:13px}
-@media(max-width:820px){main{padding:24px 16px 40px}.pair,.charts{grid-template-columns:minmax(0,1fr)}h1{font-size:27px}}
+@media(max-width:820px){main{padding:24px 16px 40px}.pair{grid-template-columns:minmax(0,1fr)}.half,.third{grid-column:1/-1}h1{font-size:27px}}
 @media print{body{background:#fff}.card,.tile{break-inside:avoid}}
 )";
   return kStyle;
