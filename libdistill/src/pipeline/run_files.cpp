@@ -3,7 +3,6 @@
 #include <array>
 #include <ctime>
 
-#include <distill/core/energy.h>
 #include <distill/core/error.h>
 #include <distill/core/files.h>
 #include <distill/core/paths.h>
@@ -22,10 +21,11 @@ constexpr const char* kEnergy = "energy_joules";
 /// Where earlier parts of the run were not measured, the sum would be too small: there is none.
 class RunFiles final : public metrics::Sink {
  public:
-  RunFiles(const RunFolder& folder, std::int64_t restored)
+  RunFiles(const RunFolder& folder, std::int64_t restored, const core::EnergyMeterOptions& energy)
       : lines_(metrics::make_jsonl_sink(folder.metrics(), restored)),
         events_(metrics::make_tensorboard_sink(folder.tensorboard(), restored)),
-        energy_before_(measured_energy(folder.metrics())) {
+        energy_before_(measured_energy(folder.metrics())),
+        meter_(energy) {
     if (restored == 0 && !energy_before_) energy_before_ = 0.0;
   }
 
@@ -80,8 +80,9 @@ bool is_step_or_evaluation(std::string_view line) {
 
 }  // namespace
 
-std::unique_ptr<metrics::Sink> open_run_files(const RunFolder& folder, std::int64_t restored) {
-  return std::make_unique<RunFiles>(folder, restored);
+std::unique_ptr<metrics::Sink> open_run_files(const RunFolder& folder, std::int64_t restored,
+                                              const core::EnergyMeterOptions& energy) {
+  return std::make_unique<RunFiles>(folder, restored, energy);
 }
 
 std::optional<double> measured_energy(const fs::path& metrics) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include <distill/core/energy.h>
 #include <distill/core/log.h>
 #include <distill/metrics/sink.h>
 #include <distill/pipeline/report.h>
@@ -14,7 +15,8 @@ namespace distill::pipeline {
 /// metrics.jsonl and tensorboard/ of a run that goes on after step `restored`, as one sink. Steps
 /// and evaluations have `energy_joules` in metrics.jsonl where it can be measured: what the machine
 /// has used since the run began, all its parts together.
-std::unique_ptr<metrics::Sink> open_run_files(const RunFolder& folder, std::int64_t restored);
+std::unique_ptr<metrics::Sink> open_run_files(const RunFolder& folder, std::int64_t restored,
+                                              const core::EnergyMeterOptions& energy = {});
 
 /// `energy_joules` of the last step or evaluation in metrics.jsonl; nothing where it has none.
 std::optional<double> measured_energy(const std::filesystem::path& metrics);

@@ -5,37 +5,14 @@
 
 #include <gtest/gtest.h>
 
-#include "support/temp_folder.h"
+#include "support/fake_counters.h"
 
 namespace distill::core {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::FakeCounters;
 using std::chrono_literals::operator""ms;
-
-/// A folder that looks like /sys/class/powercap.
-class FakeCounters {
- public:
-  void add(const std::string& zone, const std::string& name, std::uint64_t microjoules,
-           std::uint64_t range) {
-    fs::create_directories(folder_ / zone);
-    std::ofstream(folder_ / zone / "name") << name << '\n';
-    std::ofstream(folder_ / zone / "max_energy_range_uj") << range << '\n';
-    set(zone, microjoules);
-  }
-  void set(const std::string& zone, std::uint64_t microjoules) {
-    // Renamed into place: the meter's thread must not see half a number.
-    std::ofstream(folder_ / zone / "new") << microjoules << '\n';
-    fs::rename(folder_ / zone / "new", folder_ / zone / "energy_uj");
-  }
-  EnergyMeterOptions options(std::chrono::milliseconds every = std::chrono::hours(1)) const {
-    return {folder_.path(), every};
-  }
-  fs::path operator/(const std::string& name) const { return folder_ / name; }
-
- private:
-  testing::TempFolder folder_;
-};
 
 TEST(EnergyMeter, SumsThePackagesAndNothingTwice) {
   FakeCounters counters;

@@ -7,6 +7,7 @@
 #include <distill/pipeline/report_html.h>
 
 #include "support/event_file.h"
+#include "support/fake_counters.h"
 #include "support/html_check.h"
 #include "unit/pipeline/tiny_run.h"
 
@@ -14,6 +15,7 @@ namespace distill::pipeline::testing {
 namespace {
 
 using distill::testing::EventFileReader;
+using distill::testing::FakeCounters;
 using distill::testing::HtmlCheck;
 
 /// What TensorBoard shows of a tag: later files stand behind earlier ones, and where a session
@@ -76,6 +78,44 @@ TEST(RunFiles, APageThatCannotBeMadeIsAWarning) {
   EXPECT_TRUE(fs::exists(tiny.in_run("report.json")));
   EXPECT_TRUE(tiny.log.has("report.html"));
   EXPECT_TRUE(tiny.log.has("try `distill report "));
+}
+
+double energy_at_the_end(const RunFolder& folder) {
+  return measured_energy(folder.metrics()).value_or(-1);
+}
+
+TEST(RunFiles, EnergyIsSummedOverRestartsAndWhatIsRepeatedCountsOnce) {
+  const TempFolder folder;
+  RecordingLogger log;
+  const RunFolder run(folder / "run", "name: x\n", StartPolicy::kAuto, log);
+  FakeCounters counters;
+  counters.add("intel-rapl:0", "package-0", 1'000'000, 1'000'000'000);
+  const auto open = [&](std::int64_t restored) {
+    return open_run_files(run, restored, counters.options());
+  };
+  auto sink = open(0);
+  counters.set("intel-rapl:0", 3'000'000);
+  sink->event("evaluation", {{"step", std::int64_t{0}}});
+  counters.set("intel-rapl:0", 6'000'000);
+  sink->step({{"step", std::int64_t{1}}});
+  EXPECT_EQ(energy_at_the_end(run), 5);
+  counters.set("intel-rapl:0", 9'000'000);
+  sink->step({{"step", std::int64_t{2}}});
+  sink.reset();
+  counters.set("intel-rapl:0", 100'000'000);  // of others, between the processes
+  sink = open(1);                             // step 2 is repeated
+  counters.set("intel-rapl:0", 104'000'000);
+  sink->step({{"step", std::int64_t{2}}});
+  EXPECT_EQ(energy_at_the_end(run), 9);
+  sink.reset();
+  // A part that cannot be measured leaves no sum, and later ones have none either.
+  open_run_files(run, 2, {.root = folder / "none"})->step({{"step", std::int64_t{3}}});
+  EXPECT_EQ(energy_at_the_end(run), -1);
+  open(3)->step({{"step", std::int64_t{4}}});
+  EXPECT_EQ(energy_at_the_end(run), -1);
+  // A run that begins again has one.
+  open(0)->step({{"step", std::int64_t{1}}});
+  EXPECT_EQ(energy_at_the_end(run), 2);
 }
 
 TEST(RunFiles, EnergyIsThatOfTheLastStepOrEvaluation) {
