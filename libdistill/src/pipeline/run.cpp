@@ -25,6 +25,7 @@
 #include "pipeline/memory.h"
 #include "pipeline/repeatable.h"
 #include "pipeline/run_events.h"
+#include "pipeline/run_files.h"
 #include "pipeline/tokenizing_progress.h"
 
 namespace distill::pipeline {
@@ -181,7 +182,7 @@ class Run {
   }
 
   void open_sinks(std::int64_t restored) {
-    sinks_.push_back(metrics::make_jsonl_sink(folder_.metrics(), restored));
+    sinks_.push_back(open_run_files(folder_, restored));
     evaluated_ = evaluated_steps(folder_.metrics());
     if (options_.quiet) return;
     metrics::ConsoleOptions console;
@@ -311,7 +312,8 @@ class Run {
       fail<IoError>(folder_.final_model().string(), ": could not remove it: ", error.message());
     save_final();
     report_.peak_memory_bytes = peak_memory();
-    core::write_file_atomically(folder_.report(), to_json(report_));
+    report_.device = plan_.device.str();
+    write_reports(report_, folder_, log_);
   }
 
   /// PEFT takes adapters of a mixture's feed-forward layers for those of its fused experts.
