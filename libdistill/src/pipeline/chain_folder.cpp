@@ -22,8 +22,8 @@ constexpr std::uint64_t kMaxRecipeBytes = std::uint64_t{4} << 20;
 /// The first line of the recipe.yaml of a pipeline. Part of the format, do not change.
 constexpr std::string_view kMarker = "# resolved recipe of a pipeline, written by distill_train\n";
 
-constexpr std::array<std::string_view, 4> kWritten = {"recipe.yaml", "manifest.json", "report.json",
-                                                      "final"};
+constexpr std::array<std::string_view, 5> kWritten = {"recipe.yaml", "manifest.json", "report.json",
+                                                      "report.html", "final"};
 
 bool is_pipeline(const fs::path& folder) {
   const fs::path recipe = folder / "recipe.yaml";

@@ -196,6 +196,9 @@ std::string to_json(const Report& report) {
       .member("tokens_per_second", report.tokens_per_second())
       .member("peak_memory_bytes", report.peak_memory_bytes);
   write_attempts(json, report);
+  if (report.energy_joules) json.member("energy_joules", *report.energy_joules);
+  if (!report.device.empty()) json.member("device", report.device);
+  if (!report.finished.empty()) json.member("finished", report.finished);
   if (report.quantization) write(json.key("quantization"), *report.quantization);
   write(json, "student", report.student);
   if (report.teacher) write(json, "teacher", *report.teacher);
@@ -220,6 +223,9 @@ Report read_report(const std::filesystem::path& path) {
   report.seconds = number(root, "seconds");
   report.peak_memory_bytes = static_cast<std::uint64_t>(count(root, "peak_memory_bytes"));
   read_attempts(root, report);
+  report.energy_joules = optional_number(root, "energy_joules");
+  report.device = root.string_or("device", "");
+  report.finished = root.string_or("finished", "");
   if (root.has("quantization")) report.quantization = quantization(root.at("quantization"));
   report.student = model_size(root.at("student"));
   if (root.has("teacher")) report.teacher = model_size(root.at("teacher"));

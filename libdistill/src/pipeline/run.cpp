@@ -24,6 +24,7 @@
 #include "pipeline/memory.h"
 #include "pipeline/repeatable.h"
 #include "pipeline/run_events.h"
+#include "pipeline/run_files.h"
 #include "pipeline/save_student.h"
 #include "pipeline/tokenizing_progress.h"
 
@@ -180,7 +181,7 @@ class Run {
   }
 
   void open_sinks(std::int64_t restored) {
-    sinks_.push_back(metrics::make_jsonl_sink(folder_.metrics(), restored));
+    sinks_.push_back(open_run_files(folder_, restored));
     evaluated_ = evaluated_steps(folder_.metrics());
     if (options_.quiet) return;
     metrics::ConsoleOptions console;
@@ -326,7 +327,8 @@ class Run {
   void finish() {
     save_student(*models_.student, plan_, base_fingerprint_, folder_.final_model(), log_);
     report_.peak_memory_bytes = core::peak_memory();
-    core::write_file_atomically(folder_.report(), to_json(report_));
+    report_.device = plan_.device.str();
+    write_reports(report_, folder_, log_);
   }
 
   void stop_here_if_asked() {

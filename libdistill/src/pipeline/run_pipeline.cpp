@@ -7,6 +7,7 @@
 #include <distill/core/memory.h>
 #include <distill/core/paths.h>
 #include <distill/pipeline/pipeline_plan.h>
+#include <distill/pipeline/report_html.h>
 #include <distill/recipe/write.h>
 
 #include "pipeline/chain_folder.h"
@@ -214,7 +215,13 @@ class Chain {
         result_.base = last->run().student.model.value_or("");
       }
     }
-    core::write_file_atomically(folder_.report(), to_json(result_));
+    const std::string report = to_json(result_);
+    try {
+      write_report_html({.run = folder_.path(), .report_json = report});
+    } catch (const std::exception& error) {
+      log_.warning("the pipeline is done, but its page could not be made: ", error.what());
+    }
+    core::write_file_atomically(folder_.report(), report);
   }
 
   const recipe::PipelineRecipe& recipe_;

@@ -65,6 +65,7 @@ std::unique_ptr<generation::TextGenerator> make_generator(const recipe::Generate
   how.model = recipe.teacher.options<recipe::LocalTeacherOptions>()->model;
   how.chat_template = asked.chat_template;
   how.dtype = recipe::dtype_of(recipe.precision);
+  how.device = recipe::choose_device(recipe.device);
   how.generate.max_new_tokens = asked.max_new_tokens;
   how.generate.batch_size = asked.batch_size;
   how.generate.sampling.temperature = asked.temperature;

@@ -130,7 +130,8 @@ void add_generate_costs(const recipe::GenerateRecipe& recipe, StagePlan& stage) 
   models::check_causal_lm(model.folder, {});
   stage.work = tokens * forward(model);
   const auto dtype = recipe::dtype_of(recipe.precision);
-  const auto weights = models::weight_bytes(model.folder, {.dtype = dtype});
+  stage.device = recipe::choose_device(recipe.device);
+  const auto weights = models::weight_bytes(model.folder, {.dtype = dtype, .device = stage.device});
   stage.memory.teacher = weights.allocated;
   stage.memory.teacher_mapped = weights.mapped;
   // Keys and values, at most: a model may share them between heads.

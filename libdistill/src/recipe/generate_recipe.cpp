@@ -55,6 +55,7 @@ void describe(core::FieldVisitor& visit, GenerateRecipe& recipe) {
   visit.required("name", recipe.name, "the name of the stage");
   visit("seed", recipe.seed, "same seed, same answers of a local teacher");
   visit("precision", recipe.precision, "what a local teacher computes in");
+  visit("device", recipe.device, "where a local teacher runs");
   visit.required("teacher", recipe.teacher, "who answers: of kind `local` or `server`");
   visit.required("generate", recipe.generate, "what is asked, and which answers are kept");
 }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
 
 #include <distill/core/log.h>
@@ -68,6 +69,7 @@ struct LocalGeneratorOptions {
   std::string chat_template = "auto";
   models::GenerateOptions generate = {};
   c10::ScalarType dtype = c10::ScalarType::BFloat16;
+  at::Device device = at::kCPU;
 };
 
 /// Throws as loading a model and a tokenizer does.

@@ -47,6 +47,11 @@ struct Report {
   std::vector<GateResult> gates = {};
   std::int64_t attempt = 1;                ///< more: gates asked for further tries
   std::vector<std::string> settings = {};  ///< overrides of this attempt
+  std::string device = {};                 ///< that it was trained on; empty in old reports
+  std::string finished = {};  ///< when, as `2026-01-31T12:00:00Z`; empty in old reports
+  /// That the machine's processor packages used, of evaluations and training in all parts of the
+  /// run; absent where it could not be measured.
+  std::optional<double> energy_joules;
 
   double tokens_per_second() const {
     return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;

@@ -47,6 +47,8 @@ class RunFolder {
   std::filesystem::path evaluation_before() const { return path_ / "evaluation_before.json"; }
   std::filesystem::path evaluation_after() const { return path_ / "evaluation_after.json"; }
   std::filesystem::path report() const { return path_ / "report.json"; }
+  /// Event files.
+  std::filesystem::path tensorboard() const { return path_ / "tensorboard"; }
   std::filesystem::path final_model() const { return path_ / "final"; }
 
  private:

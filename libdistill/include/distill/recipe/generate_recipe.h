@@ -35,6 +35,7 @@ struct GenerateRecipe {
   std::string name;
   std::int64_t seed = 17;
   Precision precision = Precision::kFp32;
+  Device device = Device::kAuto;
   core::Component<teachers::Teacher, const TeacherContext&> teacher;  ///< local or server
   AnswerOptions generate;
 };
