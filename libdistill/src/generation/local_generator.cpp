@@ -21,7 +21,8 @@ class LocalGenerator final : public TextGenerator {
       : options_(options),
         tokenizer_(text::load_tokenizer(options.model)),
         chat_(text::load_chat_template(options.model, options.chat_template)),
-        model_(models::load_causal_lm(options.model, {.dtype = options.dtype, .device = options.device})),
+        model_(models::load_causal_lm(options.model,
+                                      {.dtype = options.dtype, .device = options.device})),
         hash_(hash_model(options.model, *tokenizer_)) {
     options_.generate.end_at_last_position = true;
     options_.generate.vocabulary = tokenizer_->vocab_size();
