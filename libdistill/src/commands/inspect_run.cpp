@@ -56,6 +56,10 @@ void check_files(const fs::path& run, Inspection& inspection) {
     if (!core::path_exists(run / name)) continue;
     collect_problem(inspection, [&] { pipeline::read_evaluation(run / name); });
   }
+  for (const auto* name : {"sets_before.json", "sets_after.json", "sets_teacher.json"}) {
+    if (!core::path_exists(run / name)) continue;
+    collect_problem(inspection, [&] { pipeline::check_set_results(run / name); });
+  }
   if (core::path_exists(run / "metrics.jsonl")) {
     collect_problem(inspection, [&] {
       io::JsonlReader metrics(run / "metrics.jsonl");

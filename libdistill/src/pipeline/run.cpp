@@ -1,9 +1,6 @@
 #include <distill/pipeline/run.h>
 
-#include <algorithm>
-#include <chrono>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include <sys/resource.h>
@@ -11,19 +8,19 @@
 #include <distill/core/paths.h>
 #include <distill/dist/communicator.h>
 #include <distill/io/checkpoint.h>
-#include <distill/lora/peft.h>
 #include <distill/metrics/sink.h>
 #include <distill/models/fingerprint.h>
-#include <distill/models/save.h>
 #include <distill/pipeline/manifest.h>
 #include <distill/recipe/read.h>
 #include <distill/recipe/wiring.h>
 #include <distill/recipe/write.h>
 #include <distill/train/trainer.h>
 
+#include "pipeline/final_model.h"
 #include "pipeline/kept_teacher.h"
 #include "pipeline/memory.h"
 #include "pipeline/repeatable.h"
+#include "pipeline/run_evaluations.h"
 #include "pipeline/run_events.h"
 #include "pipeline/tokenizing_progress.h"
 
@@ -58,6 +55,15 @@ class Run {
     count_batches_to_come(restored);
     open_sinks(restored);
     for (auto& sink : sinks_) trainer.add_sink(*sink);
+    evaluations_.emplace(RunEvaluations::Parts{.recipe = recipe_,
+                                               .stop = options_.stop,
+                                               .log = log_,
+                                               .folder = folder_,
+                                               .ranks = *ranks_,
+                                               .data = data_,
+                                               .models = models_,
+                                               .sinks = sinks_,
+                                               .report = report_});
     evaluate_before(restored);
     train(trainer, restored);
     evaluate_after();
@@ -165,24 +171,24 @@ class Run {
   }
 
   train::Trainer make_trainer() {
-    train::TrainerParts parts{.student = *models_.student,
-                              .trainable = models_.trainable,
-                              .teacher = models_.teacher.get(),
-                              .loss = *models_.loss,
-                              .optimizer = *models_.optimizer,
-                              .batches = *batches_,
-                              .ranks = *ranks_,
-                              .checkpoints = checkpoints_.get(),
-                              .sinks = {},
-                              .stop = options_.stop,
-                              .log = log_,
-                              .after_step = [this](std::int64_t step) { after_step(step); }};
+    train::TrainerParts parts{
+        .student = *models_.student,
+        .trainable = models_.trainable,
+        .teacher = models_.teacher.get(),
+        .loss = *models_.loss,
+        .optimizer = *models_.optimizer,
+        .batches = *batches_,
+        .ranks = *ranks_,
+        .checkpoints = checkpoints_.get(),
+        .sinks = {},
+        .stop = options_.stop,
+        .log = log_,
+        .after_step = [this](std::int64_t step) { evaluations_->in_between(step, steps_); }};
     return train::Trainer(recipe::trainer_options(recipe_, steps_), std::move(parts));
   }
 
   void open_sinks(std::int64_t restored) {
     sinks_.push_back(metrics::make_jsonl_sink(folder_.metrics(), restored));
-    evaluated_ = evaluated_steps(folder_.metrics());
     if (options_.quiet) return;
     metrics::ConsoleOptions console;
     console.terminal = options_.terminal;
@@ -192,64 +198,13 @@ class Run {
     sinks_.push_back(metrics::make_console_sink(console));
   }
 
-  eval::Evaluation evaluate(bool progress) {
-    eval::EvaluateOptions options;
-    options.stop = options_.stop;
-    auto last = std::chrono::steady_clock::now();
-    if (progress) {
-      options.on_progress = [this, last](std::int64_t done, std::int64_t total) mutable {
-        const auto now = std::chrono::steady_clock::now();
-        if (now - last < std::chrono::seconds(10) || done == total) return;
-        last = now;
-        log_.info("  ", done, " of ", total, " rows");
-      };
-    }
-    // Distributions over other ids cannot be compared.
-    teachers::Teacher* teacher = data_.across_tokenizers ? nullptr : models_.teacher.get();
-    eval::Evaluation result;
-    try {
-      result = eval::evaluate(*models_.student, teacher, *data_.eval, *ranks_, options);
-    } catch (const Interrupted& stopped) {  // a teacher that was waited for
-      throw eval::Stopped(stopped.what());
-    }
-    if (teacher != nullptr && !result.top1_agreement && !std::exchange(told_of_samples_, true)) {
-      log_.info(
-          "the teacher gives samples of its distribution: it is not compared with, `distill "
-          "eval --teacher` does that");
-    }
-    return result;
-  }
-
-  /// Once for each step, however often the run was stopped after it.
-  void log_evaluation(const eval::Evaluation& evaluation, std::int64_t step) {
-    if (!evaluated_.insert(step).second) return;
-    for (auto& sink : sinks_) sink->event("evaluation", to_values(evaluation, step));
-  }
-
   void evaluate_before(std::int64_t restored) {
-    if (!data_.eval || !recipe_.evaluate.at_start) return;
-    if (core::path_exists(folder_.evaluation_before())) {
-      report_.before = read_evaluation(folder_.evaluation_before());
-      if (restored == 0) log_evaluation(*report_.before, 0);
-      return;
-    }
-    // A run that has trained already cannot be measured as it was before.
-    if (restored > 0) return;
-    log_.info("evaluating before training: ", data_.eval->num_rows(), " rows");
     try {
-      report_.before = evaluate(true);
+      evaluations_->before(restored);
     } catch (const eval::Stopped&) {
       stop_here_if_asked();
       throw;
     }
-    write_evaluation(folder_.evaluation_before(), *report_.before);
-    log_evaluation(*report_.before, 0);
-  }
-
-  void after_step(std::int64_t step) {
-    const std::int64_t every = recipe_.evaluate.every;
-    if (!data_.eval || every == 0 || step % every != 0 || step == steps_) return;
-    log_evaluation(evaluate(false), step);
   }
 
   /// What there is to say of it, and what it cost to ask somebody else.
@@ -286,58 +241,19 @@ class Run {
   }
 
   void evaluate_after() {
-    if (!data_.eval || !recipe_.evaluate.at_end) return;
-    if (core::path_exists(folder_.evaluation_after())) {
-      report_.after = read_evaluation(folder_.evaluation_after());
-      log_evaluation(*report_.after, steps_);
-      return;
-    }
-    log_.info("evaluating after training: ", data_.eval->num_rows(), " rows");
     try {
-      report_.after = evaluate(true);
+      evaluations_->after(steps_);
     } catch (const eval::Stopped&) {
       fail<Interrupted>(folder_.path().string(), ": stopped while evaluating after training; all ",
                         steps_, " steps are saved", kGoOn);
     }
-    write_evaluation(folder_.evaluation_after(), *report_.after);
-    log_evaluation(*report_.after, steps_);
   }
 
   /// The report comes last: with it the run counts as finished.
   void finish() {
-    std::error_code error;
-    fs::remove_all(folder_.final_model(), error);  // of a process that ended before its report
-    if (error)
-      fail<IoError>(folder_.final_model().string(), ": could not remove it: ", error.message());
-    save_final();
+    save_final_model(*models_.student, plan_, base_fingerprint_, folder_.final_model(), log_);
     report_.peak_memory_bytes = peak_memory();
     core::write_file_atomically(folder_.report(), to_json(report_));
-  }
-
-  /// PEFT takes adapters of a mixture's feed-forward layers for those of its fused experts.
-  void warn_of_experts() const {
-    const auto sites = models_.student->adapter_sites();
-    const bool mixture =
-        std::ranges::any_of(sites, [](const auto& site) { return site.routed_expert; });
-    const bool beside_attention = std::ranges::any_of(plan_.adapters, [](const auto& adapter) {
-      return adapter.first.find("self_attn") == std::string::npos;
-    });
-    if (!mixture || !beside_attention) return;
-    log_.warning(folder_.final_model().string(),
-                 ": PEFT with transformers 5 reads only the attention's adapters of this family; "
-                 "use `distill export --adapter` for other programs");
-  }
-
-  /// A model folder, or an adapter folder beside the base that stays where it is.
-  void save_final() {
-    const fs::path& base = plan_.student.folder;
-    if (!plan_.adapters.empty()) {
-      warn_of_experts();
-      return lora::save_adapter(*models_.student, folder_.final_model(), {base, base_fingerprint_});
-    }
-    models::SaveOptions save;
-    save.base_folder = base;
-    models::save_causal_lm(*models_.student, folder_.final_model(), save);
   }
 
   void stop_here_if_asked() {
@@ -362,9 +278,8 @@ class Run {
   std::unique_ptr<data::BatchStream> batches_;
   std::unique_ptr<io::CheckpointStore> checkpoints_;
   std::vector<std::unique_ptr<metrics::Sink>> sinks_;
-  std::set<std::int64_t> evaluated_;  ///< steps whose evaluation is in metrics.jsonl
-  bool told_of_samples_ = false;
   Report report_;
+  std::optional<RunEvaluations> evaluations_;  ///< from when the sinks are open
 };
 
 }  // namespace

@@ -27,15 +27,26 @@ metrics::Values to_values(const teachers::TeacherCounts& counts, std::int64_t st
   return values;
 }
 
-std::set<std::int64_t> evaluated_steps(const std::filesystem::path& metrics) {
-  std::set<std::int64_t> steps;
-  if (!core::path_exists(metrics)) return steps;
+metrics::Values to_values(const std::string& set, const std::string& model,
+                          const std::vector<eval::Estimate>& figures, std::int64_t step) {
+  metrics::Values values = {{"step", step}, {"set", set}, {"model", model}};
+  for (const auto& figure : figures) values.emplace_back(figure.name, figure.value);
+  return values;
+}
+
+LoggedEvaluations logged_evaluations(const std::filesystem::path& metrics) {
+  LoggedEvaluations logged;
+  if (!core::path_exists(metrics)) return logged;
   io::JsonlReader lines(metrics);
   while (const auto row = lines.next()) {
     const io::JsonCursor event(row->value, row->source);
-    if (event.string_or("event", "") == "evaluation") steps.insert(event.at("step").as_int());
+    const std::string name = event.string_or("event", "");
+    if (name == "evaluation") logged.texts.insert(event.at("step").as_int());
+    if (name != "set") continue;
+    logged.sets.insert(
+        {event.at("step").as_int(), event.at("set").as_string(), event.at("model").as_string()});
   }
-  return steps;
+  return logged;
 }
 
 }  // namespace distill::pipeline

@@ -9,6 +9,7 @@
 #include <distill/recipe/wiring.h>
 
 #include "recipe/across_tokenizers.h"
+#include "recipe/load_sets.h"
 #include "recipe/served_tokenizer.h"
 
 namespace distill::recipe {
@@ -150,6 +151,7 @@ DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Log
     reading.teacher = nullptr;  // the student is measured by itself
   }
   parts.eval = load_eval(recipe, reading, log);
+  parts.sets = load_sets(recipe, models, reading, log);
   if (const auto* several = recipe.teacher.options<SeveralTeachersOptions>()) {
     std::vector<const data::DataReport*> read = {&parts.train->report()};
     if (parts.eval) read.push_back(&parts.eval->report());

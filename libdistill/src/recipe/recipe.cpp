@@ -85,7 +85,8 @@ void describe(core::FieldVisitor& visit, Recipe& recipe) {
   visit.required("loss", recipe.loss, "the objective: a weighted sum of terms");
   visit.required("train", recipe.train, "how long and how to train");
   visit("checkpoint", recipe.checkpoint, "when to save the state of the run");
-  visit("evaluate", recipe.evaluate, "when to measure the student on `data.eval`");
+  visit("evaluate", recipe.evaluate,
+        "when to measure the student on `data.eval`, and on what else");
 }
 
 namespace {

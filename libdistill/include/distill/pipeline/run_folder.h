@@ -44,6 +44,9 @@ class RunFolder {
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
   std::filesystem::path evaluation_before() const { return path_ / "evaluation_before.json"; }
   std::filesystem::path evaluation_after() const { return path_ / "evaluation_after.json"; }
+  std::filesystem::path sets_before() const { return path_ / "sets_before.json"; }
+  std::filesystem::path sets_after() const { return path_ / "sets_after.json"; }
+  std::filesystem::path sets_teacher() const { return path_ / "sets_teacher.json"; }
   std::filesystem::path report() const { return path_ / "report.json"; }
   std::filesystem::path final_model() const { return path_ / "final"; }
 
