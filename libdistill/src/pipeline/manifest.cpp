@@ -113,6 +113,7 @@ std::string make_manifest(const recipe::Recipe& recipe, const recipe::PlannedMod
       .end_object();
   json.key("data").begin_object();
   write_data(json, "train", *data.train);
+  if (data.with_replay) write_data(json, "with_replay", *data.with_replay);
   if (data.eval) write_data(json, "eval", *data.eval);
   for (const auto& set : data.sets) write_set(json, set);
   json.end_object().end_object();

@@ -9,6 +9,7 @@
 #include <distill/core/strings.h>
 #include <distill/io/json_value.h>
 
+#include "pipeline/report_forgetting.h"
 #include "pipeline/report_sets.h"
 
 namespace distill::pipeline {
@@ -159,6 +160,7 @@ std::string to_json(const Report& report) {
   write_side(json, "before", report.before, report.sets, &SetReport::before);
   write_side(json, "after", report.after, report.sets, &SetReport::after);
   write_differences(json, report.sets);
+  if (report.forgetting) write(json.key("forgetting"), *report.forgetting);
   json.member("eval_tokens", report.eval_tokens)
       .member("trained_parameters", report.trained_parameters)
       .member("steps", report.steps)
@@ -189,6 +191,7 @@ Report read_report(const std::filesystem::path& path) {
   report.before = text_evaluation(root, "before");
   report.after = text_evaluation(root, "after");
   report.sets = read_sets(root);
+  if (root.has("forgetting")) report.forgetting = read_forgetting_report(root.at("forgetting"));
   report.eval_tokens = count(root, "eval_tokens");
   if (root.has("trained_parameters")) report.trained_parameters = count(root, "trained_parameters");
   report.steps = count(root, "steps");

@@ -6,6 +6,8 @@
 #include <distill/core/table.h>
 #include <distill/pipeline/report.h>
 
+#include "pipeline/report_forgetting.h"
+
 namespace distill::pipeline {
 
 namespace {
@@ -134,6 +136,7 @@ std::string report_table(const Report& report) {
                         " parameters, ", fixed(share, 2), " % of the student's ",
                         core::with_thousands(report.student.parameters), "\n");
   }
+  if (report.forgetting) out += forgetting_text(*report.forgetting);
   if (report.skipped_steps > 0) {
     out += core::concat(report.skipped_steps, " of ", report.steps,
                         " steps were skipped: loss or gradient was not finite\n");

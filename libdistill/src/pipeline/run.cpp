@@ -11,17 +11,20 @@
 #include <distill/metrics/sink.h>
 #include <distill/models/fingerprint.h>
 #include <distill/pipeline/manifest.h>
+#include <distill/recipe/forgetting.h>
 #include <distill/recipe/read.h>
 #include <distill/recipe/wiring.h>
 #include <distill/recipe/write.h>
 #include <distill/train/trainer.h>
 
 #include "pipeline/final_model.h"
+#include "pipeline/forgetting_monitor.h"
 #include "pipeline/kept_teacher.h"
 #include "pipeline/memory.h"
 #include "pipeline/repeatable.h"
 #include "pipeline/run_evaluations.h"
 #include "pipeline/run_events.h"
+#include "pipeline/run_facts.h"
 #include "pipeline/tokenizing_progress.h"
 
 namespace distill::pipeline {
@@ -41,17 +44,20 @@ std::uint64_t peak_memory() {
 /// One run from its folder to its report. The steps below are in the order they happen.
 class Run {
  public:
-  Run(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log, RunFolder& folder)
+  /// `reactions`: how often it was begun again because of `forgetting`.
+  Run(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log, RunFolder& folder,
+      std::int64_t reactions)
       : recipe_(recipe),
         options_(options),
         log_(log),
         folder_(folder),
+        reactions_(reactions),
         ranks_(dist::make_single()) {}
 
   Report execute() {
     prepare();
     train::Trainer trainer = make_trainer();
-    const std::int64_t restored = trainer.restore();
+    const std::int64_t restored = trainer.restore(remembering_.get());
     count_batches_to_come(restored);
     open_sinks(restored);
     for (auto& sink : sinks_) trainer.add_sink(*sink);
@@ -65,6 +71,7 @@ class Run {
                                                .sinks = sinks_,
                                                .report = report_});
     evaluate_before(restored);
+    begin_monitor(trainer);
     train(trainer, restored);
     evaluate_after();
     finish();
@@ -102,9 +109,14 @@ class Run {
           "the teacher has its own tokenizer: evaluations say nothing of it "
           "(docs/cross_tokenizer.md)");
     }
-    describe_student();
-    batches_ = std::make_unique<data::BatchStream>(data_.train, batch_options());
-    checkpoints_ = std::make_unique<io::CheckpointStore>(folder_.checkpoints());
+    describe_run({recipe_, plan_, data_, models_, steps_}, report_, log_);
+    const bool replays = reactions_ > 0 && data_.with_replay;
+    batches_ = std::make_unique<data::BatchStream>(replays ? data_.with_replay : data_.train,
+                                                   batch_options());
+    checkpoints_ = std::make_unique<io::CheckpointStore>(checkpoint_folder(folder_, reactions_));
+    if (recipe_.forgetting && recipe_.forgetting->react) {
+      remembering_ = std::make_unique<io::CheckpointStore>(folder_.remembering());
+    }
   }
 
   /// A teacher may be asked something for the first time, and be waited for.
@@ -136,54 +148,19 @@ class Run {
     batches_to_come_ = (steps_ - restored) * (rows / recipe_.train.micro_batch_size);
   }
 
-  void describe_student() {
-    const std::uint64_t width = c10::elementSize(recipe::dtype_of(recipe_.precision));
-    const auto size = [width](const models::CausalLm& model) {
-      const std::int64_t parameters = model.shape().num_parameters;
-      ModelSize held{parameters, static_cast<std::uint64_t>(parameters) * width};
-      const models::Quantization* quantized = model.quantization();
-      if (quantized != nullptr) held.bytes -= quantized->dense_bytes - quantized->bytes;
-      return held;
-    };
-    report_.name = recipe_.name;
-    report_.train_data = data_.train->report();
-    if (data_.eval) report_.eval_tokens = data_.eval->num_tokens();
-    report_.student = size(*models_.student);
-    if (const models::Quantization* quantized = models_.student->quantization()) {
-      report_.quantization = *quantized;
-    }
-    if (models_.teacher_model) report_.teacher = size(*models_.teacher_model);
-    std::int64_t trainable = -models_.num_loss_parameters;
-    for (const auto& parameter : models_.trainable) trainable += parameter.tensor.numel();
-    report_.trained_parameters = trainable;
-    log_.info("device: ", plan_.device.str());
-    log_.info("student: ", models_.student->shape().num_layers, " layers, ",
-              core::with_thousands(report_.student.parameters), " parameters, ",
-              core::with_thousands(trainable),
-              plan_.adapters.empty() ? " of them trained" : " of adapters trained beside them");
-    if (models_.num_loss_parameters > 0) {
-      log_.info("loss: ", core::with_thousands(models_.num_loss_parameters),
-                " parameters of its own, which the final model does not have");
-    }
-    log_.info("data: ", core::with_thousands(data_.train->num_rows()), " rows, ",
-              core::with_thousands(data_.train->num_tokens()), " tokens; ", steps_, " steps of ",
-              recipe_.train.batch_size, " rows");
-  }
-
   train::Trainer make_trainer() {
-    train::TrainerParts parts{
-        .student = *models_.student,
-        .trainable = models_.trainable,
-        .teacher = models_.teacher.get(),
-        .loss = *models_.loss,
-        .optimizer = *models_.optimizer,
-        .batches = *batches_,
-        .ranks = *ranks_,
-        .checkpoints = checkpoints_.get(),
-        .sinks = {},
-        .stop = options_.stop,
-        .log = log_,
-        .after_step = [this](std::int64_t step) { evaluations_->in_between(step, steps_); }};
+    train::TrainerParts parts{.student = *models_.student,
+                              .trainable = models_.trainable,
+                              .teacher = models_.teacher.get(),
+                              .loss = *models_.loss,
+                              .optimizer = *models_.optimizer,
+                              .batches = *batches_,
+                              .ranks = *ranks_,
+                              .checkpoints = checkpoints_.get(),
+                              .sinks = {},
+                              .stop = options_.stop,
+                              .log = log_,
+                              .after_step = [this](std::int64_t step) { after_step(step); }};
     return train::Trainer(recipe::trainer_options(recipe_, steps_), std::move(parts));
   }
 
@@ -207,6 +184,23 @@ class Run {
     }
   }
 
+  /// Looks for the first time after a step: it knows the student before training then.
+  void begin_monitor(train::Trainer& trainer) {
+    if (!recipe_.forgetting) return;
+    monitor_.emplace(ForgettingMonitor::Parts{.recipe = recipe_,
+                                              .folder = folder_,
+                                              .log = log_,
+                                              .evaluations = *evaluations_,
+                                              .sinks = sinks_,
+                                              .trainer = trainer,
+                                              .remembering = remembering_.get()});
+  }
+
+  void after_step(std::int64_t step) {
+    evaluations_->in_between(step, steps_);
+    if (monitor_) monitor_->after_step(step, step == steps_);
+  }
+
   /// What there is to say of it, and what it cost to ask somebody else.
   void log_teacher(std::int64_t step) {
     if (!models_.teacher) return;
@@ -222,6 +216,10 @@ class Run {
     try {
       result = trainer.run();
     } catch (const InputError&) {
+      throw;
+    } catch (const WentBack&) {
+      throw;
+    } catch (const Forgotten&) {
       throw;
     } catch (const std::exception&) {
       log_.warning(folder_.path().string(), ": training failed; the newest checkpoint in ",
@@ -252,6 +250,7 @@ class Run {
   /// The report comes last: with it the run counts as finished.
   void finish() {
     save_final_model(*models_.student, plan_, base_fingerprint_, folder_.final_model(), log_);
+    if (monitor_) report_.forgetting = monitor_->report();
     report_.peak_memory_bytes = peak_memory();
     core::write_file_atomically(folder_.report(), to_json(report_));
   }
@@ -266,6 +265,7 @@ class Run {
   const RunOptions& options_;
   core::Logger& log_;
   RunFolder& folder_;
+  std::int64_t reactions_;
   std::unique_ptr<dist::Communicator> ranks_;
   recipe::PlannedModels plan_;
   std::optional<RepeatableScope> repeatable_;
@@ -277,10 +277,27 @@ class Run {
   std::int64_t batches_to_come_ = 0;
   std::unique_ptr<data::BatchStream> batches_;
   std::unique_ptr<io::CheckpointStore> checkpoints_;
+  std::unique_ptr<io::CheckpointStore> remembering_;  ///< of `forgetting`; null without reactions
   std::vector<std::unique_ptr<metrics::Sink>> sinks_;
   Report report_;
   std::optional<RunEvaluations> evaluations_;  ///< from when the sinks are open
+  std::optional<ForgettingMonitor> monitor_;
 };
+
+/// Begins again with other data and weights, as often as the monitor has it go back.
+Report run_with_reactions(const recipe::Recipe& recipe, const RunOptions& options,
+                          core::Logger& log, RunFolder& folder) {
+  while (true) {
+    const std::int64_t reactions =
+        recipe.forgetting ? read_forgetting(folder.forgetting()).num_reactions() : 0;
+    const recipe::Recipe changed = recipe::after_reactions(recipe, reactions);
+    try {
+      return Run(changed, options, log, folder, reactions).execute();
+    } catch (const WentBack& why) {
+      log.warning(why.what());
+    }
+  }
+}
 
 }  // namespace
 
@@ -302,7 +319,7 @@ RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, co
     result.report = read_report(folder.report());
     return result;
   }
-  result.report = Run(recipe, options, log, folder).execute();
+  result.report = run_with_reactions(recipe, options, log, folder);
   return result;
 }
 

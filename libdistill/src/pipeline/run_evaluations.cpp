@@ -52,7 +52,7 @@ void RunEvaluations::before(std::int64_t restored) {
   const bool kept = core::path_exists(parts_.folder.sets_before());
   if (!kept && restored > 0) return;
   before_ = kept_or_measured(parts_.folder.sets_before(), "before training",
-                             [this] { return measure_student({}); });
+                             [this] { return measure_student({}, 0); });
   log_sets(*before_, "student", 0);
   measure_teacher();
   report_sets();
@@ -85,7 +85,7 @@ void RunEvaluations::after(std::int64_t steps) {
   text_after(steps);
   if (parts_.data.sets.empty()) return;
   after_ = kept_or_measured(parts_.folder.sets_after(), "after training",
-                            [this] { return measure_student({}); });
+                            [&] { return measure_student({}, steps); });
   log_sets(*after_, "student", steps);
   measure_teacher();
   report_sets();
@@ -105,11 +105,17 @@ void RunEvaluations::text_after(std::int64_t steps) {
   log_text(*after, steps);
 }
 
-SetResults RunEvaluations::measure_student(const std::vector<std::string>& names) {
+SetResults RunEvaluations::measure_student(const std::vector<std::string>& names,
+                                           std::int64_t step) {
+  if (step != std::exchange(recent_step_, step)) recent_.clear();
   SetResults results;
   for (const auto& set : parts_.data.sets) {
-    if (!names.empty() && std::ranges::find(names, set.options.name) == names.end()) continue;
-    results.emplace_back(set.options.name, measure(set.student, *parts_.models.student));
+    const std::string& name = set.options.name;
+    if (!names.empty() && std::ranges::find(names, name) == names.end()) continue;
+    if (find_set(recent_, name) == nullptr) {
+      recent_.emplace_back(name, measure(set.student, *parts_.models.student));
+    }
+    results.emplace_back(name, *find_set(recent_, name));
   }
   return results;
 }

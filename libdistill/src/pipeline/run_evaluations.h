@@ -46,8 +46,9 @@ class RunEvaluations {
   void in_between(std::int64_t step, std::int64_t steps);
   void after(std::int64_t steps);
 
-  /// The student on some sets as it is now; names none: on all.
-  SetResults measure_student(const std::vector<std::string>& names);
+  /// The student as it is after `step` on some sets; names none: on all. What was measured of it
+  /// before is not measured again.
+  SetResults measure_student(const std::vector<std::string>& names, std::int64_t step);
   /// The student on the sets before training; null: it was not measured.
   const SetResults* sets_before() const { return before_ ? &*before_ : nullptr; }
 
@@ -69,6 +70,8 @@ class RunEvaluations {
   LoggedEvaluations logged_;
   bool told_of_samples_ = false;
   std::optional<SetResults> before_, after_, teacher_;
+  SetResults recent_;  ///< of the student after recent_step_
+  std::int64_t recent_step_ = 0;
 };
 
 }  // namespace distill::pipeline

@@ -34,18 +34,37 @@ metrics::Values to_values(const std::string& set, const std::string& model,
   return values;
 }
 
-LoggedEvaluations logged_evaluations(const std::filesystem::path& metrics) {
-  LoggedEvaluations logged;
-  if (!core::path_exists(metrics)) return logged;
+namespace {
+
+/// Calls take(name, event) for each event of the file; not at all where there is none.
+void for_each_event(const std::filesystem::path& metrics, const auto& take) {
+  if (!core::path_exists(metrics)) return;
   io::JsonlReader lines(metrics);
   while (const auto row = lines.next()) {
     const io::JsonCursor event(row->value, row->source);
-    const std::string name = event.string_or("event", "");
+    if (event.has("event")) take(event.at("event").as_string(), event);
+  }
+}
+
+}  // namespace
+
+LoggedEvaluations logged_evaluations(const std::filesystem::path& metrics) {
+  LoggedEvaluations logged;
+  for_each_event(metrics, [&](const std::string& name, const io::JsonCursor& event) {
     if (name == "evaluation") logged.texts.insert(event.at("step").as_int());
-    if (name != "set") continue;
+    if (name != "set") return;
     logged.sets.insert(
         {event.at("step").as_int(), event.at("set").as_string(), event.at("model").as_string()});
-  }
+  });
+  return logged;
+}
+
+LoggedForgetting logged_forgetting(const std::filesystem::path& metrics) {
+  LoggedForgetting logged;
+  for_each_event(metrics, [&](const std::string& name, const io::JsonCursor& event) {
+    if (name == "forgetting") logged.looks.insert(event.at("step").as_int());
+    if (name == "reaction") logged.reactions.insert(event.at("number").as_int());
+  });
   return logged;
 }
 

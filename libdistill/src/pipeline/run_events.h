@@ -32,4 +32,11 @@ struct LoggedEvaluations {
 /// Nothing where there is no such file.
 LoggedEvaluations logged_evaluations(const std::filesystem::path& metrics);
 
+/// What of the monitor is in metrics.jsonl.
+struct LoggedForgetting {
+  std::set<std::int64_t> looks;      ///< steps
+  std::set<std::int64_t> reactions;  ///< numbers, from 1
+};
+LoggedForgetting logged_forgetting(const std::filesystem::path& metrics);
+
 }  // namespace distill::pipeline

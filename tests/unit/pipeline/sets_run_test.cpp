@@ -156,6 +156,18 @@ TEST(SetsRun, BadSetsAreRefusedBeforeTraining) {
   refused("{name: a, path: x, max_rows: -1}", "max_rows");
 }
 
+TEST(SetsRun, ADryRunNamesTheSets) {
+  SetsRun run;
+  const auto recipe = run.recipe(run.with_sets());
+  const Plan plan = make_plan(recipe, run.log);
+  EXPECT_NE(plan_text(recipe, plan)
+                .find("sets     choice (choice, 8 rows), pairs (pairs, 8 rows), bbq (questions, 8 "
+                      "rows), text (perplexity, "),
+            std::string::npos)
+      << plan_text(recipe, plan);
+  EXPECT_NE(plan_json(recipe, plan).find("\"kind\": \"questions\""), std::string::npos);
+}
+
 TEST(SetsRun, NothingIsSaidOfATeacherThatIsNotHere) {
   SetsRun run;
   const auto report = run.run(run.with_sets({"student={model: " + kModel.string() + "}",

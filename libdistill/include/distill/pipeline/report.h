@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <distill/core/error.h>
@@ -30,12 +31,27 @@ struct SetReport {
   std::optional<eval::SetSummary> gap = {};     ///< after minus the teacher, over the same rows
 };
 
+/// What `forgetting` came to.
+struct ForgettingReport {
+  struct Reaction {
+    std::int64_t step = 0;     ///< where too much was forgotten
+    std::int64_t back_to = 0;  ///< where the run went on from; 0: its beginning
+    std::string set;           ///< that was worst
+    double drop = 0;           ///< its drop, relative to before training
+  };
+  double max_drop = 0;
+  std::vector<std::pair<std::string, double>> drops;  ///< of each set, at the last look
+  bool within_limit = true;                           ///< then
+  std::vector<Reaction> reactions;
+};
+
 /// What a run came to: report.json.
 struct Report {
   std::string name;
   std::optional<eval::Evaluation> before;  ///< absent without `data.eval` or `evaluate.at_start`
   std::optional<eval::Evaluation> after;
-  std::vector<SetReport> sets;                       ///< of `evaluate.sets`
+  std::vector<SetReport> sets;  ///< of `evaluate.sets`
+  std::optional<ForgettingReport> forgetting;
   std::int64_t trained_parameters = 0;               ///< of the student, or of its adapters
   std::optional<models::Quantization> quantization;  ///< of the student's frozen weights
   std::int64_t eval_tokens = 0;                      ///< input tokens of one evaluation

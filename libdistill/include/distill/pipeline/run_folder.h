@@ -47,6 +47,9 @@ class RunFolder {
   std::filesystem::path sets_before() const { return path_ / "sets_before.json"; }
   std::filesystem::path sets_after() const { return path_ / "sets_after.json"; }
   std::filesystem::path sets_teacher() const { return path_ / "sets_teacher.json"; }
+  std::filesystem::path forgetting() const { return path_ / "forgetting.json"; }
+  /// Of the newest student that had not forgotten too much.
+  std::filesystem::path remembering() const { return path_ / "forgetting"; }
   std::filesystem::path report() const { return path_ / "report.json"; }
   std::filesystem::path final_model() const { return path_ / "final"; }
 

@@ -46,6 +46,8 @@ struct DataParts {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::shared_ptr<const text::ChatTemplate> chat;  ///< null: none
   std::shared_ptr<const data::Dataset> train;
+  /// With `forgetting.react.replay` mixed in; null without.
+  std::shared_ptr<const data::Dataset> with_replay;
   std::shared_ptr<const data::Dataset> eval;  ///< null when the recipe has no files for it
   std::vector<NamedSet> sets;                 ///< of `evaluate.sets`
   Preflight preflight;                        ///< without errors
