@@ -1,6 +1,9 @@
 #include "pipeline/forgetting_monitor.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <string_view>
 #include <system_error>
 
 #include <distill/core/paths.h>
@@ -124,6 +127,16 @@ ForgettingReport ForgettingMonitor::report() const {
   return report;
 }
 
+namespace {
+
+/// Names that io::CheckpointStore and this file give; anything else is the user's.
+bool is_ours(const std::string& name) {
+  constexpr std::array<std::string_view, 4> kBegins = {"step_", "reaction_", ".tmp-", ".old-"};
+  return std::ranges::any_of(kBegins, [&](auto begin) { return name.starts_with(begin); });
+}
+
+}  // namespace
+
 fs::path checkpoint_folder(const RunFolder& folder, std::int64_t reactions) {
   const fs::path all = folder.checkpoints();
   if (reactions == 0) return all;
@@ -131,7 +144,8 @@ fs::path checkpoint_folder(const RunFolder& folder, std::int64_t reactions) {
   if (!core::is_folder(all)) return own;
   for (const auto& path : core::list_folder(all)) {
     std::error_code error;
-    if (path.filename() != own.filename()) fs::remove_all(path, error);
+    const std::string name = path.filename().string();
+    if (name != own.filename() && is_ours(name)) fs::remove_all(path, error);
     if (error) fail<IoError>(path.string(), ": could not remove it: ", error.message());
   }
   return own;
