@@ -199,7 +199,7 @@ TEST_F(ProcessTeacherRun, WaitingForATeacherCanBeStoppedAndEnds) {
   EXPECT_EQ(stopped.exit_code, 1) << stopped.err;
   EXPECT_EQ(error_lines(stopped).size(), 1u) << stopped.err;
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
-  const auto nobody = train("nobody", shared(scratch_name()), {"teacher.timeout_seconds=0.2"});
+  const auto nobody = train("nobody", shared(scratch_name()), {"teacher.timeout_seconds=6"});
   EXPECT_EQ(nobody.exit_code, 1) << nobody.err;
   EXPECT_NE(nobody.err.find("start `distill teacher --shared"), std::string::npos) << nobody.err;
 }
@@ -217,7 +217,7 @@ TEST_F(ProcessTeacherRun, WhatCannotWorkIsRefusedInOneLine) {
             std::string::npos);
   EXPECT_NE(refusal("{kind: process, address: nowhere}").find("HOST:PORT"), std::string::npos);
   EXPECT_NE(refusal("{kind: process, shared: a/b}").find("letters, digits"), std::string::npos);
-  EXPECT_NE(refusal("{kind: process, shared: a, timeout_seconds: 0}").find("from 0.1 to"),
+  EXPECT_NE(refusal("{kind: process, shared: a, timeout_seconds: 5}").find("from 6 to"),
             std::string::npos);
   const std::string place = scratch_name();
   bool told = false;

@@ -16,13 +16,17 @@ enum class Transport { kShared, kC10d };
 
 /// A listener and somebody who has connected to it, in one process.
 struct ChannelPair {
-  explicit ChannelPair(Transport transport) {
+  /// Each end with its own signs of life.
+  explicit ChannelPair(Transport transport, const dist::Pulse& near_pulse = {},
+                       const dist::Pulse& far_pulse = {}) {
     const bool shared = transport == Transport::kShared;
     const std::string name = scratch_name();
-    listener = shared ? dist::listen_shared(name) : dist::listen_c10d("127.0.0.1:0");
+    listener = shared ? dist::listen_shared(name, near_pulse)
+                      : dist::listen_c10d("127.0.0.1:0", near_pulse);
     std::thread student([&] {
-      far = shared ? dist::connect_shared(name, {.timeout_seconds = 10})
-                   : dist::connect_c10d(listener->describe(), {.timeout_seconds = 10});
+      const dist::ConnectOptions how{.timeout_seconds = 10, .pulse = far_pulse};
+      far =
+          shared ? dist::connect_shared(name, how) : dist::connect_c10d(listener->describe(), how);
     });
     near = listener->accept(10);
     student.join();

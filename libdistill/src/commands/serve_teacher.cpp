@@ -88,7 +88,8 @@ void print(const teachers::ServiceCounts& counts, std::ostream& out) {
 
 void serve_teacher(const ServeTeacherOptions& options, std::ostream& out, core::Logger& log) {
   if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
-  const auto listener = listen(options);  // first: a name that is taken is told at once
+  // First: a name that is taken is told at once, and students that come early hear that it lives.
+  const auto listener = dist::accept_in_background(listen(options));
   const at::Device device = recipe::choose_device(options.source.device);
   const auto model = load_model(options.source, log);
   teachers::ServiceOptions service;

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 
 #include "dist/descriptor.h"
@@ -19,9 +21,18 @@ std::string shown(const Address& address);
 /// A socket that listens there; a port of 0 becomes the one that was chosen. Throws InputError
 /// where that is not possible.
 Descriptor listen_at(Address& address);
-/// Whether somebody listens there.
-bool can_connect(const Address& address);
-/// This machine's own address on the way there.
-std::string own_host(const Address& address);
+/// All addresses of this machine at once: 0.0.0.0 and the like.
+bool is_wildcard(const Address& address);
+/// Written in digits, so that it names nothing but itself.
+bool is_numeric_host(const std::string& host);
+
+/// The two machines as one of them sees them, in digits.
+struct Way {
+  std::string own;
+  std::string other;
+};
+/// The way to somebody who listens there; nothing when nobody does, or `cancelled` (may be empty)
+/// says so. Takes 2 s at most for each address of the name.
+std::optional<Way> find_way(const Address& address, const std::function<bool()>& cancelled);
 
 }  // namespace distill::dist::detail

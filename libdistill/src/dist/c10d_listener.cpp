@@ -1,16 +1,13 @@
-#include <chrono>
-#include <future>
+#include <deque>
 #include <memory>
-#include <stdexcept>
+#include <optional>
 #include <thread>
 
-#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
-#include <distill/core/interrupted.h>
-
 #include "dist/address.h"
-#include "dist/c10d_channel.h"
+#include "dist/c10d_meeting.h"
+#include "dist/socket_io.h"
 
 namespace distill::dist {
 
@@ -18,52 +15,21 @@ namespace {
 
 using namespace std::chrono_literals;
 using detail::Address;
+using detail::kMeeting;
+using detail::MeetingKeys;
+using detail::Store;
+using detail::told_of;
 
-// Part of the protocol, do not change.
-constexpr const char* kTeacherKey = "distill/teacher";
-constexpr const char* kTeacherValue = "1";
-constexpr const char* kJoinedKey = "distill/joined";
-constexpr const char* kGroupPrefix = "distill/student/";
-constexpr int kTeacherRank = 0;
-constexpr int kStudentRank = 1;
-constexpr int kRanks = 2;
-
-/// For two that both are there to find each other.
-constexpr std::chrono::milliseconds kMeeting = 10s;
-
-using Store = c10::intrusive_ptr<c10d::Store>;
-
-/// What `action` gives; what c10d throws becomes an error that says where.
-template <class Action>
-auto told_of(const std::string& where, const char* what, Action&& action) {
-  try {
-    return action();
-  } catch (const Interrupted&) {
-    throw;
-  } catch (const std::exception& error) {
-    fail<DistributedError>(where, ": ", what, " (", detail::reason_of(error), ")");
-  }
-}
-
-/// Students that have come, with `more`.
-std::int64_t count(const Store& store, const std::string& who, std::int64_t more) {
-  return told_of(who, "its store is gone", [&] { return store->add(kJoinedKey, more); });
-}
-
-/// A group of the teacher and one student.
-std::unique_ptr<Channel> meet(const Store& store, std::int64_t number, int rank,
-                              const std::string& host, const std::string& who) {
-  const Store own =
-      c10::make_intrusive<c10d::PrefixStore>(core::concat(kGroupPrefix, number), store);
-  auto group = told_of(who, "no connection came about",
-                       [&] { return detail::make_gloo(own, rank, kRanks, host, kMeeting); });
-  return std::make_unique<detail::C10dChannel>(
-      store, std::move(group), rank == kTeacherRank ? kStudentRank : kTeacherRank, who);
-}
+/// Students that are called at one time; others wait. One that does not come costs the others
+/// nothing.
+constexpr std::size_t kMostCalled = 64;
 
 class C10dListener final : public Listener {
  public:
-  explicit C10dListener(const std::string& text) : address_(detail::parse_address(text)) {
+  C10dListener(const std::string& text, const Pulse& pulse)
+      : address_(detail::parse_address(text)),
+        is_wildcard_(detail::is_wildcard(address_)),
+        pulse_(pulse) {
     auto socket = detail::listen_at(address_);
     c10d::TCPStoreOptions options;
     options.port = address_.port;
@@ -73,18 +39,20 @@ class C10dListener final : public Listener {
     store_ = told_of(describe(), "could not listen there", [&]() -> Store {
       return c10::make_intrusive<c10d::TCPStore>(address_.host, options);
     });
-    store_->set(kTeacherKey, std::string(kTeacherValue));
+    store_->set(detail::kTeacherKey, std::string(detail::kTeacherValue));
   }
 
   std::unique_ptr<Channel> accept(double seconds) override {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-    while (count(store_, describe(), 0) <= joined_) {
+    const auto end = detail::deadline_in(seconds);
+    while (true) {
+      const auto number = told_of(describe(), "its store is gone", [this] {
+        call();
+        return who_is_here();
+      });
+      if (number) return meet(*number);
       if (std::chrono::steady_clock::now() >= end) return nullptr;
       std::this_thread::sleep_for(10ms);
     }
-    ++joined_;
-    return meet(store_, joined_, kTeacherRank, address_.host,
-                core::concat(describe(), ": student ", joined_));
   }
 
   std::shared_ptr<Bulk> make_constant(const at::Tensor& bytes) override {
@@ -94,69 +62,66 @@ class C10dListener final : public Listener {
   std::string describe() const override { return detail::shown(address_); }
 
  private:
+  struct Called {
+    std::int64_t number = 0;
+    detail::Deadline until;
+  };
+
+  /// Tells students that have come that it is their turn.
+  void call() {
+    if (called_.size() >= kMostCalled) return;
+    const std::int64_t joined = store_->add(detail::kJoinedKey, 0);
+    while (num_called_ < joined && called_.size() < kMostCalled) {
+      ++num_called_;
+      store_->set(MeetingKeys(num_called_).ready, std::string("1"));
+      called_.push_back({num_called_, std::chrono::steady_clock::now() + kMeeting});
+    }
+  }
+
+  /// One who has answered; those who have given up are forgotten.
+  std::optional<std::int64_t> who_is_here() {
+    for (auto called = called_.begin(); called != called_.end();) {
+      const std::int64_t number = called->number;
+      const MeetingKeys keys(number);
+      const bool is_here = store_->check({keys.here});
+      const bool is_gone = std::chrono::steady_clock::now() >= called->until ||
+                           (!is_here && store_->check({keys.gone}));
+      called = is_here || is_gone ? called_.erase(called) : std::next(called);
+      if (is_here) return number;
+      if (is_gone) forget(keys);
+    }
+    return std::nullopt;
+  }
+
+  void forget(const MeetingKeys& keys) {
+    for (const auto& key : {keys.ready, keys.here, keys.gone}) store_->deleteKey(key);
+  }
+
+  std::unique_ptr<Channel> meet(std::int64_t number) {
+    const MeetingKeys keys(number);
+    const std::string who = core::concat(describe(), ": student ", number);
+    const auto seen = told_of(who, "its store is gone", [&] { return store_->get(keys.here); });
+    forget(keys);
+    const std::string host = is_wildcard_ ? std::string(seen.begin(), seen.end()) : address_.host;
+    if (is_wildcard_ && !detail::is_numeric_host(host)) {
+      fail<DistributedError>(who, ": sees this machine at `", core::printable(host, 60),
+                             "`, which is no address");
+    }
+    return detail::meet(store_, number, detail::kTeacherRank, host, who, pulse_);
+  }
+
   Address address_;
+  bool is_wildcard_;
+  Pulse pulse_;
   Store store_;
-  std::int64_t joined_ = 0;
+  std::int64_t num_called_ = 0;
+  std::deque<Called> called_;
 };
-
-void wait_for_listener(const Address& address, const ConnectOptions& options) {
-  using Clock = std::chrono::steady_clock;
-  const auto end = Clock::now() + std::chrono::duration<double>(options.timeout_seconds);
-  while (!detail::can_connect(address)) {
-    if (options.cancelled && options.cancelled()) {
-      fail<Interrupted>(detail::shown(address), ": stopped while waiting for a teacher there");
-    }
-    if (Clock::now() >= end) {
-      fail<DistributedError>(detail::shown(address), ": no teacher there after ",
-                             core::human_seconds(options.timeout_seconds),
-                             "; start `distill teacher --listen ", detail::shown(address), "`");
-    }
-    std::this_thread::sleep_for(50ms);
-  }
-}
-
-/// c10d waits without end for a server that says nothing, so a thread does it, which is left alone
-/// then.
-Store find_teacher(const Address& address, const ConnectOptions& options) {
-  auto found = std::make_shared<std::promise<Store>>();
-  auto store = found->get_future();
-  std::thread([address, found] {
-    try {
-      c10d::TCPStoreOptions own;
-      own.port = address.port;
-      own.waitWorkers = false;
-      own.timeout = kMeeting;
-      Store made = c10::make_intrusive<c10d::TCPStore>(address.host, own);
-      made->wait({kTeacherKey}, 5s);
-      found->set_value(std::move(made));
-    } catch (...) {
-      found->set_exception(std::current_exception());
-    }
-  }).detach();
-  const auto end = std::chrono::steady_clock::now() + kMeeting;
-  while (store.wait_for(50ms) != std::future_status::ready) {
-    if (options.cancelled && options.cancelled()) {
-      fail<Interrupted>(detail::shown(address), ": stopped while waiting for a teacher there");
-    }
-    if (std::chrono::steady_clock::now() >= end) throw std::runtime_error("it says nothing");
-  }
-  return store.get();
-}
 
 }  // namespace
 
-std::unique_ptr<Listener> listen_c10d(const std::string& address) {
-  return std::make_unique<C10dListener>(address);
-}
-
-std::unique_ptr<Channel> connect_c10d(const std::string& text, const ConnectOptions& options) {
-  const Address address = detail::parse_address(text);
-  const std::string who = detail::shown(address);
-  wait_for_listener(address, options);
-  const Store store = told_of(who, "what listens there is no teacher",
-                              [&] { return find_teacher(address, options); });
-  const std::int64_t number = count(store, who, 1);
-  return meet(store, number, kStudentRank, detail::own_host(address), who);
+std::unique_ptr<Listener> listen_c10d(const std::string& address, const Pulse& pulse) {
+  return std::make_unique<C10dListener>(address, pulse);
 }
 
 bool has_c10d() {

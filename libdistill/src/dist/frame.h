@@ -21,8 +21,12 @@ struct Frame {
   // Flags.
   static constexpr std::uint32_t kWithDescriptor = 1;  ///< the segment comes with this message
   static constexpr std::uint32_t kConstant = 2;        ///< it is sealed, and of this message alone
-  /// A kind of the channel itself: the data of `segment` is not needed any more.
-  static constexpr std::uint32_t kRelease = 0xffffffff;
+  // Kinds of the channel itself, without body and data.
+  static constexpr std::uint32_t kBeat = 0xfffffffe;  ///< a sign of life
+  static constexpr std::uint32_t kRelease =
+      0xffffffff;  ///< `segment`'s data is not needed any more
+
+  bool is_of_channel() const { return kind >= kBeat; }
 };
 static_assert(sizeof(Frame) == 32);
 

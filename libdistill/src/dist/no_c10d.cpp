@@ -14,7 +14,7 @@ namespace {
 
 }  // namespace
 
-std::unique_ptr<Listener> listen_c10d(const std::string& address) {
+std::unique_ptr<Listener> listen_c10d(const std::string& address, const Pulse&) {
   refuse(address);
 }
 

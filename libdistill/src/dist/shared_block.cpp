@@ -15,6 +15,10 @@ namespace distill::dist::detail {
 
 namespace {
 
+#ifndef F_SEAL_FUTURE_WRITE  // since Linux 5.1
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
 constexpr int kFixedSize = F_SEAL_SHRINK | F_SEAL_GROW;
 
 [[noreturn]] void refuse(const char* what, std::uint64_t bytes, int error) {
@@ -51,10 +55,14 @@ SharedBlock::~SharedBlock() {
 }
 
 std::shared_ptr<SharedBlock> SharedBlock::create(std::uint64_t bytes) {
-  Descriptor file = make_file(bytes);
-  seal(file, kFixedSize, bytes);
-  return std::shared_ptr<SharedBlock>(
-      new SharedBlock(std::move(file), bytes, PROT_READ | PROT_WRITE));
+  std::shared_ptr<SharedBlock> block(
+      new SharedBlock(make_file(bytes), bytes, PROT_READ | PROT_WRITE));
+  // Only what is mapped already may be written to; an older kernel has no such seal.
+  if (::fcntl(block->descriptor(), F_ADD_SEALS, kFixedSize | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) !=
+      0) {
+    seal(block->file_, kFixedSize, bytes);
+  }
+  return block;
 }
 
 std::shared_ptr<SharedBlock> SharedBlock::constant(std::span<const std::byte> content) {
@@ -83,8 +91,14 @@ std::shared_ptr<SharedBlock> SharedBlock::open(Descriptor file, std::uint64_t by
     fail<DistributedError>(who, ": shared memory of ", facts.st_size, " bytes, expected at least ",
                            bytes);
   }
-  const auto size = static_cast<std::uint64_t>(facts.st_size);
-  return std::shared_ptr<SharedBlock>(new SharedBlock(std::move(file), size, PROT_READ));
+  return std::shared_ptr<SharedBlock>(new SharedBlock(std::move(file), bytes, PROT_READ));
+}
+
+std::shared_ptr<SharedBlock> SharedBlock::with_size(std::uint64_t bytes,
+                                                    const std::string& who) const {
+  Descriptor again(::fcntl(file_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!again) refuse("map", bytes, errno);
+  return open(std::move(again), bytes, /*is_constant=*/false, who);
 }
 
 }  // namespace distill::dist::detail

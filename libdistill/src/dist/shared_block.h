@@ -18,16 +18,19 @@ class SharedBlock {
   static std::shared_ptr<SharedBlock> create(std::uint64_t bytes);
   /// A copy of `content` that nobody can change any more.
   static std::shared_ptr<SharedBlock> constant(std::span<const std::byte> content);
-  /// Maps a file from another process. Throws DistributedError naming `who` for one of fewer than
-  /// `bytes`, or not sealed; `is_constant`: against writing too.
+  /// Maps the first `bytes` of a file from another process. Throws DistributedError naming `who`
+  /// for one of fewer, or not sealed; `is_constant`: against writing too.
   static std::shared_ptr<SharedBlock> open(Descriptor file, std::uint64_t bytes, bool is_constant,
                                            const std::string& who);
   ~SharedBlock();
   SharedBlock(const SharedBlock&) = delete;
   SharedBlock& operator=(const SharedBlock&) = delete;
 
+  /// More of the same file, mapped anew.
+  std::shared_ptr<SharedBlock> with_size(std::uint64_t bytes, const std::string& who) const;
+
   std::byte* data() const { return data_; }
-  std::uint64_t size() const { return size_; }
+  std::uint64_t size() const { return size_; }  ///< bytes that are mapped here
   int descriptor() const { return file_.get(); }
 
  private:

@@ -12,6 +12,7 @@
 #include <distill/core/interrupted.h>
 
 #include "dist/shared_channel.h"
+#include "dist/socket_io.h"
 
 namespace distill::dist {
 
@@ -41,7 +42,7 @@ std::string shown(const std::string& name) {
 }
 
 Descriptor make_socket() {
-  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) fail<IoError>("could not make a socket: ", std::strerror(errno));
   return socket;
 }
@@ -56,7 +57,8 @@ bool is_own_user(const Descriptor& socket) {
 
 class SharedListener final : public Listener {
  public:
-  explicit SharedListener(const std::string& name) : name_(name), socket_(make_socket()) {
+  SharedListener(const std::string& name, const Pulse& pulse)
+      : name_(name), pulse_(pulse), socket_(make_socket()) {
     const Address address = address_of(name);
     if (::bind(socket_.get(), address.get(), address.size) != 0) {
       if (errno == EADDRINUSE) {
@@ -68,16 +70,16 @@ class SharedListener final : public Listener {
   }
 
   std::unique_ptr<Channel> accept(double seconds) override {
-    struct pollfd one {
-      socket_.get(), POLLIN, 0
-    };
-    if (::poll(&one, 1, static_cast<int>(seconds * 1000)) <= 0) return nullptr;
-    Descriptor socket(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!socket) return nullptr;  // gone again
+    if (!detail::wait_for(socket_, POLLIN, detail::deadline_in(seconds))) return nullptr;
+    Descriptor socket(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!socket) {
+      if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return nullptr;  // gone again
+      fail<IoError>(describe(), ": could not take a student: ", std::strerror(errno));
+    }
     if (!is_own_user(socket)) {
       fail<DistributedError>(describe(), ": a process of another user wanted to connect");
     }
-    return std::make_unique<detail::SharedChannel>(std::move(socket), describe());
+    return std::make_unique<detail::SharedChannel>(std::move(socket), describe(), pulse_);
   }
 
   std::shared_ptr<Bulk> make_constant(const at::Tensor& bytes) override {
@@ -91,8 +93,23 @@ class SharedListener final : public Listener {
 
  private:
   std::string name_;
+  Pulse pulse_;
   Descriptor socket_;
 };
+
+[[noreturn]] void refuse(const std::string& name, bool is_full, double seconds) {
+  if (is_full) {
+    fail<DistributedError>(shown(name), ": the teacher there takes no more students after ",
+                           core::human_seconds(seconds), "; too many wait for it");
+  }
+  fail<DistributedError>(shown(name), ": no teacher there after ", core::human_seconds(seconds),
+                         "; start `distill teacher --shared ", name, "` on this machine");
+}
+
+/// False: not now. A queue that is full does not let a socket wait that must not block.
+bool connects(const Descriptor& socket, const Address& address) {
+  return ::connect(socket.get(), address.get(), address.size) == 0;
+}
 
 }  // namespace
 
@@ -108,32 +125,28 @@ void check_shared_name(const std::string& name) {
       core::printable(name), "`");
 }
 
-std::unique_ptr<Listener> listen_shared(const std::string& name) {
+std::unique_ptr<Listener> listen_shared(const std::string& name, const Pulse& pulse) {
   check_shared_name(name);
-  return std::make_unique<SharedListener>(name);
+  return std::make_unique<SharedListener>(name, pulse);
 }
 
 std::unique_ptr<Channel> connect_shared(const std::string& name, const ConnectOptions& options) {
   check_shared_name(name);
-  using Clock = std::chrono::steady_clock;
-  const auto end = Clock::now() + std::chrono::duration<double>(options.timeout_seconds);
+  const auto end = detail::deadline_in(options.timeout_seconds);
   const Address address = address_of(name);
   while (true) {
     Descriptor socket = make_socket();
-    if (::connect(socket.get(), address.get(), address.size) == 0) {
+    if (connects(socket, address)) {
       if (!is_own_user(socket)) {
         fail<DistributedError>(shown(name), ": belongs to a process of another user");
       }
-      return std::make_unique<detail::SharedChannel>(std::move(socket), shown(name));
+      return std::make_unique<detail::SharedChannel>(std::move(socket), shown(name), options.pulse);
     }
+    const bool is_full = errno == EAGAIN;
     if (options.cancelled && options.cancelled()) {
       fail<Interrupted>(shown(name), ": stopped while waiting for a teacher there");
     }
-    if (Clock::now() >= end) {
-      fail<DistributedError>(shown(name), ": no teacher there after ",
-                             core::human_seconds(options.timeout_seconds),
-                             "; start `distill teacher --shared ", name, "` on this machine");
-    }
+    if (std::chrono::steady_clock::now() >= end) refuse(name, is_full, options.timeout_seconds);
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
 }

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
+#include <vector>
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -12,16 +14,6 @@
 namespace distill::dist::detail {
 
 namespace {
-
-/// A message that has begun should come, and go, whole.
-constexpr int kStallSeconds = 60;
-
-bool poll_for(int socket, short events, int milliseconds) {
-  struct pollfd one {
-    socket, events, 0
-  };
-  return ::poll(&one, 1, milliseconds) > 0;
-}
 
 /// Room for the one file that a message may bring.
 struct FileSlot {
@@ -38,19 +30,47 @@ void attach(struct msghdr& message, FileSlot& slot, int file) {
   std::memcpy(CMSG_DATA(header), &file, sizeof(file));
 }
 
-/// The file of a message; none: an empty one.
-Descriptor file_of(struct msghdr& message) {
-  struct cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header == nullptr || header->cmsg_type != SCM_RIGHTS ||
-      header->cmsg_len != CMSG_LEN(sizeof(int))) {
-    return {};
+/// The files of a message. All are taken: what stays behind would be open for ever.
+std::vector<Descriptor> files_of(struct msghdr& message) {
+  std::vector<Descriptor> files;
+  for (auto* header = CMSG_FIRSTHDR(&message); header != nullptr;
+       header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t bytes = header->cmsg_len - CMSG_LEN(0);
+    for (std::size_t at = 0; at + sizeof(int) <= bytes; at += sizeof(int)) {
+      int file = -1;
+      std::memcpy(&file, CMSG_DATA(header) + at, sizeof(file));
+      files.emplace_back(file);
+    }
   }
-  int file = -1;
-  std::memcpy(&file, CMSG_DATA(header), sizeof(file));
-  return Descriptor(file);
+  return files;
 }
 
 }  // namespace
+
+Deadline deadline_in(double seconds) {
+  const std::chrono::duration<double> bounded(std::clamp(seconds, 0.0, 1e7));
+  return std::chrono::steady_clock::now() +
+         std::chrono::duration_cast<std::chrono::steady_clock::duration>(bounded);
+}
+
+bool wait_for(const Descriptor& file, short events, const std::optional<Deadline>& deadline) {
+  struct pollfd one {
+    file.get(), events, 0
+  };
+  while (true) {
+    int milliseconds = -1;
+    if (deadline) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+          *deadline - std::chrono::steady_clock::now());
+      milliseconds = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1 << 30));
+    }
+    const int ready = ::poll(&one, 1, milliseconds);
+    if (ready > 0) return true;
+    if (ready < 0 && errno != EINTR) fail<IoError>("could not wait: ", std::strerror(errno));
+    if (ready == 0 && milliseconds < 1 << 30) return false;
+  }
+}
 
 void LocalSocket::send(std::span<const std::byte> bytes, int file) {
   while (!bytes.empty()) {
@@ -67,18 +87,15 @@ void LocalSocket::send(std::span<const std::byte> bytes, int file) {
       bytes = bytes.subspan(static_cast<std::size_t>(sent));
       file = -1;
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      if (!poll_for(socket_.get(), POLLOUT, kStallSeconds * 1000)) {
-        fail<DistributedError>(who_, ": takes no message for ", kStallSeconds, " s");
-      }
+      wait_for(socket_, POLLOUT, std::nullopt);
     } else if (errno != EINTR) {
       fail<DistributedError>(who_, ": is gone (", std::strerror(errno), ")");
     }
   }
 }
 
-bool LocalSocket::wait(double seconds) const {
-  const double most = std::clamp(seconds, 0.0, 3600.0);
-  return poll_for(socket_.get(), POLLIN, static_cast<int>(most * 1000));
+void LocalSocket::wait() const {
+  wait_for(socket_, POLLIN, std::nullopt);
 }
 
 std::size_t LocalSocket::receive_some(std::span<std::byte> bytes, Descriptor* file) {
@@ -96,24 +113,30 @@ std::size_t LocalSocket::receive_some(std::span<std::byte> bytes, Descriptor* fi
     if (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK) return 0;
     fail<DistributedError>(who_, ": is gone (", std::strerror(errno), ")");
   }
-  Descriptor brought = file_of(message);
-  if (brought) {
-    if (file == nullptr || *file) fail<DistributedError>(who_, ": sent a file unasked");
-    *file = std::move(brought);
+  auto brought = files_of(message);
+  if (!brought.empty()) {
+    if (file == nullptr || *file || brought.size() > 1) {
+      fail<DistributedError>(who_, ": sent a file unasked");
+    }
+    *file = std::move(brought.front());
   }
   if (got == 0) fail<DistributedError>(who_, ": has ended");
   return static_cast<std::size_t>(got);
 }
 
-void LocalSocket::receive(std::span<std::byte> bytes, Descriptor* file) {
+void LocalSocket::receive(std::span<std::byte> bytes, Deadline deadline, Descriptor* file) {
   const std::size_t whole = bytes.size();
   while (!bytes.empty()) {
-    if (!poll_for(socket_.get(), POLLIN, kStallSeconds * 1000)) {
-      fail<DistributedError>(who_, ": is silent for ", kStallSeconds, " s after ",
-                             whole - bytes.size(), " of ", whole, " bytes");
+    if (!wait_for(socket_, POLLIN, deadline)) {
+      fail<DistributedError>(who_, ": is silent after ", whole - bytes.size(), " of ", whole,
+                             " bytes");
     }
     bytes = bytes.subspan(receive_some(bytes, file));
   }
+}
+
+void LocalSocket::shut_down() noexcept {
+  ::shutdown(socket_.get(), SHUT_RDWR);
 }
 
 }  // namespace distill::dist::detail

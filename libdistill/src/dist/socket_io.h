@@ -1,6 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -8,20 +10,30 @@
 
 namespace distill::dist::detail {
 
+using Deadline = std::chrono::steady_clock::time_point;
+
+Deadline deadline_in(double seconds);
+
+/// Waits for `events` of poll, without `deadline` for ever; false: the deadline has passed. Signals
+/// do not end it. Throws IoError where the system cannot wait.
+bool wait_for(const Descriptor& file, short events, const std::optional<Deadline>& deadline);
+
 /// A connected stream socket of this machine.
 class LocalSocket {
  public:
   LocalSocket(Descriptor socket, std::string who)
       : socket_(std::move(socket)), who_(std::move(who)) {}
 
-  /// All of `bytes`, with `file` (below 0: none). Throws DistributedError when the other end is
-  /// gone or takes nothing for a minute.
+  /// All of `bytes`, with `file` (below 0: none), however long the other end takes. Throws
+  /// DistributedError when that is gone.
   void send(std::span<const std::byte> bytes, int file = -1);
-  /// Whether something is there to be read, or the end, in so many seconds.
-  bool wait(double seconds) const;
+  /// Waits until something is there to be read, or the end.
+  void wait() const;
   /// Fills `bytes`; a file that comes along is put into `file` where that is given. Throws
-  /// DistributedError at the end of the connection, and when nothing more comes for long.
-  void receive(std::span<std::byte> bytes, Descriptor* file = nullptr);
+  /// DistributedError at the end of the connection, for other files, and at the deadline.
+  void receive(std::span<std::byte> bytes, Deadline deadline, Descriptor* file = nullptr);
+  /// Ends the connection, also for a thread that waits in one of these.
+  void shut_down() noexcept;
   const std::string& who() const { return who_; }
 
  private:

@@ -53,6 +53,7 @@ struct Sizes {
   std::uint64_t teacher_tokens;  ///< the same in the teacher's
   std::uint64_t trainable;       ///< parameters
   std::uint64_t idle;            ///< of them, of experts that perhaps no token chooses
+  std::uint64_t moments;         ///< numbers that the optimizer keeps beside them
   bool single_pass;              ///< one micro-batch a step
 };
 
@@ -97,7 +98,7 @@ void add_weights(const recipe::Recipe& recipe, const recipe::PlannedModels& mode
 void add_optimizer(const Sizes& sizes, MemoryEstimate& memory) {
   const bool narrow = sizes.trained < 4;
   memory.master = narrow ? 4 * sizes.trainable : 0;
-  memory.moments = 8 * sizes.trainable;
+  memory.moments = 4 * sizes.moments;
   // Narrow gradients of several micro-batches are added up in fp32; those of one are beside them.
   const bool sums = narrow && !sizes.single_pass;
   const std::uint64_t bytes = sums ? 4 + sizes.trained : sizes.trained;
@@ -182,8 +183,10 @@ void add_logits(const recipe::Recipe& recipe, const recipe::PlannedModels& model
 
 Trainable count_trainable(const recipe::Recipe& recipe, const recipe::PlannedModels& models) {
   const recipe::ModelFacts& student = models.student;
+  const auto* muon = recipe.train.optimizer.options<train::MuonOptions>();
   if (!models.adapters.empty()) {
-    return {lora::count_parameters(models.adapters, student.adapter_sites), 0};
+    const std::int64_t count = lora::count_parameters(models.adapters, student.adapter_sites);
+    return {count, 0, count * (muon == nullptr ? 2 : 1)};
   }
   std::vector<std::string> names;
   for (const auto& parameter : student.parameters) names.push_back(parameter.name);
@@ -194,6 +197,9 @@ Trainable count_trainable(const recipe::Recipe& recipe, const recipe::PlannedMod
     const auto& parameter = student.parameters[i];
     trainable.parameters += parameter.numel;
     if (parameter.idle) trainable.idle += parameter.numel;
+    const bool one =
+        muon != nullptr && train::orthogonalizes(*muon, parameter.name, parameter.dimensions);
+    trainable.moments += parameter.numel * (one ? 1 : 2);
   }
   return trainable;
 }
@@ -209,6 +215,7 @@ MemoryEstimate estimate_memory(const recipe::Recipe& recipe, const recipe::Plann
   const Trainable trainable = count_trainable(recipe, models);
   sizes.trainable = static_cast<std::uint64_t>(trainable.parameters);
   sizes.idle = static_cast<std::uint64_t>(trainable.idle);
+  sizes.moments = static_cast<std::uint64_t>(trainable.moments);
   sizes.single_pass = recipe.train.batch_size <= recipe.train.micro_batch_size;
   MemoryEstimate memory;
   add_weights(recipe, models, memory);

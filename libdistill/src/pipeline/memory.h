@@ -18,7 +18,8 @@ MemoryEstimate estimate_memory(const recipe::Recipe& recipe, const recipe::Plann
 
 struct Trainable {
   std::int64_t parameters = 0;
-  std::int64_t idle = 0;  ///< of them, of experts that perhaps no token chooses
+  std::int64_t idle = 0;     ///< of them, of experts that perhaps no token chooses
+  std::int64_t moments = 0;  ///< numbers that the optimizer keeps beside them
 };
 /// Of the student: its own parameters, or its adapters'.
 Trainable count_trainable(const recipe::Recipe& recipe, const recipe::PlannedModels& models);

@@ -169,6 +169,9 @@ std::string to_json(const Report& report) {
       .member("seconds", report.seconds)
       .member("tokens_per_second", report.tokens_per_second())
       .member("peak_memory_bytes", report.peak_memory_bytes);
+  if (report.energy_joules) json.member("energy_joules", *report.energy_joules);
+  if (!report.device.empty()) json.member("device", report.device);
+  if (!report.finished.empty()) json.member("finished", report.finished);
   if (report.quantization) write(json.key("quantization"), *report.quantization);
   write_members(json.key("student").begin_object(), report.student);
   json.end_object();
@@ -199,6 +202,9 @@ Report read_report(const std::filesystem::path& path) {
   report.tokens = count(root, "tokens");
   report.seconds = number(root, "seconds");
   report.peak_memory_bytes = static_cast<std::uint64_t>(count(root, "peak_memory_bytes"));
+  report.energy_joules = optional_number(root, "energy_joules");
+  report.device = root.string_or("device", "");
+  report.finished = root.string_or("finished", "");
   if (root.has("quantization")) report.quantization = quantization(root.at("quantization"));
   report.student = model_size(root.at("student"));
   if (root.has("teacher")) report.teacher = model_size(root.at("teacher"));

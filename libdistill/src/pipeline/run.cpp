@@ -25,6 +25,7 @@
 #include "pipeline/run_evaluations.h"
 #include "pipeline/run_events.h"
 #include "pipeline/run_facts.h"
+#include "pipeline/run_files.h"
 #include "pipeline/tokenizing_progress.h"
 
 namespace distill::pipeline {
@@ -165,7 +166,7 @@ class Run {
   }
 
   void open_sinks(std::int64_t restored) {
-    sinks_.push_back(metrics::make_jsonl_sink(folder_.metrics(), restored));
+    sinks_.push_back(open_run_files(folder_, restored));
     if (options_.quiet) return;
     metrics::ConsoleOptions console;
     console.terminal = options_.terminal;
@@ -252,7 +253,8 @@ class Run {
     save_final_model(*models_.student, plan_, base_fingerprint_, folder_.final_model(), log_);
     if (monitor_) report_.forgetting = monitor_->report();
     report_.peak_memory_bytes = peak_memory();
-    core::write_file_atomically(folder_.report(), to_json(report_));
+    report_.device = plan_.device.str();
+    write_reports(report_, folder_, log_);
   }
 
   void stop_here_if_asked() {

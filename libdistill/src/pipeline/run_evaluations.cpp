@@ -53,7 +53,7 @@ void RunEvaluations::before(std::int64_t restored) {
   if (!kept && restored > 0) return;
   before_ = kept_or_measured(parts_.folder.sets_before(), "before training",
                              [this] { return measure_student({}, 0); });
-  log_sets(*before_, "student", 0);
+  log_sets(*before_, kStudentSet, 0);
   measure_teacher();
   report_sets();
 }
@@ -86,7 +86,7 @@ void RunEvaluations::after(std::int64_t steps) {
   if (parts_.data.sets.empty()) return;
   after_ = kept_or_measured(parts_.folder.sets_after(), "after training",
                             [&] { return measure_student({}, steps); });
-  log_sets(*after_, "student", steps);
+  log_sets(*after_, kStudentSet, steps);
   measure_teacher();
   report_sets();
 }
@@ -117,6 +117,7 @@ SetResults RunEvaluations::measure_student(const std::vector<std::string>& names
     }
     results.emplace_back(name, *find_set(recent_, name));
   }
+  log_sets(results, kStudentSet, step);
   return results;
 }
 
@@ -149,7 +150,7 @@ void RunEvaluations::measure_teacher() {
     }
     return results;
   });
-  log_sets(*teacher_, "teacher", 0);
+  log_sets(*teacher_, kTeacherSet, 0);
 }
 
 /// What the report says of the sets so far.
@@ -179,12 +180,12 @@ void RunEvaluations::log_text(const eval::Evaluation& evaluation, std::int64_t s
   for (const auto& sink : parts_.sinks) sink->event("evaluation", to_values(evaluation, step));
 }
 
-void RunEvaluations::log_sets(const SetResults& results, const std::string& model,
+void RunEvaluations::log_sets(const SetResults& results, const std::string& event,
                               std::int64_t step) {
   for (const auto& [name, result] : results) {
-    if (!logged_.sets.insert({step, name, model}).second) continue;
-    const auto values = to_values(name, model, eval::estimates(result), step);
-    for (const auto& sink : parts_.sinks) sink->event("set", values);
+    if (!logged_.sets.insert({step, name, event}).second) continue;
+    const auto values = to_values(name, eval::estimates(result), step);
+    for (const auto& sink : parts_.sinks) sink->event(event, values);
   }
 }
 

@@ -46,8 +46,8 @@ class RunEvaluations {
   void in_between(std::int64_t step, std::int64_t steps);
   void after(std::int64_t steps);
 
-  /// The student as it is after `step` on some sets; names none: on all. What was measured of it
-  /// before is not measured again.
+  /// The student as it is after `step` on some sets, with its events; names none: on all. What was
+  /// measured of it before is not measured again.
   SetResults measure_student(const std::vector<std::string>& names, std::int64_t step);
   /// The student on the sets before training; null: it was not measured.
   const SetResults* sets_before() const { return before_ ? &*before_ : nullptr; }
@@ -63,7 +63,7 @@ class RunEvaluations {
   void measure_teacher();
   void report_sets();
   void log_text(const eval::Evaluation& evaluation, std::int64_t step);
-  void log_sets(const SetResults& results, const std::string& model, std::int64_t step);
+  void log_sets(const SetResults& results, const std::string& event, std::int64_t step);
   std::function<void(std::int64_t, std::int64_t)> progress_of_rows() const;
 
   Parts parts_;

@@ -27,9 +27,9 @@ metrics::Values to_values(const teachers::TeacherCounts& counts, std::int64_t st
   return values;
 }
 
-metrics::Values to_values(const std::string& set, const std::string& model,
-                          const std::vector<eval::Estimate>& figures, std::int64_t step) {
-  metrics::Values values = {{"step", step}, {"set", set}, {"model", model}};
+metrics::Values to_values(const std::string& set, const std::vector<eval::Estimate>& figures,
+                          std::int64_t step) {
+  metrics::Values values = {{"step", step}, {"set", set}};
   for (const auto& figure : figures) values.emplace_back(figure.name, figure.value);
   return values;
 }

@@ -22,8 +22,10 @@ std::string result_text(const RunResult& result, const std::string& distill) {
   const std::string model = result.base.empty() ? result.model.string()
                                                 : core::concat(result.base.string(), " --adapter ",
                                                                result.model.string());
+  const fs::path page = result.folder / "report.html";
   return core::concat("\n", report_table(result.report),
                       result.base.empty() ? "\nstudent: " : "\nadapter: ", result.model.string(),
+                      core::path_exists(page) ? "\nlook at it: " + page.string() : std::string(),
                       "\ntalk to it: ", distill, " generate --model ", model,
                       " --prompt \"...\"\n");
 }

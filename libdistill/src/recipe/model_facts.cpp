@@ -104,7 +104,7 @@ ModelFacts read_model_facts(const fs::path& folder, const KeepLayers* keep) {
   for (const models::ParameterShape& parameter : model.parameters) {
     std::int64_t numel = 1;  // The sum of all fits, or describe_causal_lm would have thrown.
     for (const std::int64_t size : parameter.shape) numel *= size;
-    facts.parameters.push_back({parameter.name, numel, parameter.idle});
+    facts.parameters.push_back({parameter.name, numel, parameter.shape.size(), parameter.idle});
   }
   count_layer_values(model, facts);
   return facts;

@@ -243,9 +243,12 @@ void validate(const ProcessTeacherOptions& options, core::Problems& problems) {
   if (options.tokenizer && options.tokenizer->empty()) {
     problems.add("tokenizer", "must name a folder, it is empty");
   }
-  if (!(options.timeout_seconds >= 0.1 && options.timeout_seconds <= 86400)) {
+  // A sign of life may come late where machine or network are busy.
+  constexpr double kLeast = 3 * dist::kBeatSeconds;
+  if (!(options.timeout_seconds >= kLeast && options.timeout_seconds <= 86400)) {
     problems.add("timeout_seconds",
-                 concat("must be from 0.1 to 86400, it is ", options.timeout_seconds));
+                 concat("must be from ", kLeast, " to 86400 (a teacher gives a sign of life every ",
+                        dist::kBeatSeconds, " s), it is ", options.timeout_seconds));
   }
 }
 

@@ -18,7 +18,8 @@ std::unique_ptr<dist::Channel> connect(const ProcessTeacherOptions& options,
                                        const TeacherContext& context) {
   const core::StopFlag* stop = context.surroundings.stop;
   const dist::ConnectOptions how{options.timeout_seconds,
-                                 [stop] { return stop != nullptr && stop->requested(); }};
+                                 [stop] { return stop != nullptr && stop->requested(); },
+                                 {.gone_seconds = options.timeout_seconds}};
   context.log.info("looking for the teacher at ", place_of(options));
   return options.shared ? dist::connect_shared(*options.shared, how)
                         : dist::connect_c10d(*options.address, how);

@@ -29,14 +29,17 @@ std::string_view text_of(const std::vector<std::byte>& body) {
 /// The largest request: ids, mask and the ends of segments.
 constexpr std::uint64_t kMostRequestBytes = 64 + 9ull * io::kMostRequestTokens;
 
-/// Students are told that the teacher lives while it is at work.
+/// The reader of a channel that has broken needs as long to come to its end.
+constexpr double kLastWords = 0.5;
+/// A channel keeps fewer.
+constexpr int kMostWaiting = 100;
+
 class Computing {
  public:
-  explicit Computing(ServedTeacher& served) : served_(served) { served_.computing = true; }
+  explicit Computing(ServedTeacher& served) : served_(served) {}
   ~Computing() {
     const std::chrono::duration<double> took = Clock::now() - begin_;
     served_.counts.seconds_computing += took.count();
-    served_.computing = false;
   }
   Computing(const Computing&) = delete;
   Computing& operator=(const Computing&) = delete;
@@ -91,18 +94,32 @@ at::Tensor rows_that_count(const io::TeacherRequest& request) {
 
 StudentSession::StudentSession(std::unique_ptr<dist::Channel> channel, ServedTeacher& served,
                                std::string who)
-    : channel_(std::move(channel)),
-      served_(served),
-      who_(std::move(who)),
-      heartbeat_(*channel_, served.computing, served.options.beat_seconds) {
+    : channel_(std::move(channel)), served_(served), who_(std::move(who)) {
   channel_->set_limits({io::kMostHelloBytes, 0});
 }
 
-bool StudentSession::work(double seconds) {
-  const auto message = channel_->receive(seconds);
-  if (!message) return false;
-  handle(*message);
-  return true;
+void StudentSession::work(double seconds) {
+  try {
+    const auto message = channel_->receive(seconds);
+    if (message) handle(*message);
+  } catch (const DistributedError&) {
+    if (!has_said_bye()) throw;
+    over_ = true;
+  }
+}
+
+/// A student that is done does not wait for answers that it does not need; its last word may lie
+/// behind requests for them.
+bool StudentSession::has_said_bye() {
+  try {
+    for (int i = 0; i < kMostWaiting; ++i) {
+      const auto message = channel_->receive(kLastWords);
+      if (!message) return false;
+      if (message->kind == kind_of(TeacherMessage::kBye)) return true;
+    }
+  } catch (const DistributedError&) {
+  }
+  return false;
 }
 
 void StudentSession::handle(const dist::Message& message) {

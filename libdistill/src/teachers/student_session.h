@@ -1,13 +1,10 @@
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include <distill/teachers/teacher_service.h>
-
-#include "teachers/heartbeat.h"
 
 namespace distill::teachers::detail {
 
@@ -16,7 +13,6 @@ struct ServedTeacher {
   Teacher& teacher;
   const ServiceOptions& options;
   std::shared_ptr<dist::Bulk> head;
-  std::atomic<bool> computing{false};
   ServiceCounts counts = {};
 };
 
@@ -26,8 +22,8 @@ class StudentSession {
   StudentSession(std::unique_ptr<dist::Channel> channel, ServedTeacher& served, std::string who);
 
   /// Does what the student asks for, once, if something comes in `seconds`. Throws DistributedError
-  /// or InputError for a student that is gone or wrong.
-  bool work(double seconds);
+  /// or InputError for a student that is wrong, or gone without a word.
+  void work(double seconds);
   /// The teacher ends. Never throws: the student may be gone.
   void say_bye();
   /// It has said that it needs no more.
@@ -35,6 +31,7 @@ class StudentSession {
   const std::string& who() const { return who_; }
 
  private:
+  bool has_said_bye();
   void handle(const dist::Message& message);
   void greet(const dist::Message& message);
   void send_head();
@@ -48,7 +45,6 @@ class StudentSession {
   std::string who_;
   bool greeted_ = false;
   bool over_ = false;
-  Heartbeat heartbeat_;
 };
 
 }  // namespace distill::teachers::detail

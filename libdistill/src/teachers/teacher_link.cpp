@@ -51,10 +51,9 @@ void TeacherLink::give_up(const Error& error) const {
   fail<TeacherError>("teacher at ", error.what(), kAdvice);
 }
 
-/// The next that is no sign of life. Throws where the teacher is gone or silent.
+/// Throws where the teacher is gone or silent.
 dist::Message TeacherLink::next_message() {
-  using Clock = std::chrono::steady_clock;
-  auto heard = Clock::now();
+  const auto begin = std::chrono::steady_clock::now();
   while (true) {
     std::optional<dist::Message> message;
     try {
@@ -66,12 +65,11 @@ dist::Message TeacherLink::next_message() {
       fail<Interrupted>("stopped by signal ", stop_->reason(), " while waiting for the teacher at ",
                         where_);
     }
-    if (message && message->kind != kind_of(TeacherMessage::kBeat)) return std::move(*message);
-    if (message) heard = Clock::now();
-    const std::chrono::duration<double> silence = Clock::now() - heard;
-    if (silence.count() > timeout_seconds_) {
-      give_up(core::concat("silent for ", core::human_seconds(silence.count()),
-                           " (`timeout_seconds`)"));
+    if (message) return std::move(*message);
+    const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - begin;
+    const double silence = std::min(waited.count(), channel_->silence());
+    if (silence > timeout_seconds_) {
+      give_up(core::concat("silent for ", core::human_seconds(silence), " (`timeout_seconds`)"));
     }
   }
 }

@@ -81,11 +81,12 @@ class Service {
     try {
       auto channel = listener_.accept(seconds);
       if (!channel) return;
-      const std::string who = core::concat("student ", ++served_.counts.students);
+      const std::string who = core::concat("student ", served_.counts.students + 1);
       sessions_.push_back(std::make_unique<StudentSession>(std::move(channel), served_, who));
+      ++served_.counts.students;
       log_.info(who, " has come");
-    } catch (const DistributedError& error) {
-      log_.warning(error.what());
+    } catch (const std::exception& error) {
+      log_.warning("a student could not be taken: ", core::without_controls(error.what()));
     }
   }
 

@@ -4,6 +4,7 @@ namespace distill::train {
 
 void add_builtin_optimizers(OptimizerRegistry& registry) {
   registry.add<AdamWOptions>("adamw", make_adamw);
+  registry.add<MuonOptions>("muon", make_muon);
 }
 
 }  // namespace distill::train

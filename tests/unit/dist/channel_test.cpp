@@ -118,6 +118,27 @@ TEST_P(ChannelTest, WhatIsBeyondTheLimitsIsRefusedBeforeItIsTaken) {
   sender.join();
 }
 
+TEST_P(ChannelTest, WhatWasSentComesThoughTheOtherEndTakesItsTime) {
+  const auto begin = std::chrono::steady_clock::now();
+  const std::string body(1 << 20, 'r');
+  for (int i = 0; i < 40; ++i) near().send(static_cast<std::uint32_t>(i), bytes_of(body));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s) << "more than any socket holds";
+  for (int i = 0; i < 40; ++i) {
+    const auto message = far().receive(10);
+    ASSERT_TRUE(message);
+    EXPECT_EQ(message->kind, static_cast<std::uint32_t>(i));
+    EXPECT_EQ(message->body.size(), body.size());
+  }
+}
+
+TEST_P(ChannelTest, SignsOfLifeComeByThemselves) {
+  ChannelPair pair(GetParam(), {.beat_seconds = 0.05}, {.beat_seconds = 30});
+  std::this_thread::sleep_for(500ms);
+  EXPECT_LT(pair.far->silence(), 0.4);
+  EXPECT_GT(pair.near->silence(), 0.4) << "the other one gives none yet";
+  EXPECT_FALSE(pair.far->receive(0)) << "they are no messages";
+}
+
 TEST_P(ChannelTest, AnEndThatGoesIsNoticedAtOnce) {
   far().send(1, bytes_of("last"));
   pair_->far.reset();
@@ -136,47 +157,16 @@ INSTANTIATE_TEST_SUITE_P(Both, ChannelTest, ::testing::Values(Transport::kShared
                            return one.param == Transport::kShared ? "Shared" : "C10d";
                          });
 
-TEST(Connecting, NobodyThereIsToldInTimeAndCanBeStopped) {
-  EXPECT_NE(message_of<DistributedError>([] {
-              connect_shared(testing::scratch_name(), {.timeout_seconds = 0.2});
-            }).find("no teacher there after"),
-            std::string::npos);
-  EXPECT_NE(message_of<Interrupted>([] {
-              connect_shared(testing::scratch_name(), {.cancelled = [] { return true; }});
-            }).find("stopped"),
-            std::string::npos);
+/// A machine that vanishes says no goodbye: it is the silence that tells.
+TEST(Vanished, AnotherMachineIsNoticedByItsSilence) {
   if (!has_c10d()) GTEST_SKIP() << "built without gloo's headers";
-  EXPECT_NE(message_of<DistributedError>([] {
-              connect_c10d("127.0.0.1:1", {.timeout_seconds = 0.2});
-            }).find("no teacher there after"),
+  ChannelPair pair(Transport::kC10d, {.gone_seconds = 0.3}, {.beat_seconds = 1000});
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_NE(message_of<DistributedError>([&] {
+              while (std::chrono::steady_clock::now() - begin < 20s) pair.near->receive(1);
+            }).find("is silent for"),
             std::string::npos);
-  EXPECT_FALSE(message_of<Interrupted>([] {
-                 connect_c10d("127.0.0.1:1", {.cancelled = [] { return true; }});
-               }).empty());
-}
-
-TEST(Connecting, NamesAndAddressesAreChecked) {
-  for (const char* name : {"", "a/b", "a b", "\n"}) {
-    EXPECT_FALSE(message_of<InputError>([&] { check_shared_name(name); }).empty()) << name;
-  }
-  EXPECT_FALSE(message_of<InputError>([] { check_shared_name(std::string(65, 'a')); }).empty());
-  check_shared_name("Big-Teacher_7.b");
-  for (const char* address : {"", "host", ":1", "host:", "host:x", "host:70000", "::1:5", "h:-1"}) {
-    EXPECT_NE(message_of<InputError>([&] { check_address(address); }).find("HOST:PORT"),
-              std::string::npos)
-        << address;
-  }
-  check_address("[::1]:29500");
-  check_address("teacher.example:1");
-}
-
-TEST(Connecting, ANameIsTakenByOneAndFreeAgainAtItsEnd) {
-  const std::string name = testing::scratch_name();
-  auto first = listen_shared(name);
-  EXPECT_NE(message_of<InputError>([&] { listen_shared(name); }).find("another teacher"),
-            std::string::npos);
-  first.reset();
-  EXPECT_TRUE(listen_shared(name));
+  EXPECT_THROW(pair.near->send(1, {}), DistributedError);
 }
 
 }  // namespace

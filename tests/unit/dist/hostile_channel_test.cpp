@@ -1,6 +1,11 @@
 // A peer that speaks over the socket of a shared channel as it likes.
+#include <atomic>
+#include <chrono>
 #include <cstring>
+#include <filesystem>
+#include <iterator>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -14,19 +19,21 @@
 
 #include "dist/frame.h"
 #include "dist/shared_channel.h"
+#include "dist/socket_io.h"
 #include "support/temp_folder.h"
 
 namespace distill::dist::detail {
 namespace {
 
 using testing::message_of;
+using namespace std::chrono_literals;
 
 class HostilePeer : public ::testing::Test {
  protected:
   HostilePeer() {
     int ends[2] = {};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) std::abort();
-    channel_.emplace(Descriptor(ends[0]), "peer");
+    channel_.emplace(Descriptor(ends[0]), "peer", Pulse{.gone_seconds = kGone});
     channel_->set_limits({1000, 1 << 20});
     peer_ = Descriptor(ends[1]);
   }
@@ -58,6 +65,7 @@ class HostilePeer : public ::testing::Test {
     return frame;
   }
 
+  static constexpr double kGone = 0.5;  ///< seconds that a message may take
   std::optional<SharedChannel> channel_;
   Descriptor peer_;
 };
@@ -155,11 +163,103 @@ TEST_F(HostilePeer, NoNumberOfKeptAnswersTakesMoreMemoryThanThereIsRoomFor) {
             std::string::npos);
 }
 
-TEST_F(HostilePeer, ManySmallMessagesWhileSendingAreRefused) {
-  const std::vector<Frame> many(1100);
-  send(many.data(), many.size() * sizeof(Frame));
-  EXPECT_NE(message_of<DistributedError>([&] { channel_->make_bulk(10); }).find("at once"),
-            std::string::npos);
+TEST_F(HostilePeer, MessagesThatNobodyTakesStayWithTheirSender) {
+  constexpr std::uint64_t kBytes = 8 << 20;
+  constexpr int kMessages = 20;
+  channel_->set_limits({kBytes, 0});
+  std::atomic<int> sent{0};
+  std::thread sender([&] {
+    Frame frame;
+    frame.body = kBytes;
+    const std::vector<std::byte> body(kBytes);
+    for (int i = 0; i < kMessages; ++i) {
+      send(frame);
+      send(body.data(), body.size());
+      ++sent;
+    }
+  });
+  std::this_thread::sleep_for(500ms);
+  EXPECT_GE(sent, 8);
+  EXPECT_LE(sent, 8 + 1) << "64 MiB, and what the socket holds";
+  for (int i = 0; i < kMessages; ++i) EXPECT_EQ(channel_->receive(10)->body.size(), kBytes) << i;
+  sender.join();
+}
+
+TEST_F(HostilePeer, HalfAMessageHoldsUpNobodyAndIsNoneInTheEnd) {
+  Frame frame;
+  frame.body = 100;
+  send(frame);
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_FALSE(channel_->receive(0.01));
+  channel_->send(1, {}, nullptr);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 400ms);
+  EXPECT_NE(refusal().find("is silent after 0 of 100 bytes"), std::string::npos);
+}
+
+TEST_F(HostilePeer, AMessageInManyPiecesHasOneDeadline) {
+  Frame frame;
+  frame.body = 100;
+  send(frame);
+  std::atomic<bool> ended{false};
+  std::thread dripping([&] {
+    for (int i = 0; i < 100 && !ended; ++i) {
+      send("x", 1);
+      std::this_thread::sleep_for(50ms);
+    }
+  });
+  const auto begin = std::chrono::steady_clock::now();
+  const std::string message = refusal();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 2s);
+  EXPECT_NE(message.find("of 100 bytes"), std::string::npos) << message;
+  ended = true;
+  dripping.join();
+}
+
+TEST_F(HostilePeer, WhoTakesNothingNeverMakesASenderWait) {
+  const std::vector<std::byte> body(100'000);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto fill = [&] {
+    for (int i = 0; i < 1000; ++i) channel_->send(1, body, nullptr);
+  };
+  EXPECT_NE(message_of<DistributedError>(fill).find("takes no messages"), std::string::npos);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 2s);
+  EXPECT_THROW(channel_->send(1, {}, nullptr), DistributedError)
+      << "one is missing, so none follows";
+}
+
+TEST_F(HostilePeer, AFileTooManyIsRefusedAndClosed) {
+  const auto num_open = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+  };
+  const Descriptor file = memory(100, kSized);
+  const auto before = num_open();
+  Frame frame = with_data(10, Frame::kWithDescriptor);
+  struct iovec part {
+    &frame, sizeof(frame)
+  };
+  alignas(struct cmsghdr) std::byte room[CMSG_SPACE(2 * sizeof(int))]{};
+  struct msghdr message {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = room;
+  message.msg_controllen = sizeof(room);
+  struct cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(2 * sizeof(int));
+  const int files[2] = {file.get(), file.get()};
+  std::memcpy(CMSG_DATA(header), files, sizeof(files));
+  ASSERT_EQ(::sendmsg(peer_.get(), &message, 0), static_cast<ssize_t>(sizeof(frame)));
+  EXPECT_NE(refusal().find("a file unasked"), std::string::npos);
+  EXPECT_EQ(num_open(), before);
+}
+
+TEST_F(HostilePeer, ASignOfLifeWithMoreIsNone) {
+  Frame frame;
+  frame.kind = Frame::kBeat;
+  frame.body = 1;
+  send(frame);
+  EXPECT_NE(refusal().find("expected at most 0"), std::string::npos);
 }
 
 /// Whatever comes, it is a message or an error.

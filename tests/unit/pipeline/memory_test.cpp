@@ -51,6 +51,19 @@ TEST_F(MemoryTest, InBf16TrainedWeightsHaveAMasterAndGradientsASum) {
   EXPECT_EQ(estimate({"precision=bf16", "train.micro_batch_size=4"}).gradients, 2 * kTrained);
 }
 
+TEST_F(MemoryTest, MuonKeepsOneNumberOfAMatrixInsideALayer) {
+  constexpr std::uint64_t kNorms = 2 * 2 * 48 + 48;
+  EXPECT_EQ(estimate({"train.optimizer={kind: muon}"}).moments, 4 * (kTrained + kNorms));
+  const MemoryEstimate all =
+      estimate({"train.optimizer={kind: muon}", "student.freeze=[]"});  // AdamW's embedding
+  EXPECT_EQ(all.moments, 4 * (kTrained + kNorms) + 8 * kEmbedding);
+  const std::vector<std::string> lora = {"student.init=null", "student.model=" + kModel.string(),
+                                         "student.freeze=[]", "student.lora={rank: 2}",
+                                         "train.optimizer={kind: muon}"};
+  const MemoryEstimate adapters = estimate(lora);
+  EXPECT_EQ(adapters.moments, adapters.gradients);  // one each, fp32
+}
+
 TEST_F(MemoryTest, QuantisedWeightsTakeWhatTheyTake) {
   constexpr std::uint64_t kProjections = 48 * (48 + 24 + 24 + 48) + 3 * 48 * 96;
   constexpr std::uint64_t kOutputs = 48 + 24 + 24 + 48 + 96 + 96 + 48;

@@ -52,14 +52,15 @@ class SetsRun : public TinyRun {
                    ", {name: text, path: " + (kModel / "eval.jsonl").string() + ", max_rows: 5}]");
     return more;
   }
-  std::vector<std::string> events(const std::string& event) const {
+  std::vector<std::string> events() const {
     std::vector<std::string> found;
     io::JsonlReader lines(in_run("metrics.jsonl"));
     while (const auto row = lines.next()) {
       const io::JsonCursor line(row->value, row->source);
-      if (line.string_or("event", "") != event) continue;
-      found.push_back(core::concat(line.at("step").as_int(), " ", line.string_or("set", ""), " ",
-                                   line.string_or("model", "")));
+      const std::string event = line.string_or("event", "");
+      if (!event.ends_with("_set")) continue;
+      found.push_back(core::concat(line.at("step").as_int(), " ", line.at("set").as_string(), " ",
+                                   event == "teacher_set" ? "teacher" : "student"));
     }
     return found;
   }
@@ -82,7 +83,7 @@ TEST(SetsRun, MeasuresEachSetBeforeAndAfterAndOnTheTeacher) {
   EXPECT_EQ(report.sets[1].after->categories.size(), 2u);
   EXPECT_EQ(report.sets[0].gap->figures[0].value,
             report.sets[0].after->value("accuracy") - report.sets[0].teacher->value("accuracy"));
-  EXPECT_EQ(run.events("set"), kAllEvents);
+  EXPECT_EQ(run.events(), kAllEvents);
 
   const auto found = measures(report);
   std::vector<std::string> names;
@@ -123,7 +124,7 @@ TEST(SetsRun, AResumedRunMeasuresNothingTwice) {
   const auto written = fs::last_write_time(run.in_run("sets_before.json"));
   const Report report = run.run(run.with_sets()).report;
   EXPECT_EQ(fs::last_write_time(run.in_run("sets_before.json")), written);
-  EXPECT_EQ(run.events("set"), kAllEvents);
+  EXPECT_EQ(run.events(), kAllEvents);
   for (std::size_t i = 0; i < 4; ++i) {
     EXPECT_EQ(report.sets[i].after->figures[0].value, expected.sets[i].after->figures[0].value);
     EXPECT_TRUE(report.sets[i].change) << i;

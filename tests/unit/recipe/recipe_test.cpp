@@ -112,7 +112,7 @@ TEST_F(RecipeTest, PartsMustFitTogether) {
       {{"train.optimizer.lr=-1"}, "train.optimizer.lr: must be above 0"},
       {{"train.optimizer.betas=[0.9]"}, "train.optimizer.betas: must hold two numbers"},
       {{"train.optimizer.kind=adam"},
-       "train.optimizer.kind: `adam` given, expected one of adamw (did you mean `adamw`?)"},
+       "train.optimizer.kind: `adam` given, expected one of adamw, muon (did you mean `adamw`?)"},
       {{"student={}"}, "student: needs `model`"},
       {{"student.model=m"},
        "student.model: is given, and `init` takes the student from the teacher"},

@@ -24,8 +24,7 @@ enum class TeacherMessage : std::uint32_t {
   kRequest = 4,  ///< student: a batch
   kAnswer = 5,   ///< teacher: its hidden states
   kFailed = 6,   ///< teacher: why there are none
-  kBeat = 7,     ///< teacher: is alive, every few seconds while it computes
-  kBye = 8,      ///< either: is done
+  kBye = 7,      ///< either: is done
 };
 
 /// Who a teacher is: all that a student must know of it beforehand.

@@ -21,7 +21,7 @@ struct MemoryEstimate {
   std::uint64_t student = 0;         ///< weights in the run's precision
   std::uint64_t student_mapped = 0;  ///< frozen weights used where their file is mapped
   std::uint64_t master = 0;          ///< fp32 copies of bf16 weights that are trained
-  std::uint64_t moments = 0;         ///< both of AdamW, fp32
+  std::uint64_t moments = 0;         ///< of the optimizer, fp32
   std::uint64_t gradients = 0;
   std::uint64_t idle_gradients = 0;  ///< of them, of experts that perhaps no token chooses
   std::uint64_t activations = 0;     ///< that one micro-batch keeps for its backward pass

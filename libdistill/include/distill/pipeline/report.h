@@ -63,6 +63,11 @@ struct Report {
   std::int64_t tokens = 0;              ///< input tokens trained on
   double seconds = 0;                   ///< of training, earlier parts of the run included
   std::uint64_t peak_memory_bytes = 0;  ///< largest resident size of the last process
+  std::string device = {};              ///< that it was trained on; empty in old reports
+  std::string finished = {};            ///< when, as `2026-01-31T12:00:00Z`; empty in old reports
+  /// That the machine's processor packages used, of evaluations and training in all parts of the
+  /// run; absent where it could not be measured.
+  std::optional<double> energy_joules;
 
   double tokens_per_second() const {
     return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;

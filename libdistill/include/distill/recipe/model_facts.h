@@ -15,6 +15,7 @@ struct ModelFacts {
   struct Parameter {
     std::string name;
     std::int64_t numel = 0;
+    std::size_t dimensions = 0;
     bool idle = false;  ///< of an expert beyond the number that a token passes
   };
   std::filesystem::path folder;

@@ -17,7 +17,6 @@ struct ServiceOptions {
   io::TeacherFacts facts;
   at::Device device = at::kCPU;  ///< where the teacher is
   bool stay = false;             ///< wait for others when the last student has gone
-  double beat_seconds = 2;       ///< between signs of life while it computes
 };
 
 /// What a teacher has done for all its students.
@@ -27,8 +26,8 @@ struct ServiceCounts {
   std::int64_t tokens = 0;     ///< read
   std::int64_t positions = 0;  ///< hidden states handed over
   std::uint64_t bytes = 0;     ///< of them
-  std::uint64_t head_bytes =
-      0;  ///< of heads: one where memory is shared, else one for each student
+  /// Of heads: one where memory is shared, else one for each student.
+  std::uint64_t head_bytes = 0;
   std::uint64_t logit_bytes = 0;  ///< that the logits of the positions would have taken
   double seconds_computing = 0;
   double seconds_waiting = 0;  ///< for students

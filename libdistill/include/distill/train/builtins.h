@@ -16,7 +16,13 @@ namespace distill::train {
 std::unique_ptr<Optimizer> make_adamw(const AdamWOptions& options,
                                       const std::vector<models::NamedParameter>& parameters);
 
-/// `adamw`.
+/// Muon (Jordan et al. 2024) for the matrices inside the layers, its updates scaled to AdamW's (Liu
+/// et al. 2025, section 2.2); AdamW for embedding, head and what is no matrix. Parameters and what
+/// is thrown as for AdamW. State of a matrix: `master.NAME`, `momentum.NAME`, fp32.
+std::unique_ptr<Optimizer> make_muon(const MuonOptions& options,
+                                     const std::vector<models::NamedParameter>& parameters);
+
+/// `adamw`, `muon`.
 void add_builtin_optimizers(OptimizerRegistry& registry);
 
 }  // namespace distill::train

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,6 +19,23 @@ struct AdamWOptions {
   double eps = 1e-8;
   double weight_decay = 0.0;  ///< decoupled; applied to matrices only (norms and biases are spared)
 };
+
+/// Matrices inside the layers take steps whose singular values are all about 1; the rest is left to
+/// AdamW.
+struct MuonOptions {
+  double lr = 1e-3;  ///< peak rate, on AdamW's scale: an update's root mean square is 0.2 lr
+  double momentum = 0.95;
+  bool nesterov = true;
+  std::int64_t iterations = 5;  ///< of Newton and Schulz
+  double weight_decay = 0.0;    ///< decoupled, matrices only
+  std::vector<std::string> adamw_for = {"model.embed_tokens.weight", "lm_head.weight"};
+  double adamw_lr_ratio = 1.0;  ///< AdamW's rate, relative to `lr`
+  std::vector<double> betas = {0.9, 0.95};
+  double eps = 1e-8;
+};
+
+/// Whether Muon's own update is taken for a parameter of so many dimensions; else it is AdamW's.
+bool orthogonalizes(const MuonOptions& options, std::string_view name, std::size_t dimensions);
 
 enum class ScheduleKind { kCosine, kLinear, kConstant };
 constexpr std::array<std::string_view, 3> choice_names(ScheduleKind) {
@@ -42,10 +61,12 @@ struct EvaluateScheduleOptions {
 };
 
 void describe(core::FieldVisitor& visit, AdamWOptions& options);
+void describe(core::FieldVisitor& visit, MuonOptions& options);
 void describe(core::FieldVisitor& visit, ScheduleOptions& options);
 void describe(core::FieldVisitor& visit, CheckpointOptions& options);
 void describe(core::FieldVisitor& visit, EvaluateScheduleOptions& options);
 void validate(const AdamWOptions& options, core::Problems& problems);
+void validate(const MuonOptions& options, core::Problems& problems);
 void validate(const ScheduleOptions& options, core::Problems& problems);
 void validate(const CheckpointOptions& options, core::Problems& problems);
 void validate(const EvaluateScheduleOptions& options, core::Problems& problems);

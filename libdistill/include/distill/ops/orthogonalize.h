@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include <ATen/core/Tensor.h>
+
+namespace distill::ops {
+
+/// The matrix [rows, columns] with its singular values brought near 1 (into 0.7 to 1.2 after five
+/// iterations, but for those below a thousandth of the norm), its singular vectors kept: the
+/// quintic Newton-Schulz iteration of Muon (Jordan et al. 2024). Products are formed in `dtype`,
+/// which the result has too; empty: the quickest, bf16, or fp32 on a CPU without products of bf16.
+/// That is enough for an update. Of zeros: zeros. No gradient flows through it.
+at::Tensor orthogonalized(const at::Tensor& matrix, std::int64_t iterations,
+                          std::optional<c10::ScalarType> dtype = {});
+
+}  // namespace distill::ops

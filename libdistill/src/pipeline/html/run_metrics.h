@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "pipeline/html/curve.h"
+
+namespace distill::pipeline::html {
+
+struct NamedCurve {
+  std::string name;
+  Curve curve;
+};
+
+/// Curves by name, in the order in which the names came; at most kMost of them.
+class Curves {
+ public:
+  static constexpr std::size_t kMost = 48;
+
+  /// The curve of `name`, which begins when it is new; null when there are too many.
+  Curve* of(const std::string& name);
+  const Curve* find(std::string_view name) const;
+  const std::vector<NamedCurve>& all() const { return curves_; }
+
+ private:
+  std::vector<NamedCurve> curves_;
+};
+
+/// An event as a row of text.
+struct Event {
+  std::string name;
+  std::optional<std::int64_t> step;
+  std::vector<std::pair<std::string, std::string>> values;
+};
+
+/// What a page shows of metrics.jsonl.
+struct RunMetrics {
+  static constexpr std::size_t kMostEvents = 30;  ///< of the first, and of the last
+
+  Curves steps;                    ///< numbers of steps
+  std::vector<std::string> terms;  ///< those of `steps` that are terms of the loss
+  Curves evaluations;              ///< numbers of `evaluation`
+  /// Numbers of `evaluation_set`: a measure, and its curves by set.
+  std::vector<std::pair<std::string, Curves>> sets;
+  Curve skipped;  ///< steps whose loss or gradient was not finite; values mean nothing
+  Curve resumed;  ///< steps after which another process went on
+  Curve decided;  ///< steps with an event `gate` or `forgetting`
+  std::vector<Event> first_events;  ///< all but evaluations and skipped steps
+  std::deque<Event> last_events;
+  std::int64_t other_events = 0;  ///< between the first and the last, left out
+  std::int64_t lines = 0;
+  std::int64_t bad_lines = 0;  ///< that are no JSON object, or too long
+  std::int64_t first_bad_line = 0;
+};
+
+/// Reads the file once, in memory that does not grow with it. Lines that are no objects are counted
+/// and passed over. Throws what opening and reading a file throws.
+RunMetrics read_run_metrics(const std::filesystem::path& path);
+
+}  // namespace distill::pipeline::html

@@ -1,0 +1,104 @@
+#include <algorithm>
+
+#include <distill/core/strings.h>
+
+#include "pipeline/html/look_up.h"
+#include "pipeline/html/markup.h"
+#include "pipeline/html/numbers.h"
+#include "pipeline/html/sections.h"
+
+namespace distill::pipeline::html {
+
+namespace {
+
+using core::concat;
+
+constexpr std::size_t kMostGateBytes = 10'000;
+
+std::string words(std::string name) {
+  std::ranges::replace(name, '_', ' ');
+  return escaped(name);
+}
+
+std::string row(const Event& event) {
+  std::string values;
+  for (const auto& [name, value] : event.values) {
+    values += concat("<span class=\"value\">", words(name), " <b>", escaped(value), "</b></span> ");
+  }
+  return concat("<tr><td class=\"step\">",
+                event.step ? core::with_thousands(*event.step) : std::string("&ndash;"),
+                "</td><th scope=\"row\"><span class=\"tag\">", words(event.name),
+                "</span></th><td class=\"values\">", values, "</td></tr>\n");
+}
+
+std::string gate_row(const io::JsonValue& gate) {
+  const io::JsonValue* holds = find(&gate, {"holds"});
+  const auto* flag = holds == nullptr ? nullptr : std::get_if<bool>(&holds->storage());
+  const auto value = number_at(&gate, {"value"});
+  std::string verdict = "&ndash;";
+  if (flag != nullptr) {
+    verdict =
+        *flag ? "<span class=\"yes\">holds</span>" : "<span class=\"no\">does not hold</span>";
+  }
+  return concat("<tr><th scope=\"row\"><code>", escaped(text_at(&gate, {"require"})),
+                "</code></th><td>", value ? number(*value) : std::string("not measured"),
+                "</td><td>", verdict, "</td><td>", escaped(text_at(&gate, {"on_failure"})),
+                "</td></tr>\n");
+}
+
+/// Settings that an earlier attempt's gates asked for.
+std::string attempt_note(const RunRecord& record) {
+  const auto attempt = number_at(&record.report, {"attempt"});
+  if (!attempt || !(*attempt > 1)) return "";
+  std::string settings;
+  const io::JsonValue* list = find(&record.report, {"settings"});
+  if (list != nullptr && list->is_array()) {
+    for (const auto& item : std::get<io::JsonArray>(list->storage())) {
+      settings += concat(settings.empty() ? ", with <code>" : ", <code>",
+                         escaped(text_at(&item, {})), "</code>");
+    }
+  }
+  return concat("<p class=\"facts\">Attempt ", number(*attempt), settings, "</p>\n");
+}
+
+std::string gates(const RunRecord& record) {
+  const io::JsonValue* list = find(&record.report, {"gates"});
+  std::string rows;
+  if (list != nullptr && list->is_array()) {
+    for (const auto& gate : std::get<io::JsonArray>(list->storage())) {
+      if (rows.size() < kMostGateBytes) rows += gate_row(gate);
+    }
+  }
+  const std::string note = attempt_note(record);
+  if (rows.empty()) return note;
+  return concat(note,
+                "<div class=\"card scroll\"><table>\n<thead><tr><th scope=\"col\">Required</th><th "
+                "scope=\"col\">It is</th><th scope=\"col\">Verdict</th><th scope=\"col\">If "
+                "not</th></tr></thead>\n<tbody>\n",
+                rows, "</tbody></table></div>\n");
+}
+
+std::string event_table(const RunMetrics& metrics) {
+  std::string rows;
+  for (const auto& event : metrics.first_events) rows += row(event);
+  if (metrics.other_events > 0) {
+    rows +=
+        concat("<tr><td colspan=\"3\" class=\"more\">", core::with_thousands(metrics.other_events),
+               " more in metrics.jsonl</td></tr>\n");
+  }
+  for (const auto& event : metrics.last_events) rows += row(event);
+  if (rows.empty()) return "";
+  return concat(
+      "<div class=\"card scroll\"><table class=\"events\">\n<thead><tr><th "
+      "scope=\"col\">Step</th><th scope=\"col\">Event</th><th "
+      "scope=\"col\">Values</th></tr></thead>\n<tbody>\n",
+      rows, "</tbody></table></div>\n");
+}
+
+}  // namespace
+
+std::string events_section(const RunRecord& record) {
+  return section("Gates", gates(record)) + section("Events", event_table(record.metrics));
+}
+
+}  // namespace distill::pipeline::html

@@ -1,0 +1,256 @@
+#include <distill/pipeline/report_html.h>
+
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include <distill/core/error.h>
+#include <distill/core/files.h>
+#include <distill/core/strings.h>
+
+#include "support/html_check.h"
+#include "support/temp_folder.h"
+
+namespace distill::pipeline {
+namespace {
+
+using distill::testing::HtmlCheck;
+using distill::testing::message_of;
+using distill::testing::TempFolder;
+
+constexpr const char* kReport = R"({"format_version": 1, "name": "sample",
+"before": {"perplexity": 8184996.0, "kl_to_teacher": 12.68, "top1_agreement": 0.004, "teacher_perplexity": 32.4,
+ "tokens": 100, "student_seconds": 2.0, "teacher_seconds": 3.0,
+ "sets": {"bbq": {"accuracy": 0.5, "categories": {"age": {"bias": 0.2, "bias_low": 0.1, "bias_high": 0.3}}}}},
+"after": {"perplexity": 91.81, "kl_to_teacher": 1.358, "top1_agreement": 0.447, "teacher_perplexity": 32.4,
+ "tokens": 100, "student_seconds": 2.0, "teacher_seconds": 3.0,
+ "sets": {"bbq": {"rows": 8, "accuracy": 0.6, "intervals": {"accuracy": [0.5, 0.7]}, "categories": {"age": {"bias": -0.1, "rows": 7, "intervals": {"bias": [-0.2, 0.0]}}}}}},
+"gates": [{"require": "kl_to_teacher < 2", "value": 1.358, "holds": true, "on_failure": "stop"}],
+"attempt": 2, "settings": ["train.steps=280"],
+"eval_tokens": 100, "trained_parameters": 20, "steps": 280, "skipped_steps": 1, "tokens": 71426, "seconds": 162.0,
+"tokens_per_second": 441.0, "peak_memory_bytes": 1825361100, "energy_joules": 7200.0, "device": "cpu",
+"finished": "2026-01-31T12:34:56Z", "student": {"parameters": 70800000, "bytes": 141600000},
+"teacher": {"parameters": 134500000, "bytes": 269000000}})";
+
+constexpr const char* kManifest =
+    R"({"format_version": 1, "versions": {"distill": "0.1.0", "libtorch": "2.13.0"},
+"name": "sample", "seed": 17, "steps": 280,
+"student": {"path": "models/Small/", "layers": [0, 5, 9], "files": {"config.json": "00aa", "model.safetensors": "11bb"}},
+"teacher": {"path": "models/Large", "layers": [], "files": {"config.json": "22cc"}},
+"tokenizer": {"path": "models/Small", "fingerprint": "33dd"},
+"data": {"train": {"rows": 10, "tokens": 1234, "fingerprint": "44ee", "files": {"data/train.jsonl": "55ff"}}}})";
+
+/// A run folder with the files that a test writes.
+class Folder {
+ public:
+  void write(const std::string& name, const std::string& text) {
+    std::filesystem::create_directories((folder_ / name).parent_path());
+    std::ofstream(folder_ / name, std::ios::binary) << text;
+  }
+  std::string page() {
+    const auto file = write_report_html({.run = folder_.path()});
+    EXPECT_EQ(file, folder_ / "report.html");
+    return core::read_file(file, 1 << 24);
+  }
+  std::filesystem::path operator/(const std::string& name) const { return folder_ / name; }
+
+ private:
+  TempFolder folder_;
+};
+
+std::string step_line(std::int64_t step, double loss) {
+  return core::concat("{\"step\":", step, ",\"tokens\":", 256 * step, ",\"loss\":", loss,
+                      ",\"forward_kl\":", loss / 2, ",\"cross_entropy\":", loss * 2,
+                      ",\"lr\":0.001,\"grad_norm\":", loss * 3, ",\"tokens_per_second\":400.5",
+                      ",\"seconds\":", step * 0.5,
+                      ",\"data_seconds\":0.01,\"teacher_seconds\":0.1}\n");
+}
+
+std::string sample_metrics() {
+  std::string text = R"({"event":"evaluation","step":0,"perplexity":900.0,"kl_to_teacher":3.0})";
+  text += "\n";
+  for (int step = 1; step <= 280; ++step) text += step_line(step, 10.0 / step);
+  for (const char* line :
+       {R"({"event":"skipped_step","step":12,"loss":null,"grad_norm":null,"in_a_row":1})",
+        R"({"event":"resume","step":100,"tokens":25600})",
+        R"({"event":"gate","step":140,"name":"bias","value":0.25,"limit":0.2,"passed":0})",
+        R"({"event":"evaluation_set","step":0,"set":"maths","accuracy":0.5})",
+        R"({"event":"evaluation_set","step":140,"set":"maths","accuracy":0.4})",
+        R"({"event":"evaluation_set","step":140,"set":"wiki","perplexity":30.0})",
+        R"({"event":"evaluation","step":140,"perplexity":120.0,"kl_to_teacher":2.0})"}) {
+    text += core::concat(line, "\n");
+  }
+  return text;
+}
+
+void expect_all(const std::string& text, std::initializer_list<const char*> parts) {
+  for (const char* part : parts) {
+    EXPECT_NE(text.find(part), std::string::npos) << "`" << part << "` is not on the page";
+  }
+}
+
+TEST(ReportHtml, ShowsTheWholeRun) {
+  Folder folder;
+  folder.write("report.json", kReport);
+  folder.write("manifest.json", kManifest);
+  folder.write("metrics.jsonl", sample_metrics());
+  folder.write("recipe.yaml",
+               "# resolved recipe of a run, written by distill_train\nname: sample\n");
+  const std::string page = folder.page();
+  const HtmlCheck check(page);
+  expect_all(check.words(), {"sample",
+                             "finished 2026-01-31 12:34 UTC",
+                             "71,426 tokens",
+                             "on cpu",
+                             "Before and after",
+                             "91.81",
+                             "32.4",
+                             "44.7 %",
+                             "70.8 M",
+                             "3 layers",
+                             "libdistill 0.1.0",
+                             "Evaluations",
+                             "By category",
+                             "Cost",
+                             "2 Wh",
+                             "Lineage",
+                             "55ff",
+                             "name: sample",
+                             "1 skipped, not finite",
+                             "resumed",
+                             "bbq",
+                             "50.0 %"});
+  expect_all(page, {"maths, step 140: 40.0 %", "id=\"losst\"",
+                    "age: before 0.2 [0.1, 0.3], after -0.1 [-0.2, 0]", "limit <b>0.2</b>"});
+  EXPECT_EQ(check.words().find("resolved recipe of a run"), std::string::npos);
+  // loss, lr, norm, speed, perplexity, KL, two measures of sets, one of categories
+  EXPECT_EQ(check.count("svg"), 9);
+  EXPECT_EQ(check.count("script"), 0);
+  EXPECT_EQ(page.find("http:"), std::string::npos);
+  EXPECT_EQ(page.find("https:"), std::string::npos);
+  EXPECT_LT(page.size(), 100'000u);
+}
+
+TEST(ReportHtml, LongRunsAreLightAndASpikeStaysVisible) {
+  Folder folder;
+  std::string metrics;
+  for (int step = 1; step <= 300'000; ++step) {
+    metrics += step_line(step, step == 154'321 ? 512 : 3 + (step * 7919 % 1000) * 1e-3);
+    if (step % 100 == 0)
+      metrics += core::concat("{\"event\":\"skipped_step\",\"step\":", step, "}\n");
+    if (step % 500 == 0) {
+      metrics += core::concat("{\"event\":\"evaluation\",\"step\":", step, ",\"perplexity\":", step,
+                              "}\n");
+    }
+    if (step % 1000 == 0) {
+      metrics += core::concat("{\"event\":\"gate\",\"step\":", step, ",\"value\":1}\n");
+    }
+  }
+  folder.write("metrics.jsonl", metrics);
+  folder.write("report.json", kReport);
+  folder.write("manifest.json", kManifest);
+  folder.write("recipe.yaml", std::string(200'000, '#'));
+  const std::string page = folder.page();
+  const HtmlCheck check(page);
+  EXPECT_LT(page.size(), 200'000u);
+  expect_all(page, {"greatest 512.", "3,000 skipped, not finite", "240 more in metrics.jsonl"});
+}
+
+TEST(ReportHtml, ForeignTextIsText) {
+  const std::string evil = "<script>alert('x')</script>\\\"'&<img src=x onerror=y>\\u0000\\u202e";
+  Folder folder;
+  folder.write("metrics.jsonl",
+               "{\"step\":1,\"loss\":1,\"" + evil + "\":2,\"lr\":1,\"" + evil + "b\":3}\n" +
+                   "{\"event\":\"" + evil + "\",\"" + evil + "\":\"" + evil + "\"}\n" +
+                   "{\"event\":\"evaluation_set\",\"step\":1,\"set\":\"" + evil + "\",\"" + evil +
+                   "\":1}\n{\"event\":\"evaluation\",\"step\":1,\"" + evil +
+                   "\":1}\n{\"event\":\"evaluation\",\"step\":2,\"" + evil + "\":1}\n");
+  folder.write("report.json", "{\"name\":\"" + evil + "\",\"device\":\"" + evil +
+                                  "\",\"finished\":\"" + evil + "\",\"after\":{\"" + evil +
+                                  "\":1,\"sets\":{\"" + evil + "\":{\"categories\":{\"" + evil +
+                                  "\":{\"" + evil + "\":1}}}}}}");
+  folder.write("manifest.json", "{\"student\":{\"path\":\"" + evil + "\",\"files\":{\"" + evil +
+                                    "\":\"" + evil + "\"}},\"data\":{\"" + evil +
+                                    "\":{\"files\":{\"" + evil + "\":\"" + evil +
+                                    "\"},\"fingerprint\":\"" + evil +
+                                    "\"}},\"versions\":{\"distill\":\"" + evil + "\"}}");
+  folder.write("recipe.yaml", "# marker\n<script>\xff</pre>&\n");
+  folder.write("stages/a<b>\"c/report.html", "x");
+  const std::string page = folder.page();
+  const HtmlCheck check(page);
+  EXPECT_EQ(check.count("script"), 0);
+  EXPECT_EQ(check.count("img"), 0);
+  EXPECT_EQ(page.find('\0'), std::string::npos);
+  expect_all(page, {"&lt;script&gt;", "href=\"stages/a%3Cb%3E%22c/report.html\""});
+  EXPECT_TRUE(core::is_utf8(page));
+}
+
+TEST(ReportHtml, DamagedFilesAreSaidAndTheRestIsShown) {
+  Folder folder;
+  folder.write("report.json", "{\"name\": ");
+  folder.write("manifest.json", "[1, 2]");
+  folder.write("metrics.jsonl", step_line(1, 3) + "junk\n" + std::string(100'000, 'x') + "\n[1]\n" +
+                                    "{\"step\":-5,\"loss\":1}\n{\"step\":\"two\",\"loss\":1}\n" +
+                                    "{\"step\":3,\"loss\":1e999}\n" + step_line(4, 2) +
+                                    std::string("\xff\xfe\0\n", 4) + "{\"step\":5,\"loss\":2");
+  const std::string page = folder.page();
+  const HtmlCheck check(page);
+  expect_all(check.words(),
+             {"report.json:1:10", "6 of 10 lines could not be read, the first is line 2",
+              "Unfinished run"});
+  expect_all(page, {"loss: 3 at step 1, 2 at step 4"});
+}
+
+// Every beginning of a file that a killed process leaves is shown as far as it goes.
+TEST(ReportHtml, AnyCutOfAnyFileGivesAPage) {
+  const std::string metrics = step_line(1, 3) + step_line(2, 2);
+  for (std::size_t length = 0; length < metrics.size(); length += 11) {
+    Folder folder;
+    folder.write("metrics.jsonl", metrics.substr(0, length));
+    folder.write("manifest.json", std::string(kManifest).substr(0, length));
+    folder.write("report.json", std::string(kReport).substr(0, 2 * length));
+    const HtmlCheck check(folder.page());
+  }
+}
+
+TEST(ReportHtml, WhatIsMissingIsLeftOut) {
+  Folder folder;
+  folder.write("metrics.jsonl", step_line(1, 3));
+  const std::string page = folder.page();
+  const HtmlCheck check(page);
+  for (const char* part : {"Before and after", "Evaluations", "By category", "Lineage", "Stages",
+                           "Gates", "Events", "<details"}) {
+    EXPECT_EQ(page.find(part), std::string::npos) << part;
+  }
+  EXPECT_EQ(page.find("could not be read"), std::string::npos);
+}
+
+TEST(ReportHtml, StagesAreLinkedInTheirOrder) {
+  Folder folder;
+  folder.write("manifest.json", R"({"name":"chain","stages":[
+{"name":"warm","kind":"train","settings":"aa11","inputs":[{"path":"d.jsonl","hash":"bb22"}]},{"name":"cool"}]})");
+  folder.write("stages/cool/report.json", kReport);
+  folder.write("stages/warm/report.json", kReport);
+  folder.write("stages/warm/report.html", "x");
+  folder.write("stages/warm/metrics.jsonl", step_line(1, 1));
+  const std::string page = folder.page();
+  const HtmlCheck check(page);
+  const auto warm = page.find("<a href=\"stages/warm/report.html\">warm</a>");
+  ASSERT_NE(warm, std::string::npos);
+  EXPECT_GT(page.find(">cool<"), warm);
+  expect_all(page, {"warm: input", "bb22", "aa11"});
+  EXPECT_EQ(page.find("stages/cool/report.html"), std::string::npos);  // it has no page yet
+  const auto file = write_report_html({.run = folder / "stages/warm/", .out = folder / "x.html"});
+  expect_all(core::read_file(file, 1 << 20), {"<a href=\"../../report.html\">"});
+}
+
+TEST(ReportHtml, OtherFoldersAreRefused) {
+  const TempFolder folder;
+  EXPECT_EQ(message_of<InputError>([&] { write_report_html({.run = folder.path()}); }),
+            folder.path().string() +
+                ": holds neither report.json nor metrics.jsonl; give the folder of a run");
+  EXPECT_FALSE(std::filesystem::exists(folder / "report.html"));
+}
+
+}  // namespace
+}  // namespace distill::pipeline
