@@ -47,6 +47,15 @@ void write_texts(const fs::path& path, int count) {
   }
 }
 
+void write_questions(const fs::path& path, int count) {
+  std::ofstream rows(path);
+  for (int i = 0; i < count; ++i) {
+    rows << R"({"context": "The miller counts", "choices": [" the sacks.", " the )" << i
+         << R"( rivers."], "label": 0})"
+         << "\n";
+  }
+}
+
 /// A directory that recipes are run in, with the data that they name.
 class Workplace {
  public:
@@ -54,6 +63,10 @@ class Workplace {
     for (const char* name : {"handbook/train.jsonl", "handbook/eval.jsonl"}) {
       write_texts(folder_.path() / "data" / name, texts);
     }
+    for (const char* name : {"narrow.jsonl", "general.jsonl", "general_eval.jsonl"}) {
+      write_texts(folder_.path() / "data" / name, texts);
+    }
+    write_questions(folder_.path() / "data/piqa.jsonl", 12);
     for (const char* name : {"train.jsonl", "eval.jsonl", "prompts.jsonl"}) {
       write_rows(folder_.path() / "data" / name, 12);
     }
@@ -172,6 +185,7 @@ std::vector<std::string> small(const fs::path& config) {
   };
   const std::string short_run = "{kind: cosine, warmup_steps: 1}";
   if (name == "quickstart") more({"student.init.keep_layers=2"});
+  if (name == "forgetting") more({"forgetting.every=2", "student.lora.rank=2"});
   if (name.starts_with("lora_")) {
     more({"train.epochs=0.5", "train.schedule=" + short_run, "student.lora.rank=2"});
   } else if (name == "progressive_smollm2") {

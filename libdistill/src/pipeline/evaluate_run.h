@@ -1,7 +1,5 @@
 #pragma once
 
-#include <filesystem>
-
 #include <distill/core/log.h>
 #include <distill/pipeline/report.h>
 #include <distill/pipeline/run.h>
@@ -9,10 +7,9 @@
 
 namespace distill::pipeline {
 
-/// Measures the student of a recipe on `data.eval`, against its teacher if there is one, holds its
-/// gates against that and writes report.json into `folder`. Throws as run_recipe does, and Error
-/// for a gate that stops.
-Report evaluate_recipe(const recipe::Recipe& recipe, const std::filesystem::path& folder,
-                       const RunOptions& options, core::Logger& log);
+/// Measures the student of a recipe in its run folder, as a run does after training: on `data.eval`
+/// against its teacher, and on `evaluate.sets`. Holds its gates against that and writes the report.
+/// What was measured is not measured again. Throws as run_recipe does.
+Report evaluate_recipe(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log);
 
 }  // namespace distill::pipeline

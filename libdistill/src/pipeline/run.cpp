@@ -1,9 +1,6 @@
 #include <distill/pipeline/run.h>
 
-#include <algorithm>
-#include <chrono>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include <distill/core/memory.h>
@@ -13,19 +10,23 @@
 #include <distill/metrics/sink.h>
 #include <distill/models/fingerprint.h>
 #include <distill/pipeline/manifest.h>
+#include <distill/recipe/forgetting.h>
 #include <distill/recipe/read.h>
 #include <distill/recipe/wiring.h>
 #include <distill/recipe/write.h>
 #include <distill/train/trainer.h>
 
 #include "pipeline/attempts.h"
+#include "pipeline/final_model.h"
+#include "pipeline/forgetting_monitor.h"
 #include "pipeline/gates.h"
 #include "pipeline/kept_teacher.h"
 #include "pipeline/memory.h"
 #include "pipeline/repeatable.h"
+#include "pipeline/run_evaluations.h"
 #include "pipeline/run_events.h"
+#include "pipeline/run_facts.h"
 #include "pipeline/run_files.h"
-#include "pipeline/save_student.h"
 #include "pipeline/tokenizing_progress.h"
 
 namespace distill::pipeline {
@@ -39,12 +40,14 @@ constexpr const char* kGoOn = "; run the same command again to go on";
 /// One run from its folder to its report. The steps below are in the order they happen.
 class Run {
  public:
+  /// `reactions`: how often it was begun again because of `forgetting`.
   Run(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log, RunFolder& folder,
-      const Attempts& attempts)
+      const Attempts& attempts, std::int64_t reactions)
       : recipe_(recipe),
         options_(options),
         log_(log),
         folder_(folder),
+        reactions_(reactions),
         ranks_(dist::make_single()) {
     report_.attempt = attempts.number();
     report_.settings = attempts.settings();
@@ -53,11 +56,21 @@ class Run {
   Report execute() {
     prepare();
     train::Trainer trainer = make_trainer();
-    const std::int64_t restored = trainer.restore();
+    const std::int64_t restored = trainer.restore(remembering_.get());
     count_batches_to_come(restored);
     open_sinks(restored);
     for (auto& sink : sinks_) trainer.add_sink(*sink);
+    evaluations_.emplace(RunEvaluations::Parts{.recipe = recipe_,
+                                               .stop = options_.stop,
+                                               .log = log_,
+                                               .folder = folder_,
+                                               .ranks = *ranks_,
+                                               .data = data_,
+                                               .models = models_,
+                                               .sinks = sinks_,
+                                               .report = report_});
     evaluate_before(restored);
+    begin_monitor(trainer);
     train(trainer, restored);
     evaluate_after();
     judge_gates();
@@ -96,9 +109,14 @@ class Run {
           "the teacher has its own tokenizer: evaluations say nothing of it "
           "(docs/cross_tokenizer.md)");
     }
-    describe_student();
-    batches_ = std::make_unique<data::BatchStream>(data_.train, batch_options());
-    checkpoints_ = std::make_unique<io::CheckpointStore>(folder_.checkpoints());
+    describe_run({recipe_, plan_, data_, models_, steps_}, report_, log_);
+    const bool replays = reactions_ > 0 && data_.with_replay;
+    batches_ = std::make_unique<data::BatchStream>(replays ? data_.with_replay : data_.train,
+                                                   batch_options());
+    checkpoints_ = std::make_unique<io::CheckpointStore>(checkpoint_folder(folder_, reactions_));
+    if (recipe_.forgetting && recipe_.forgetting->react) {
+      remembering_ = std::make_unique<io::CheckpointStore>(folder_.remembering());
+    }
   }
 
   /// A teacher may be asked something for the first time, and be waited for.
@@ -130,40 +148,6 @@ class Run {
     batches_to_come_ = (steps_ - restored) * (rows / recipe_.train.micro_batch_size);
   }
 
-  void describe_student() {
-    const std::uint64_t width = c10::elementSize(recipe::dtype_of(recipe_.precision));
-    const auto size = [width](const models::CausalLm& model) {
-      const std::int64_t parameters = model.shape().num_parameters;
-      ModelSize held{parameters, static_cast<std::uint64_t>(parameters) * width};
-      const models::Quantization* quantized = model.quantization();
-      if (quantized != nullptr) held.bytes -= quantized->dense_bytes - quantized->bytes;
-      return held;
-    };
-    report_.name = recipe_.name;
-    report_.train_data = data_.train->report();
-    if (data_.eval) report_.eval_tokens = data_.eval->num_tokens();
-    report_.student = size(*models_.student);
-    if (const models::Quantization* quantized = models_.student->quantization()) {
-      report_.quantization = *quantized;
-    }
-    if (models_.teacher_model) report_.teacher = size(*models_.teacher_model);
-    std::int64_t trainable = -models_.num_loss_parameters;
-    for (const auto& parameter : models_.trainable) trainable += parameter.tensor.numel();
-    report_.trained_parameters = trainable;
-    log_.info("device: ", plan_.device.str());
-    log_.info("student: ", models_.student->shape().num_layers, " layers, ",
-              core::with_thousands(report_.student.parameters), " parameters, ",
-              core::with_thousands(trainable),
-              plan_.adapters.empty() ? " of them trained" : " of adapters trained beside them");
-    if (models_.num_loss_parameters > 0) {
-      log_.info("loss: ", core::with_thousands(models_.num_loss_parameters),
-                " parameters of its own, which the final model does not have");
-    }
-    log_.info("data: ", core::with_thousands(data_.train->num_rows()), " rows, ",
-              core::with_thousands(data_.train->num_tokens()), " tokens; ", steps_, " steps of ",
-              recipe_.train.batch_size, " rows");
-  }
-
   train::Trainer make_trainer() {
     train::TrainerParts parts{.student = *models_.student,
                               .trainable = models_.trainable,
@@ -182,7 +166,6 @@ class Run {
 
   void open_sinks(std::int64_t restored) {
     sinks_.push_back(open_run_files(folder_, restored));
-    evaluated_ = evaluated_steps(folder_.metrics());
     if (options_.quiet) return;
     metrics::ConsoleOptions console;
     console.terminal = options_.terminal;
@@ -197,64 +180,30 @@ class Run {
     sinks_.push_back(metrics::make_console_sink(console));
   }
 
-  eval::Evaluation evaluate(bool progress) {
-    eval::EvaluateOptions options;
-    options.stop = options_.stop;
-    auto last = std::chrono::steady_clock::now();
-    if (progress) {
-      options.on_progress = [this, last](std::int64_t done, std::int64_t total) mutable {
-        const auto now = std::chrono::steady_clock::now();
-        if (now - last < std::chrono::seconds(10) || done == total) return;
-        last = now;
-        log_.info("  ", done, " of ", total, " rows");
-      };
-    }
-    // Distributions over other ids cannot be compared.
-    teachers::Teacher* teacher = data_.across_tokenizers ? nullptr : models_.teacher.get();
-    eval::Evaluation result;
-    try {
-      result = eval::evaluate(*models_.student, teacher, *data_.eval, *ranks_, options);
-    } catch (const Interrupted& stopped) {  // a teacher that was waited for
-      throw eval::Stopped(stopped.what());
-    }
-    if (teacher != nullptr && !result.top1_agreement && !std::exchange(told_of_samples_, true)) {
-      log_.info(
-          "the teacher gives samples of its distribution: it is not compared with, `distill "
-          "eval --teacher` does that");
-    }
-    return result;
-  }
-
-  /// Once for each step, however often the run was stopped after it.
-  void log_evaluation(const eval::Evaluation& evaluation, std::int64_t step) {
-    if (!evaluated_.insert(step).second) return;
-    for (auto& sink : sinks_) sink->event("evaluation", to_values(evaluation, step));
-  }
-
   void evaluate_before(std::int64_t restored) {
-    if (!data_.eval || !recipe_.evaluate.at_start) return;
-    if (core::path_exists(folder_.evaluation_before())) {
-      report_.before = read_evaluation(folder_.evaluation_before());
-      if (restored == 0) log_evaluation(*report_.before, 0);
-      return;
-    }
-    // A run that has trained already cannot be measured as it was before.
-    if (restored > 0) return;
-    log_.info("evaluating before training: ", data_.eval->num_rows(), " rows");
     try {
-      report_.before = evaluate(true);
+      evaluations_->before(restored);
     } catch (const eval::Stopped&) {
       stop_here_if_asked();
       throw;
     }
-    write_evaluation(folder_.evaluation_before(), *report_.before);
-    log_evaluation(*report_.before, 0);
+  }
+
+  /// Looks for the first time after a step: it knows the student before training then.
+  void begin_monitor(train::Trainer& trainer) {
+    if (!recipe_.forgetting) return;
+    monitor_.emplace(ForgettingMonitor::Parts{.recipe = recipe_,
+                                              .folder = folder_,
+                                              .log = log_,
+                                              .evaluations = *evaluations_,
+                                              .sinks = sinks_,
+                                              .trainer = trainer,
+                                              .remembering = remembering_.get()});
   }
 
   void after_step(std::int64_t step) {
-    const std::int64_t every = recipe_.evaluate.every;
-    if (!data_.eval || every == 0 || step % every != 0 || step == steps_) return;
-    log_evaluation(evaluate(false), step);
+    evaluations_->in_between(step, steps_);
+    if (monitor_) monitor_->after_step(step, step == steps_);
   }
 
   /// What there is to say of it, and what it cost to ask somebody else.
@@ -272,6 +221,10 @@ class Run {
     try {
       result = trainer.run();
     } catch (const InputError&) {
+      throw;
+    } catch (const WentBack&) {
+      throw;
+    } catch (const Forgotten&) {
       throw;
     } catch (const std::exception&) {
       log_.warning(folder_.path().string(), ": training failed; the newest checkpoint in ",
@@ -291,21 +244,12 @@ class Run {
   }
 
   void evaluate_after() {
-    if (!data_.eval || !recipe_.evaluate.at_end) return;
-    if (core::path_exists(folder_.evaluation_after())) {
-      report_.after = read_evaluation(folder_.evaluation_after());
-      log_evaluation(*report_.after, steps_);
-      return;
-    }
-    log_.info("evaluating after training: ", data_.eval->num_rows(), " rows");
     try {
-      report_.after = evaluate(true);
+      evaluations_->after(steps_);
     } catch (const eval::Stopped&) {
       fail<Interrupted>(folder_.path().string(), ": stopped while evaluating after training; all ",
                         steps_, " steps are saved", kGoOn);
     }
-    write_evaluation(folder_.evaluation_after(), *report_.after);
-    log_evaluation(*report_.after, steps_);
   }
 
   /// Throws Error, or RetryWanted, when the student is not what it should be.
@@ -325,7 +269,8 @@ class Run {
 
   /// The report comes last: with it the run counts as finished.
   void finish() {
-    save_student(*models_.student, plan_, base_fingerprint_, folder_.final_model(), log_);
+    save_final_model(*models_.student, plan_, base_fingerprint_, folder_.final_model(), log_);
+    if (monitor_) report_.forgetting = monitor_->report();
     report_.peak_memory_bytes = core::peak_memory();
     report_.device = plan_.device.str();
     write_reports(report_, folder_, log_);
@@ -341,6 +286,7 @@ class Run {
   const RunOptions& options_;
   core::Logger& log_;
   RunFolder& folder_;
+  std::int64_t reactions_;
   std::unique_ptr<dist::Communicator> ranks_;
   recipe::PlannedModels plan_;
   std::optional<RepeatableScope> repeatable_;
@@ -352,11 +298,27 @@ class Run {
   std::int64_t batches_to_come_ = 0;
   std::unique_ptr<data::BatchStream> batches_;
   std::unique_ptr<io::CheckpointStore> checkpoints_;
+  std::unique_ptr<io::CheckpointStore> remembering_;  ///< of `forgetting`; null without reactions
   std::vector<std::unique_ptr<metrics::Sink>> sinks_;
-  std::set<std::int64_t> evaluated_;  ///< steps whose evaluation is in metrics.jsonl
-  bool told_of_samples_ = false;
   Report report_;
+  std::optional<RunEvaluations> evaluations_;  ///< from when the sinks are open
+  std::optional<ForgettingMonitor> monitor_;
 };
+
+/// Begins again with other data and weights, as often as the monitor has it go back.
+Report run_with_reactions(const recipe::Recipe& recipe, const RunOptions& options,
+                          core::Logger& log, RunFolder& folder, const Attempts& attempts) {
+  while (true) {
+    const std::int64_t reactions =
+        recipe.forgetting ? read_forgetting(folder.forgetting()).num_reactions() : 0;
+    const recipe::Recipe changed = recipe::after_reactions(recipe, reactions);
+    try {
+      return Run(changed, options, log, folder, attempts, reactions).execute();
+    } catch (const WentBack& why) {
+      log.warning(why.what());
+    }
+  }
+}
 
 }  // namespace
 
@@ -382,7 +344,7 @@ RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, co
   for (Attempts attempts(folder);;) {
     const recipe::Recipe now = attempts.apply(recipe);
     try {
-      result.report = Run(now, options, log, folder, attempts).execute();
+      result.report = run_with_reactions(now, options, log, folder, attempts);
       return result;
     } catch (const RetryWanted& wanted) {
       attempts.begin_next(recipe, wanted.gate, log);

@@ -131,10 +131,9 @@ void run_merge(const recipe::Stage& stage, const RunOptions& options, core::Logg
 std::optional<Report> run_stage(const recipe::Stage& stage, const RunOptions& options,
                                 core::Logger& log) {
   if (stage.kind == StageKind::kTrain) return run_recipe(stage.run(), options, log).report;
+  if (stage.kind == StageKind::kEvaluate) return evaluate_recipe(stage.run(), options, log);
   make_folder(stage.folder);
   switch (stage.kind) {
-    case StageKind::kEvaluate:
-      return evaluate_recipe(stage.run(), stage.folder, options, log);
     case StageKind::kCache:
       run_capture(stage.run(), options, log);
       break;
@@ -145,6 +144,7 @@ std::optional<Report> run_stage(const recipe::Stage& stage, const RunOptions& op
       run_merge(stage, options, log);
       break;
     case StageKind::kTrain:
+    case StageKind::kEvaluate:
       break;
   }
   return std::nullopt;

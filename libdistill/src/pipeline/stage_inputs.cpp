@@ -39,7 +39,9 @@ std::optional<Kind> kind_of(const recipe::Stage& stage, const std::string& key) 
   if (key == "teacher.tokenizer") return Kind::kTokenizer;
   if (key == "adapter") return Kind::kAdapter;
   if (key == "generate.prompts") return Kind::kData;
-  if (key.starts_with("data.") && key.ends_with(".path")) return Kind::kData;
+  const bool names_rows = key.starts_with("data.") || key.starts_with("evaluate.sets.") ||
+                          key.starts_with("forgetting.react.replay.");
+  if (names_rows && key.ends_with(".path")) return Kind::kData;
   if (key == "model" || key == "student.model" || key == "teacher.model" ||
       (key.starts_with("teacher.teachers.") && key.ends_with(".model"))) {
     return Kind::kModel;

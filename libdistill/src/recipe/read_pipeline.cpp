@@ -224,7 +224,9 @@ class PipelineReader {
     if (path == "teacher.path") return StageResult::kCache;
     if (path == "adapter") return StageResult::kAdapter;
     if (path == "generate.prompts") return StageResult::kRows;
-    if (path.starts_with("data.") && path.ends_with(".path")) return StageResult::kRows;
+    const bool rows = path.starts_with("data.") || path.starts_with("evaluate.sets.") ||
+                      path.starts_with("forgetting.");
+    if (rows && path.ends_with(".path")) return StageResult::kRows;
     if (path.ends_with("model") || path.ends_with("tokenizer")) return StageResult::kModel;
     return std::nullopt;
   }

@@ -68,16 +68,19 @@ struct Completion {
     problems.add(child->key_place, join_path(path, std::string(key)), why);
   }
   void without_effect(StageKind kind) const {
-    for (const char* key : {"loss", "train", "checkpoint"}) {
+    for (const char* key : {"loss", "train", "checkpoint", "forgetting"}) {
       refuse_own(key, concat("has no effect in a stage of kind `", name_of(kind), "`"));
     }
+    erase(stage, "forgetting");
   }
 };
 
 /// A cache belongs to the folder of its stage; a teacher in this process is one to capture.
 void complete_cache(const Completion& c, const std::filesystem::path& folder) {
   c.refuse_own("gates", "has no effect in a stage of kind `cache`, which measures nothing");
+  c.refuse_own("evaluate", "has no effect in a stage of kind `cache`, which measures nothing");
   erase(c.stage, "gates");
+  erase(c.stage, "evaluate");
   // Whose tokenizer: the teacher's own where nothing is said.
   if (c.stage.find("student") == nullptr) {
     set(c.stage, "student", fixed("{init: {from: teacher}}", c.stage.place));

@@ -242,21 +242,22 @@ std::unique_ptr<teachers::Teacher> build_teacher(const Recipe& recipe, const Pla
 
 }  // namespace
 
-MeasuredModels load_to_measure(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
-                               std::optional<std::uint64_t> available_memory,
-                               const Surroundings& surroundings) {
-  MeasuredModels parts;
+ModelParts load_to_measure(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
+                           std::optional<std::uint64_t> available_memory,
+                           const Surroundings& surroundings) {
+  ModelParts parts;
   const auto load_model = [&](const ModelFacts& facts, models::LoadOptions load) {
     load.available_memory = available_memory;
     load.log = &log;
     return models::load_causal_lm(facts.folder, load);
   };
-  std::shared_ptr<models::CausalLm> teacher;
-  if (models.teacher) teacher = load_model(*models.teacher, teacher_load_options(recipe, models));
+  if (models.teacher)
+    parts.teacher_model = load_model(*models.teacher, teacher_load_options(recipe, models));
   auto options = student_load_options(recipe, models);
   options.writable = false;
   parts.student = load_model(models.student, options);
-  parts.teacher = build_teacher(recipe, models, teacher, parts.student, log, surroundings);
+  parts.teacher =
+      build_teacher(recipe, models, parts.teacher_model, parts.student, log, surroundings);
   return parts;
 }
 

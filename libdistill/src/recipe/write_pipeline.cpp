@@ -31,10 +31,10 @@ void erase(Node& map, std::initializer_list<std::string_view> keys) {
 void leave_out_given(Node& node, StageKind kind) {
   erase(node, {"name", "output"});
   if (kind == StageKind::kCache || kind == StageKind::kEvaluate) {
-    erase(node, {"loss", "train", "checkpoint"});
+    erase(node, {"loss", "train", "checkpoint", "forgetting"});
   }
   if (kind == StageKind::kCache) {
-    erase(node, {"gates"});
+    erase(node, {"gates", "evaluate"});
     if (Node* teacher = node.find("teacher")) erase(*teacher, {"path"});
   }
   if (kind == StageKind::kEvaluate) {

@@ -176,7 +176,8 @@ const std::string kEveryKind = R"(  - name: rows
   - name: scores
     kind: evaluate
     student: {model: "${stages.merged.output}"}
-    gates: [{require: perplexity > 1}]
+    evaluate: {sets: [{name: held, path: TRAIN}]}
+    gates: [{require: perplexity > 1}, {require: held.perplexity > 1}]
 )";
 
 std::string every_kind(const TinyChain& chain) {
@@ -202,6 +203,7 @@ TEST(RunPipeline, EveryKindOfStageHandsOn) {
   EXPECT_TRUE(fs::exists(chain.in_chain("stages/adapted/final/adapter_model.safetensors")));
   EXPECT_TRUE(fs::exists(result.model / "model.safetensors"));
   EXPECT_TRUE(result.stages[5].report->gates.at(0).holds);
+  EXPECT_TRUE(result.stages[5].report->gates.at(1).holds);
   // The merged model is the adapted one.
   EXPECT_NEAR(result.stages[5].report->after->perplexity,
               result.stages[3].report->after->perplexity, 1e-3);

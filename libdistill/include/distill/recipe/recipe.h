@@ -13,6 +13,7 @@
 #include <distill/recipe/registries.h>
 #include <distill/recipe/source_map.h>
 #include <distill/teachers/teacher.h>
+#include <distill/train/forgetting.h>
 #include <distill/train/options.h>
 
 namespace distill::recipe {
@@ -55,6 +56,7 @@ struct Recipe {
   TrainOptions train;
   train::CheckpointOptions checkpoint;
   train::EvaluateScheduleOptions evaluate;
+  std::optional<train::ForgettingOptions> forgetting;  ///< absent: nobody looks
   std::vector<Gate> gates;
   SourceMap source;  ///< where it was written; no part of what it says
 

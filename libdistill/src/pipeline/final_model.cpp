@@ -1,4 +1,4 @@
-#include "pipeline/save_student.h"
+#include "pipeline/final_model.h"
 
 #include <algorithm>
 #include <system_error>
@@ -30,8 +30,9 @@ void warn_of_experts(const models::CausalLm& student, const recipe::PlannedModel
 
 }  // namespace
 
-void save_student(models::CausalLm& student, const recipe::PlannedModels& plan,
-                  const std::string& base_fingerprint, const fs::path& folder, core::Logger& log) {
+void save_final_model(models::CausalLm& student, const recipe::PlannedModels& plan,
+                      const std::string& base_fingerprint, const fs::path& folder,
+                      core::Logger& log) {
   std::error_code error;
   fs::remove_all(folder, error);  // of a process that ended before its report
   if (error) fail<IoError>(folder.string(), ": could not remove it: ", error.message());
