@@ -89,8 +89,10 @@ class MetricsReader {
       take_step(line.members(), step_of(line));
     } else if (event == "evaluation") {
       take_evaluation(line.members(), step_of(line));
-    } else if (event == "evaluation_set") {
+    } else if (event == "set") {
       take_set(line, step_of(line));
+    } else if (event == "forgetting") {
+      take_look(line.members(), step_of(line));
     } else if (event == "skipped_step") {
       into_.skipped.add(step_of(line).value_or(-1), 0);
     } else {
@@ -120,6 +122,7 @@ class MetricsReader {
   }
 
   void take_set(const io::JsonObject& line, std::optional<std::int64_t> step) {
+    if (string_at(line, "model") == "teacher") return;  // it does not change
     const std::string set = string_at(line, "set").substr(0, kMostNameBytes);
     for (const auto& [name, value] : line.members()) {
       if (!is_drawn(name) || !number_of(value)) continue;
@@ -132,6 +135,14 @@ class MetricsReader {
     }
   }
 
+  void take_look(const Members& members, std::optional<std::int64_t> step) {
+    constexpr std::string_view kDrop = "drop ";
+    for (const auto& [name, value] : members) {
+      if (name == "max_drop") into_.max_drop = number_of(value);
+      if (name.starts_with(kDrop)) add(into_.drops, name.substr(kDrop.size()), value, step);
+    }
+  }
+
   void take_event(const std::string& name, const io::JsonObject& line) {
     Event event{name.substr(0, kMostNameBytes), step_of(line), {}};
     for (const auto& [key, value] : line.members()) {
@@ -140,7 +151,7 @@ class MetricsReader {
     }
     const std::int64_t step = event.step.value_or(-1);
     if (name == "resume") into_.resumed.add(step, 0);
-    if (name == "gate" || name == "forgetting") into_.decided.add(step, 0);
+    if (name == "gate" || name == "reaction") into_.decided.add(step, 0);
     if (into_.first_events.size() < RunMetrics::kMostEvents) {
       into_.first_events.push_back(std::move(event));
       return;

@@ -38,7 +38,12 @@ std::string interval(const std::optional<Interval>& ends, Unit unit) {
 std::string change_cell(const Result& result) {
   if (!result.before || !result.after) return cell("");
   const std::string kind = concat("change ", change_kind(result));
-  return cell(change(*result.before, *result.after, result.measure.unit), kind);
+  const Unit unit = result.measure.unit;
+  std::string text = change(*result.before, *result.after, unit);
+  if (const auto& ends = result.change_interval) {
+    text += concat("<small>", change_interval(ends->first, ends->second, unit), "</small>");
+  }
+  return cell(text, kind);
 }
 
 bool has_teacher(const RunRecord& record, const std::vector<Result>& all) {
