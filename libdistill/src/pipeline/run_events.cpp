@@ -52,9 +52,8 @@ LoggedEvaluations logged_evaluations(const std::filesystem::path& metrics) {
   LoggedEvaluations logged;
   for_each_event(metrics, [&](const std::string& name, const io::JsonCursor& event) {
     if (name == "evaluation") logged.texts.insert(event.at("step").as_int());
-    if (name != "set") return;
-    logged.sets.insert(
-        {event.at("step").as_int(), event.at("set").as_string(), event.at("model").as_string()});
+    if (name != kStudentSet && name != kTeacherSet) return;
+    logged.sets.insert({event.at("step").as_int(), event.at("set").as_string(), name});
   });
   return logged;
 }
