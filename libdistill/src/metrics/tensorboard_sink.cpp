@@ -83,6 +83,8 @@ class TensorboardSink final : public Sink {
       write("eval", values);
     } else if (event == "evaluation_set") {
       write("eval/" + set, values);
+    } else if (event == "teacher_set") {
+      write("teacher/" + set, values);
     } else {
       write(event, values);
     }

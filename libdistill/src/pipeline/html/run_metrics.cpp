@@ -140,7 +140,7 @@ class MetricsReader {
     }
     const std::int64_t step = event.step.value_or(-1);
     if (name == "resume") into_.resumed.add(step, 0);
-    if (name == "gate" || name == "forgetting") into_.decided.add(step, 0);
+    if (name == "gate" || name == "reaction") into_.decided.add(step, 0);
     if (into_.first_events.size() < RunMetrics::kMostEvents) {
       into_.first_events.push_back(std::move(event));
       return;
