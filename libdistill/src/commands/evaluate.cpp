@@ -14,6 +14,8 @@
 #include <distill/text/chat_template.h>
 #include <distill/text/tokenizer.h>
 
+#include "commands/evaluate_set.h"
+
 namespace distill::commands {
 
 namespace {
@@ -83,6 +85,11 @@ void evaluate_model(const EvaluateCommandOptions& options, std::ostream& out, co
     fail<InputError>("--task agreement: compares with a teacher; give --teacher DIR");
   }
   const at::Device device = recipe::choose_device(options.source.device);
+  if (options.task == "choice" || options.task == "bias") {
+    const SetComparison sets = evaluate_set(options, log);
+    out << (options.json ? set_json(sets) : set_table(sets));
+    return;
+  }
   const auto tokenizer = text::load_tokenizer(options.source.model);
   const auto dataset = load_data(options, *tokenizer, log);
   const auto teacher = load_teacher(options, device, *tokenizer);

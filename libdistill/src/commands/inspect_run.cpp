@@ -31,16 +31,33 @@ void describe_report(const fs::path& path, Inspection& inspection) {
   inspection.facts.emplace_back("seconds", core::concat(report.at("seconds").as_double()));
 }
 
-void list_checkpoints(const fs::path& root, bool check, Inspection& inspection) {
+/// Folders of checkpoints below `root`, also those of runs that went back and the one they go back
+/// to, relative to it.
+std::vector<std::string> checkpoint_names(const fs::path& root) {
   std::vector<std::string> names;
-  for (const auto& path : core::list_folder(root)) {
-    const std::string name = path.filename().string();
-    if (name.starts_with("step_")) names.push_back(name);
+  std::vector<fs::path> stores = {"checkpoints", "forgetting"};
+  for (std::size_t i = 0; i < stores.size(); ++i) {
+    if (!core::is_folder(root / stores[i])) continue;
+    for (const auto& path : core::list_folder(root / stores[i])) {
+      const std::string name = path.filename().string();
+      if (name.starts_with("step_")) names.push_back((stores[i] / name).string());
+      if (name.starts_with("reaction_")) stores.push_back(stores[i] / name);
+    }
   }
-  inspection.facts.emplace_back("checkpoints", names.empty() ? "none" : core::join(names));
+  return names;
+}
+
+void list_checkpoints(const fs::path& run, bool check, Inspection& inspection) {
+  const auto names = checkpoint_names(run);
+  std::vector<std::string> shown;
+  for (const auto& name : names) {
+    constexpr std::string_view kUsual = "checkpoints/";
+    shown.push_back(name.starts_with(kUsual) ? name.substr(kUsual.size()) : name);
+  }
+  inspection.facts.emplace_back("checkpoints", shown.empty() ? "none" : core::join(shown));
   if (!check) return;
   for (const auto& name : names) {
-    collect_problem(inspection, [&] { io::CheckpointStore::verify(root / name); });
+    collect_problem(inspection, [&] { io::CheckpointStore::verify(run / name); });
   }
 }
 
@@ -55,6 +72,13 @@ void check_files(const fs::path& run, Inspection& inspection) {
   for (const auto* name : {"evaluation_before.json", "evaluation_after.json"}) {
     if (!core::path_exists(run / name)) continue;
     collect_problem(inspection, [&] { pipeline::read_evaluation(run / name); });
+  }
+  for (const auto* name : {"sets_before.json", "sets_after.json", "sets_teacher.json"}) {
+    if (!core::path_exists(run / name)) continue;
+    collect_problem(inspection, [&] { pipeline::check_set_results(run / name); });
+  }
+  if (core::path_exists(run / "forgetting.json")) {
+    collect_problem(inspection, [&] { io::read_json_file(run / "forgetting.json"); });
   }
   if (core::path_exists(run / "metrics.jsonl")) {
     collect_problem(inspection, [&] {
@@ -88,7 +112,7 @@ Inspection inspect_run_folder(const InspectOptions& options) {
   }
   const fs::path checkpoints = options.path / "checkpoints";
   if (core::path_exists(checkpoints)) {
-    collect_problem(inspection, [&] { list_checkpoints(checkpoints, options.check, inspection); });
+    collect_problem(inspection, [&] { list_checkpoints(options.path, options.check, inspection); });
   }
   if (options.check) {
     check_files(options.path, inspection);

@@ -84,13 +84,7 @@ void add_rendering(core::Hasher& hasher, const text::ChatTemplate& chat,
 }  // namespace
 
 DocumentEncoder::DocumentEncoder(const text::Tokenizer& tokenizer, const text::ChatTemplate* chat)
-    : tokenizer_(tokenizer), chat_(chat) {
-  const std::string probe = "a";
-  const text::TokenIds plain = tokenizer.encode(probe, /*add_special=*/false);
-  const text::TokenIds whole = tokenizer.encode(probe, /*add_special=*/true);
-  const auto found = std::ranges::search(whole, plain);
-  prefix_.assign(whole.begin(), found.begin());
-  suffix_.assign(found.end(), whole.end());
+    : tokenizer_(tokenizer), chat_(chat), frame_(text::text_frame(tokenizer)) {
   if (chat != nullptr) empty_answers_ = empty_answers(*chat);
 }
 
@@ -120,14 +114,14 @@ EncodedDocument DocumentEncoder::encode_completion(const Completion& row,
                                                    const std::string& source) const {
   const text::TokenizedText tokens =
       at_row(source, [&] { return tokenizer_.encode_with_ranges(row.prompt + row.completion); });
-  text::TokenIds ids = prefix_;
+  text::TokenIds ids = frame_.before;
   ids.insert(ids.end(), tokens.ids.begin(), tokens.ids.end());
-  ids.insert(ids.end(), suffix_.begin(), suffix_.end());
+  ids.insert(ids.end(), frame_.after.begin(), frame_.after.end());
   end_document(ids);
   // A token is a target when any byte of it belongs to the completion; so is the end.
   const auto is_target = [&](std::size_t i) {
-    if (i < prefix_.size()) return false;
-    const std::size_t at = i - prefix_.size();
+    if (i < frame_.before.size()) return false;
+    const std::size_t at = i - frame_.before.size();
     return at >= tokens.ranges.size() || tokens.ranges[at].end > row.prompt.size();
   };
   EncodedDocument document = make_document(ids, is_target, source);
@@ -167,7 +161,7 @@ std::string DocumentEncoder::fingerprint() const {
   hasher.add(core::concat("encoding ", kEncodingVersion, " of ", DISTILL_VERSION, "\n",
                           tokenizer_.fingerprint(), "\neos ", tokenizer_.eos_id(), " ids ",
                           tokenizer_.vocab_size(), "\n"));
-  for (const auto* ids : {&prefix_, &suffix_}) {
+  for (const auto* ids : {&frame_.before, &frame_.after}) {
     for (const std::int64_t id : *ids) hasher.add(core::concat(id, " "));
     hasher.add("\n");
   }

@@ -5,6 +5,7 @@
 
 #include <distill/data/document_row.h>
 #include <distill/text/chat_template.h>
+#include <distill/text/frame.h>
 #include <distill/text/tokenizer.h>
 
 #include "data/token_file.h"
@@ -40,8 +41,7 @@ class DocumentEncoder {
 
   const text::Tokenizer& tokenizer_;
   const text::ChatTemplate* chat_;
-  text::TokenIds prefix_;                   ///< what the post-processor puts before a text
-  text::TokenIds suffix_;                   ///< and behind it
+  text::TextFrame frame_;
   std::vector<std::string> empty_answers_;  ///< what the template makes of answers without words
 };
 

@@ -13,8 +13,8 @@
 #include <ATen/ops/nonzero.h>
 
 #include <distill/core/error.h>
-#include <distill/data/make_batch.h>
 
+#include "eval/dataset_batch.h"
 #include "eval/logit_rows.h"
 #include "eval/teacher_answer.h"
 #include "eval/token_sums.h"
@@ -29,19 +29,6 @@ auto timed(double& seconds, Action&& action) {
   auto result = action();
   seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
-}
-
-/// Rows of logits formed at a time: at most 32 MiB in fp32.
-std::int64_t rows_at_a_time(std::int64_t vocab_size) {
-  constexpr std::int64_t kMaxValues = std::int64_t{8} << 20;
-  constexpr std::int64_t kMaxRows = 256;
-  return std::clamp<std::int64_t>(kMaxValues / std::max<std::int64_t>(vocab_size, 1), 1, kMaxRows);
-}
-
-void check_ids(std::int64_t largest, std::int64_t vocab_size, const char* whose) {
-  if (largest < vocab_size) return;
-  fail<InputError>("the data holds token id ", largest, ", the ", whose, " has ", vocab_size,
-                   " ids; tokenize with the tokenizer of the model");
 }
 
 /// What one rank has measured so far.
@@ -98,21 +85,16 @@ class Measurement {
  private:
   void add_rows(const LogitRows& student, const std::optional<TeacherAnswer>& teacher,
                 const at::Tensor& rows, const at::Tensor& labels) {
-    const at::Tensor s = timed(student_seconds_, [&] { return real_ids(student.select(rows)); });
+    const at::Tensor s =
+        timed(student_seconds_, [&] { return real_ids(student.select(rows), vocabulary_); });
     add_nll(s, labels.to(s.device()), sums_.student_nll);
     if (!teacher) return;
     if (const auto top_k = teacher->top_k(rows, s.device())) add_top_k_comparison(*top_k, s, sums_);
     const auto full = timed(teacher_seconds_, [&] { return teacher->full(rows); });
     if (!full) return;
-    const at::Tensor t = real_ids(*full).to(s.device());
+    const at::Tensor t = real_ids(*full, vocabulary_).to(s.device());
     add_nll(t, labels.to(s.device()), sums_.teacher_nll);
     add_comparison(t, s, sums_);
-  }
-
-  /// Without the padding of the head.
-  at::Tensor real_ids(const at::Tensor& logits) const {
-    if (vocabulary_ == 0 || vocabulary_ >= logits.size(1)) return logits;
-    return logits.narrow(1, 0, vocabulary_);
   }
 
   models::CausalLm& student_;
@@ -123,16 +105,6 @@ class Measurement {
   double student_seconds_ = 0;
   double teacher_seconds_ = 0;
 };
-
-/// The rows as a batch whose input lies where the student does.
-types::Batch batch_of(const data::Dataset& dataset, std::int64_t begin, std::int64_t end,
-                      at::Device device) {
-  std::vector<data::Row> rows;
-  for (std::int64_t i = begin; i < end; ++i) rows.push_back(dataset.row(i));
-  types::Batch batch = data::make_batch(rows);
-  batch.vocabulary = dataset.vocabulary();
-  return types::moved_to(batch, device);
-}
 
 }  // namespace
 

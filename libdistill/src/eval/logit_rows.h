@@ -27,4 +27,13 @@ class LogitRows {
   std::variant<types::ModelOutput, types::DenseLogits> source_;
 };
 
+/// Rows of logits to form at a time: at most 32 MiB in fp32.
+std::int64_t rows_at_a_time(std::int64_t vocab_size);
+
+/// Without the padding of the head; `vocabulary` 0: not known.
+at::Tensor real_ids(const at::Tensor& logits, std::int64_t vocabulary);
+
+/// Throws InputError where `largest`, an id of the data, is none of the model `whose`.
+void check_ids(std::int64_t largest, std::int64_t vocab_size, const char* whose);
+
 }  // namespace distill::eval

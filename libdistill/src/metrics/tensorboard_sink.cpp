@@ -75,14 +75,16 @@ class TensorboardSink final : public Sink {
 
   void step(const Values& values) override { write("train", values); }
   void event(const std::string& event, const Values& values) override {
+    const std::string set = text_of(values, "set");
     // What a skipped step came to belongs into the curves of the others.
     if (event == "skipped_step") {
       write("train", values);
     } else if (event == "evaluation") {
       write("eval", values);
-    } else if (event == "set") {
-      const bool teacher = text_of(values, "model") == "teacher";
-      write("eval/" + text_of(values, "set") + (teacher ? "/teacher" : ""), values);
+    } else if (event == "evaluation_set") {
+      write("eval/" + set, values);
+    } else if (event == "teacher_set") {
+      write("teacher/" + set, values);
     } else {
       write(event, values);
     }

@@ -44,6 +44,12 @@ void write_rows(const at::Tensor& added, const at::Tensor& held, std::int64_t fi
 KvCache::KvCache(const KvCacheShape& shape)
     : shape_(shape), layers_(static_cast<std::size_t>(shape.num_layers)) {}
 
+void KvCache::shorten(std::int64_t length) {
+  TORCH_CHECK(length >= 0 && length <= length_, "KvCache: of ", length_, " tokens not ", length,
+              " can be kept");
+  length_ = length;
+}
+
 at::Tensor KvCache::append_to(at::Tensor& held, const at::Tensor& added) const {
   const std::int64_t count = added.size(0), tokens = length_ + count;
   const std::int64_t capacity = held.defined() ? held.size(1) : 0;

@@ -49,6 +49,14 @@ void write_data(core::JsonWriter& json, const char* name, const data::Dataset& d
   json.end_object().end_object();
 }
 
+void write_set(core::JsonWriter& json, const recipe::NamedSet& set) {
+  json.key("set " + set.options.name)
+      .begin_object()
+      .member("rows", set.student.num_rows())
+      .member("fingerprint", set.student.fingerprint())
+      .end_object();
+}
+
 using Leaves = std::map<std::string, std::string>;
 
 /// Scalars by dotted path.
@@ -105,7 +113,9 @@ std::string make_manifest(const recipe::Recipe& recipe, const recipe::PlannedMod
       .end_object();
   json.key("data").begin_object();
   write_data(json, "train", *data.train);
+  if (data.with_replay) write_data(json, "with_replay", *data.with_replay);
   if (data.eval) write_data(json, "eval", *data.eval);
+  for (const auto& set : data.sets) write_set(json, set);
   json.end_object().end_object();
   return json.text() + "\n";
 }

@@ -173,8 +173,9 @@ void add_logits(const recipe::Recipe& recipe, const recipe::PlannedModels& model
       std::min(kLossWorkspace, saturated_product({sizes.tokens, vocabulary, 4}) + of_teacher);
   const bool evaluates =
       recipe.evaluate.at_start || recipe.evaluate.at_end || recipe.evaluate.every > 0;
-  if (recipe.data.eval.empty() || !evaluates) return;
-  const std::uint64_t tensors = compares ? kTensorsOfComparison : kTensorsOfPerplexity;
+  const bool text = !recipe.data.eval.empty();
+  if (!evaluates || (!text && recipe.evaluate.sets.empty())) return;
+  const std::uint64_t tensors = text && compares ? kTensorsOfComparison : kTensorsOfPerplexity;
   memory.evaluation = tensors * std::max(kEvaluatedLogits, 4 * vocabulary);
 }
 

@@ -29,6 +29,9 @@ Plan make_plan(const recipe::Recipe& recipe, core::Logger& log, const recipe::Da
     plan.eval_tokens = data.eval->num_tokens();
     plan.eval_targets = data.eval->num_targets();
   }
+  for (const auto& set : data.sets) {
+    plan.sets.push_back({set.options.name, set.student.kind(), set.student.num_rows()});
+  }
   plan.steps = recipe::total_steps(recipe, plan.train_rows);
   const double run_tokens =
       static_cast<double>(plan.steps) * static_cast<double>(recipe.train.batch_size) *
@@ -36,7 +39,8 @@ Plan make_plan(const recipe::Recipe& recipe, core::Logger& log, const recipe::Da
   plan.run_tokens = static_cast<std::int64_t>(std::min(run_tokens, kMostTokens));
   plan.memory = estimate_memory(
       recipe, plan.models,
-      plan.train_data.memory_bytes + (plan.eval_data ? plan.eval_data->memory_bytes : 0),
+      plan.train_data.memory_bytes + (plan.eval_data ? plan.eval_data->memory_bytes : 0) +
+          (data.with_replay ? data.with_replay->report().memory_bytes : 0),
       data.teacher_tokens_a_token);
   return plan;
 }

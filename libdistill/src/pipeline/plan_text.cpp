@@ -82,6 +82,20 @@ std::vector<MemoryOf> memory_of(const Plan& plan) {
   return {{plan.models.device.str(), models}, {"cpu", {library, {"total", m.library}}}};
 }
 
+std::string name_of(eval::SetKind kind) {
+  return std::string(eval::choice_names(kind)[static_cast<std::size_t>(kind)]);
+}
+
+/// What is measured beside the held-out text.
+std::string sets_line(const std::vector<PlannedSet>& sets) {
+  std::vector<std::string> parts;
+  for (const PlannedSet& set : sets) {
+    parts.push_back(concat(set.name, " (", name_of(set.kind), ", ", with_thousands(set.rows),
+                           set.rows == 1 ? " row)" : " rows)"));
+  }
+  return parts.empty() ? "" : concat("sets     ", core::join(parts), "\n");
+}
+
 std::string available_text(at::Device device) {
   const auto available = models::available_memory(device);
   return available ? concat(human_bytes(*available), " available") : "how much there is is unknown";
@@ -104,9 +118,10 @@ std::string plan_text(const recipe::Recipe& recipe, const Plan& plan) {
       << with_thousands(plan.train_tokens) << " tokens, " << with_thousands(plan.train_targets)
       << " of them learned; eval " << with_thousands(plan.eval_rows) << " rows, "
       << with_thousands(plan.eval_tokens) << " tokens\n"
-      << "steps    " << with_thousands(plan.steps) << " of " << recipe.train.batch_size
-      << " rows: about " << with_thousands(plan.run_tokens) << " tokens, "
-      << percent(plan.steps * recipe.train.batch_size, plan.train_rows) << " of the data\n"
+      << sets_line(plan.sets) << "steps    " << with_thousands(plan.steps) << " of "
+      << recipe.train.batch_size << " rows: about " << with_thousands(plan.run_tokens)
+      << " tokens, " << percent(plan.steps * recipe.train.batch_size, plan.train_rows)
+      << " of the data\n"
       << "device   " << models.device.str() << "\n"
       << "\n# before training\n"
       << recipe::preflight_text(plan.preflight, "") << "\n# training data\n"
@@ -164,6 +179,15 @@ std::string plan_json(const recipe::Recipe& recipe, const Plan& plan) {
       .member("eval_tokens", plan.eval_tokens)
       .member("eval_targets", plan.eval_targets)
       .member("run_tokens", plan.run_tokens);
+  json.key("sets").begin_array();
+  for (const PlannedSet& set : plan.sets) {
+    json.begin_object()
+        .member("name", set.name)
+        .member("kind", name_of(set.kind))
+        .member("rows", set.rows)
+        .end_object();
+  }
+  json.end_array();
   json.member("device", plan.models.device.str());
   recipe::write_json(json.key("checks"), plan.preflight);
   data::write_json(json.key("train_data"), plan.train_data);

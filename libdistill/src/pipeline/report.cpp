@@ -9,30 +9,39 @@
 #include <distill/core/strings.h>
 #include <distill/io/json_value.h>
 
+#include "pipeline/report_forgetting.h"
+#include "pipeline/report_sets.h"
+
 namespace distill::pipeline {
 
 namespace {
 
 constexpr std::int64_t kFormatVersion = 1;
 
-void write(core::JsonWriter& json, const eval::Evaluation& e) {
-  json.begin_object().member("perplexity", e.perplexity);
+void write_members(core::JsonWriter& json, const eval::Evaluation& e) {
+  json.member("perplexity", e.perplexity);
   if (e.kl_to_teacher) json.member("kl_to_teacher", *e.kl_to_teacher);
   if (e.top_k_kl_to_teacher) json.member("top_k_kl_to_teacher", *e.top_k_kl_to_teacher);
   if (e.top1_agreement) json.member("top1_agreement", *e.top1_agreement);
   if (e.teacher_perplexity) json.member("teacher_perplexity", *e.teacher_perplexity);
   json.member("tokens", e.tokens)
       .member("student_seconds", e.student_seconds)
-      .member("teacher_seconds", e.teacher_seconds)
-      .end_object();
+      .member("teacher_seconds", e.teacher_seconds);
 }
 
-void write(core::JsonWriter& json, const char* name, const ModelSize& size) {
-  json.key(name)
-      .begin_object()
-      .member("parameters", size.parameters)
-      .member("bytes", size.bytes)
-      .end_object();
+/// The student before or after training.
+void write_side(core::JsonWriter& json, const char* name,
+                const std::optional<eval::Evaluation>& evaluation,
+                const std::vector<SetReport>& sets, SetSide side) {
+  if (!evaluation && !has_sets(sets, side)) return;
+  json.key(name).begin_object();
+  if (evaluation) write_members(json, *evaluation);
+  write_sets(json, sets, side);
+  json.end_object();
+}
+
+void write_members(core::JsonWriter& json, const ModelSize& size) {
+  json.member("parameters", size.parameters).member("bytes", size.bytes);
 }
 
 void write(core::JsonWriter& json, const models::Quantization& q) {
@@ -74,6 +83,14 @@ eval::Evaluation evaluation(const io::JsonCursor& object) {
   e.student_seconds = number(object, "student_seconds");
   e.teacher_seconds = number(object, "teacher_seconds");
   return e;
+}
+
+/// Nothing where sets alone were measured.
+std::optional<eval::Evaluation> text_evaluation(const io::JsonCursor& root, const char* name) {
+  if (!root.has(name) || root.at(name).as_object().find("perplexity") == nullptr) {
+    return std::nullopt;
+  }
+  return evaluation(root.at(name));
 }
 
 ModelSize model_size(const io::JsonCursor& object) {
@@ -140,8 +157,10 @@ data::DataReport data_report(const io::JsonCursor& object) {
 std::string to_json(const Report& report) {
   core::JsonWriter json(2);
   json.begin_object().member("format_version", kFormatVersion).member("name", report.name);
-  if (report.before) write(json.key("before"), *report.before);
-  if (report.after) write(json.key("after"), *report.after);
+  write_side(json, "before", report.before, report.sets, &SetReport::before);
+  write_side(json, "after", report.after, report.sets, &SetReport::after);
+  write_differences(json, report.sets);
+  if (report.forgetting) write(json.key("forgetting"), *report.forgetting);
   json.member("eval_tokens", report.eval_tokens)
       .member("trained_parameters", report.trained_parameters)
       .member("steps", report.steps)
@@ -154,8 +173,13 @@ std::string to_json(const Report& report) {
   if (!report.device.empty()) json.member("device", report.device);
   if (!report.finished.empty()) json.member("finished", report.finished);
   if (report.quantization) write(json.key("quantization"), *report.quantization);
-  write(json, "student", report.student);
-  if (report.teacher) write(json, "teacher", *report.teacher);
+  write_members(json.key("student").begin_object(), report.student);
+  json.end_object();
+  if (report.teacher) {
+    write_members(json.key("teacher").begin_object(), *report.teacher);
+    write_sets(json, report.sets, &SetReport::teacher);
+    json.end_object();
+  }
   if (report.train_data) data::write_json(json.key("train_data"), *report.train_data);
   json.end_object();
   return json.text() + "\n";
@@ -167,8 +191,10 @@ Report read_report(const std::filesystem::path& path) {
   root.at("format_version").int_in(kFormatVersion, kFormatVersion);
   Report report;
   report.name = root.at("name").as_string();
-  if (root.has("before")) report.before = evaluation(root.at("before"));
-  if (root.has("after")) report.after = evaluation(root.at("after"));
+  report.before = text_evaluation(root, "before");
+  report.after = text_evaluation(root, "after");
+  report.sets = read_sets(root);
+  if (root.has("forgetting")) report.forgetting = read_forgetting_report(root.at("forgetting"));
   report.eval_tokens = count(root, "eval_tokens");
   if (root.has("trained_parameters")) report.trained_parameters = count(root, "trained_parameters");
   report.steps = count(root, "steps");
@@ -188,7 +214,8 @@ Report read_report(const std::filesystem::path& path) {
 
 void write_evaluation(const std::filesystem::path& path, const eval::Evaluation& value) {
   core::JsonWriter json(2);
-  write(json, value);
+  write_members(json.begin_object(), value);
+  json.end_object();
   core::write_file_atomically(path, json.text() + "\n");
 }
 

@@ -6,6 +6,8 @@
 #include <distill/core/table.h>
 #include <distill/pipeline/report.h>
 
+#include "pipeline/report_forgetting.h"
+
 namespace distill::pipeline {
 
 namespace {
@@ -43,6 +45,37 @@ Row measured(const std::string& name, const Report& report, const std::string& t
   return {name, teacher, text(report.before), text(report.after)};
 }
 
+/// The figures of a set that a final table has room for.
+void add_set(const SetReport& set, std::vector<Row>& rows) {
+  const auto& any = set.after ? set.after : set.before;
+  if (!any) return;
+  const auto add = [&](std::string_view figure) {
+    const auto text = [figure](const std::optional<eval::SetSummary>& side) {
+      return side ? eval::value_text(figure, side->value(figure)) : std::string("-");
+    };
+    rows.push_back({core::concat(set.name, ": ", eval::title_of(figure)), text(set.teacher),
+                    text(set.before), text(set.after)});
+  };
+  add(any->figures.front().name);
+  if (any->kind == eval::SetKind::kQuestions) add("bias_score");
+}
+
+/// How far the student is from the teacher on each set, or from where it began.
+std::string gaps_text(const std::vector<SetReport>& sets) {
+  core::Table table;
+  bool any = false;
+  for (const SetReport& set : sets) {
+    const auto& apart = set.gap ? set.gap : set.change;
+    if (!apart) continue;
+    any = true;
+    const eval::Estimate& figure = apart->figures.front();
+    table.add({core::concat(set.name, ": ", eval::title_of(figure.name)),
+               eval::estimate_text(figure, /*sign=*/true),
+               set.gap ? "student - teacher" : "after - before"});
+  }
+  return any ? "\nover the same rows, with 95 % intervals\n" + table.text("  ") : "";
+}
+
 std::vector<Row> make_rows(const Report& report) {
   const auto& any = report.after ? report.after : report.before;
   const bool full = any && any->kl_to_teacher.has_value();
@@ -68,6 +101,7 @@ std::vector<Row> make_rows(const Report& report) {
     rows.push_back(measured("top-1 agreement", report, share(1),
                             [&](const auto& e) { return optional(e.top1_agreement, share); }));
   }
+  for (const SetReport& set : report.sets) add_set(set, rows);
   const auto size = [&](const char* name, const auto& text) {
     const std::string student = text(report.student);
     rows.push_back({name, report.teacher ? text(*report.teacher) : "-", student, student});
@@ -90,7 +124,7 @@ std::string report_table(const Report& report) {
     if (!report.teacher) row.erase(row.begin() + 1);
     table.add(std::move(row));
   }
-  std::string out = table.text();
+  std::string out = table.text() + gaps_text(report.sets);
   out += core::concat(
       "\n", core::with_thousands(report.tokens), " tokens in ", core::human_seconds(report.seconds),
       " (", core::with_thousands(std::llround(report.tokens_per_second())),
@@ -102,6 +136,7 @@ std::string report_table(const Report& report) {
                         " parameters, ", fixed(share, 2), " % of the student's ",
                         core::with_thousands(report.student.parameters), "\n");
   }
+  if (report.forgetting) out += forgetting_text(*report.forgetting);
   if (report.skipped_steps > 0) {
     out += core::concat(report.skipped_steps, " of ", report.steps,
                         " steps were skipped: loss or gradient was not finite\n");

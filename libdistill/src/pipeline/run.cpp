@@ -1,9 +1,6 @@
 #include <distill/pipeline/run.h>
 
-#include <algorithm>
-#include <chrono>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include <sys/resource.h>
@@ -11,20 +8,23 @@
 #include <distill/core/paths.h>
 #include <distill/dist/communicator.h>
 #include <distill/io/checkpoint.h>
-#include <distill/lora/peft.h>
 #include <distill/metrics/sink.h>
 #include <distill/models/fingerprint.h>
-#include <distill/models/save.h>
 #include <distill/pipeline/manifest.h>
+#include <distill/recipe/forgetting.h>
 #include <distill/recipe/read.h>
 #include <distill/recipe/wiring.h>
 #include <distill/recipe/write.h>
 #include <distill/train/trainer.h>
 
+#include "pipeline/final_model.h"
+#include "pipeline/forgetting_monitor.h"
 #include "pipeline/kept_teacher.h"
 #include "pipeline/memory.h"
 #include "pipeline/repeatable.h"
+#include "pipeline/run_evaluations.h"
 #include "pipeline/run_events.h"
+#include "pipeline/run_facts.h"
 #include "pipeline/run_files.h"
 #include "pipeline/tokenizing_progress.h"
 
@@ -45,21 +45,34 @@ std::uint64_t peak_memory() {
 /// One run from its folder to its report. The steps below are in the order they happen.
 class Run {
  public:
-  Run(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log, RunFolder& folder)
+  /// `reactions`: how often it was begun again because of `forgetting`.
+  Run(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log, RunFolder& folder,
+      std::int64_t reactions)
       : recipe_(recipe),
         options_(options),
         log_(log),
         folder_(folder),
+        reactions_(reactions),
         ranks_(dist::make_single()) {}
 
   Report execute() {
     prepare();
     train::Trainer trainer = make_trainer();
-    const std::int64_t restored = trainer.restore();
+    const std::int64_t restored = trainer.restore(remembering_.get());
     count_batches_to_come(restored);
     open_sinks(restored);
     for (auto& sink : sinks_) trainer.add_sink(*sink);
+    evaluations_.emplace(RunEvaluations::Parts{.recipe = recipe_,
+                                               .stop = options_.stop,
+                                               .log = log_,
+                                               .folder = folder_,
+                                               .ranks = *ranks_,
+                                               .data = data_,
+                                               .models = models_,
+                                               .sinks = sinks_,
+                                               .report = report_});
     evaluate_before(restored);
+    begin_monitor(trainer);
     train(trainer, restored);
     evaluate_after();
     finish();
@@ -97,9 +110,14 @@ class Run {
           "the teacher has its own tokenizer: evaluations say nothing of it "
           "(docs/cross_tokenizer.md)");
     }
-    describe_student();
-    batches_ = std::make_unique<data::BatchStream>(data_.train, batch_options());
-    checkpoints_ = std::make_unique<io::CheckpointStore>(folder_.checkpoints());
+    describe_run({recipe_, plan_, data_, models_, steps_}, report_, log_);
+    const bool replays = reactions_ > 0 && data_.with_replay;
+    batches_ = std::make_unique<data::BatchStream>(replays ? data_.with_replay : data_.train,
+                                                   batch_options());
+    checkpoints_ = std::make_unique<io::CheckpointStore>(checkpoint_folder(folder_, reactions_));
+    if (recipe_.forgetting && recipe_.forgetting->react) {
+      remembering_ = std::make_unique<io::CheckpointStore>(folder_.remembering());
+    }
   }
 
   /// A teacher may be asked something for the first time, and be waited for.
@@ -131,40 +149,6 @@ class Run {
     batches_to_come_ = (steps_ - restored) * (rows / recipe_.train.micro_batch_size);
   }
 
-  void describe_student() {
-    const std::uint64_t width = c10::elementSize(recipe::dtype_of(recipe_.precision));
-    const auto size = [width](const models::CausalLm& model) {
-      const std::int64_t parameters = model.shape().num_parameters;
-      ModelSize held{parameters, static_cast<std::uint64_t>(parameters) * width};
-      const models::Quantization* quantized = model.quantization();
-      if (quantized != nullptr) held.bytes -= quantized->dense_bytes - quantized->bytes;
-      return held;
-    };
-    report_.name = recipe_.name;
-    report_.train_data = data_.train->report();
-    if (data_.eval) report_.eval_tokens = data_.eval->num_tokens();
-    report_.student = size(*models_.student);
-    if (const models::Quantization* quantized = models_.student->quantization()) {
-      report_.quantization = *quantized;
-    }
-    if (models_.teacher_model) report_.teacher = size(*models_.teacher_model);
-    std::int64_t trainable = -models_.num_loss_parameters;
-    for (const auto& parameter : models_.trainable) trainable += parameter.tensor.numel();
-    report_.trained_parameters = trainable;
-    log_.info("device: ", plan_.device.str());
-    log_.info("student: ", models_.student->shape().num_layers, " layers, ",
-              core::with_thousands(report_.student.parameters), " parameters, ",
-              core::with_thousands(trainable),
-              plan_.adapters.empty() ? " of them trained" : " of adapters trained beside them");
-    if (models_.num_loss_parameters > 0) {
-      log_.info("loss: ", core::with_thousands(models_.num_loss_parameters),
-                " parameters of its own, which the final model does not have");
-    }
-    log_.info("data: ", core::with_thousands(data_.train->num_rows()), " rows, ",
-              core::with_thousands(data_.train->num_tokens()), " tokens; ", steps_, " steps of ",
-              recipe_.train.batch_size, " rows");
-  }
-
   train::Trainer make_trainer() {
     train::TrainerParts parts{.student = *models_.student,
                               .trainable = models_.trainable,
@@ -183,7 +167,6 @@ class Run {
 
   void open_sinks(std::int64_t restored) {
     sinks_.push_back(open_run_files(folder_, restored));
-    evaluated_ = evaluated_steps(folder_.metrics());
     if (options_.quiet) return;
     metrics::ConsoleOptions console;
     console.terminal = options_.terminal;
@@ -193,64 +176,30 @@ class Run {
     sinks_.push_back(metrics::make_console_sink(console));
   }
 
-  eval::Evaluation evaluate(bool progress) {
-    eval::EvaluateOptions options;
-    options.stop = options_.stop;
-    auto last = std::chrono::steady_clock::now();
-    if (progress) {
-      options.on_progress = [this, last](std::int64_t done, std::int64_t total) mutable {
-        const auto now = std::chrono::steady_clock::now();
-        if (now - last < std::chrono::seconds(10) || done == total) return;
-        last = now;
-        log_.info("  ", done, " of ", total, " rows");
-      };
-    }
-    // Distributions over other ids cannot be compared.
-    teachers::Teacher* teacher = data_.across_tokenizers ? nullptr : models_.teacher.get();
-    eval::Evaluation result;
-    try {
-      result = eval::evaluate(*models_.student, teacher, *data_.eval, *ranks_, options);
-    } catch (const Interrupted& stopped) {  // a teacher that was waited for
-      throw eval::Stopped(stopped.what());
-    }
-    if (teacher != nullptr && !result.top1_agreement && !std::exchange(told_of_samples_, true)) {
-      log_.info(
-          "the teacher gives samples of its distribution: it is not compared with, `distill "
-          "eval --teacher` does that");
-    }
-    return result;
-  }
-
-  /// Once for each step, however often the run was stopped after it.
-  void log_evaluation(const eval::Evaluation& evaluation, std::int64_t step) {
-    if (!evaluated_.insert(step).second) return;
-    for (auto& sink : sinks_) sink->event("evaluation", to_values(evaluation, step));
-  }
-
   void evaluate_before(std::int64_t restored) {
-    if (!data_.eval || !recipe_.evaluate.at_start) return;
-    if (core::path_exists(folder_.evaluation_before())) {
-      report_.before = read_evaluation(folder_.evaluation_before());
-      if (restored == 0) log_evaluation(*report_.before, 0);
-      return;
-    }
-    // A run that has trained already cannot be measured as it was before.
-    if (restored > 0) return;
-    log_.info("evaluating before training: ", data_.eval->num_rows(), " rows");
     try {
-      report_.before = evaluate(true);
+      evaluations_->before(restored);
     } catch (const eval::Stopped&) {
       stop_here_if_asked();
       throw;
     }
-    write_evaluation(folder_.evaluation_before(), *report_.before);
-    log_evaluation(*report_.before, 0);
+  }
+
+  /// Looks for the first time after a step: it knows the student before training then.
+  void begin_monitor(train::Trainer& trainer) {
+    if (!recipe_.forgetting) return;
+    monitor_.emplace(ForgettingMonitor::Parts{.recipe = recipe_,
+                                              .folder = folder_,
+                                              .log = log_,
+                                              .evaluations = *evaluations_,
+                                              .sinks = sinks_,
+                                              .trainer = trainer,
+                                              .remembering = remembering_.get()});
   }
 
   void after_step(std::int64_t step) {
-    const std::int64_t every = recipe_.evaluate.every;
-    if (!data_.eval || every == 0 || step % every != 0 || step == steps_) return;
-    log_evaluation(evaluate(false), step);
+    evaluations_->in_between(step, steps_);
+    if (monitor_) monitor_->after_step(step, step == steps_);
   }
 
   /// What there is to say of it, and what it cost to ask somebody else.
@@ -268,6 +217,10 @@ class Run {
     try {
       result = trainer.run();
     } catch (const InputError&) {
+      throw;
+    } catch (const WentBack&) {
+      throw;
+    } catch (const Forgotten&) {
       throw;
     } catch (const std::exception&) {
       log_.warning(folder_.path().string(), ": training failed; the newest checkpoint in ",
@@ -287,59 +240,21 @@ class Run {
   }
 
   void evaluate_after() {
-    if (!data_.eval || !recipe_.evaluate.at_end) return;
-    if (core::path_exists(folder_.evaluation_after())) {
-      report_.after = read_evaluation(folder_.evaluation_after());
-      log_evaluation(*report_.after, steps_);
-      return;
-    }
-    log_.info("evaluating after training: ", data_.eval->num_rows(), " rows");
     try {
-      report_.after = evaluate(true);
+      evaluations_->after(steps_);
     } catch (const eval::Stopped&) {
       fail<Interrupted>(folder_.path().string(), ": stopped while evaluating after training; all ",
                         steps_, " steps are saved", kGoOn);
     }
-    write_evaluation(folder_.evaluation_after(), *report_.after);
-    log_evaluation(*report_.after, steps_);
   }
 
   /// The report comes last: with it the run counts as finished.
   void finish() {
-    std::error_code error;
-    fs::remove_all(folder_.final_model(), error);  // of a process that ended before its report
-    if (error)
-      fail<IoError>(folder_.final_model().string(), ": could not remove it: ", error.message());
-    save_final();
+    save_final_model(*models_.student, plan_, base_fingerprint_, folder_.final_model(), log_);
+    if (monitor_) report_.forgetting = monitor_->report();
     report_.peak_memory_bytes = peak_memory();
     report_.device = plan_.device.str();
     write_reports(report_, folder_, log_);
-  }
-
-  /// PEFT takes adapters of a mixture's feed-forward layers for those of its fused experts.
-  void warn_of_experts() const {
-    const auto sites = models_.student->adapter_sites();
-    const bool mixture =
-        std::ranges::any_of(sites, [](const auto& site) { return site.routed_expert; });
-    const bool beside_attention = std::ranges::any_of(plan_.adapters, [](const auto& adapter) {
-      return adapter.first.find("self_attn") == std::string::npos;
-    });
-    if (!mixture || !beside_attention) return;
-    log_.warning(folder_.final_model().string(),
-                 ": PEFT with transformers 5 reads only the attention's adapters of this family; "
-                 "use `distill export --adapter` for other programs");
-  }
-
-  /// A model folder, or an adapter folder beside the base that stays where it is.
-  void save_final() {
-    const fs::path& base = plan_.student.folder;
-    if (!plan_.adapters.empty()) {
-      warn_of_experts();
-      return lora::save_adapter(*models_.student, folder_.final_model(), {base, base_fingerprint_});
-    }
-    models::SaveOptions save;
-    save.base_folder = base;
-    models::save_causal_lm(*models_.student, folder_.final_model(), save);
   }
 
   void stop_here_if_asked() {
@@ -352,6 +267,7 @@ class Run {
   const RunOptions& options_;
   core::Logger& log_;
   RunFolder& folder_;
+  std::int64_t reactions_;
   std::unique_ptr<dist::Communicator> ranks_;
   recipe::PlannedModels plan_;
   std::optional<RepeatableScope> repeatable_;
@@ -363,11 +279,27 @@ class Run {
   std::int64_t batches_to_come_ = 0;
   std::unique_ptr<data::BatchStream> batches_;
   std::unique_ptr<io::CheckpointStore> checkpoints_;
+  std::unique_ptr<io::CheckpointStore> remembering_;  ///< of `forgetting`; null without reactions
   std::vector<std::unique_ptr<metrics::Sink>> sinks_;
-  std::set<std::int64_t> evaluated_;  ///< steps whose evaluation is in metrics.jsonl
-  bool told_of_samples_ = false;
   Report report_;
+  std::optional<RunEvaluations> evaluations_;  ///< from when the sinks are open
+  std::optional<ForgettingMonitor> monitor_;
 };
+
+/// Begins again with other data and weights, as often as the monitor has it go back.
+Report run_with_reactions(const recipe::Recipe& recipe, const RunOptions& options,
+                          core::Logger& log, RunFolder& folder) {
+  while (true) {
+    const std::int64_t reactions =
+        recipe.forgetting ? read_forgetting(folder.forgetting()).num_reactions() : 0;
+    const recipe::Recipe changed = recipe::after_reactions(recipe, reactions);
+    try {
+      return Run(changed, options, log, folder, reactions).execute();
+    } catch (const WentBack& why) {
+      log.warning(why.what());
+    }
+  }
+}
 
 }  // namespace
 
@@ -389,7 +321,7 @@ RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, co
     result.report = read_report(folder.report());
     return result;
   }
-  result.report = Run(recipe, options, log, folder).execute();
+  result.report = run_with_reactions(recipe, options, log, folder);
   return result;
 }
 

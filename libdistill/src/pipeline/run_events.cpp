@@ -27,15 +27,44 @@ metrics::Values to_values(const teachers::TeacherCounts& counts, std::int64_t st
   return values;
 }
 
-std::set<std::int64_t> evaluated_steps(const std::filesystem::path& metrics) {
-  std::set<std::int64_t> steps;
-  if (!core::path_exists(metrics)) return steps;
+metrics::Values to_values(const std::string& set, const std::vector<eval::Estimate>& figures,
+                          std::int64_t step) {
+  metrics::Values values = {{"step", step}, {"set", set}};
+  for (const auto& figure : figures) values.emplace_back(figure.name, figure.value);
+  return values;
+}
+
+namespace {
+
+/// Calls take(name, event) for each event of the file; not at all where there is none.
+void for_each_event(const std::filesystem::path& metrics, const auto& take) {
+  if (!core::path_exists(metrics)) return;
   io::JsonlReader lines(metrics);
   while (const auto row = lines.next()) {
     const io::JsonCursor event(row->value, row->source);
-    if (event.string_or("event", "") == "evaluation") steps.insert(event.at("step").as_int());
+    if (event.has("event")) take(event.at("event").as_string(), event);
   }
-  return steps;
+}
+
+}  // namespace
+
+LoggedEvaluations logged_evaluations(const std::filesystem::path& metrics) {
+  LoggedEvaluations logged;
+  for_each_event(metrics, [&](const std::string& name, const io::JsonCursor& event) {
+    if (name == "evaluation") logged.texts.insert(event.at("step").as_int());
+    if (name != kStudentSet && name != kTeacherSet) return;
+    logged.sets.insert({event.at("step").as_int(), event.at("set").as_string(), name});
+  });
+  return logged;
+}
+
+LoggedForgetting logged_forgetting(const std::filesystem::path& metrics) {
+  LoggedForgetting logged;
+  for_each_event(metrics, [&](const std::string& name, const io::JsonCursor& event) {
+    if (name == "forgetting") logged.looks.insert(event.at("step").as_int());
+    if (name == "reaction") logged.reactions.insert(event.at("number").as_int());
+  });
+  return logged;
 }
 
 }  // namespace distill::pipeline

@@ -37,15 +37,19 @@ constexpr std::string_view kMarker = "# resolved recipe of a run, written by dis
 
 /// `NAME.tmp-N` of a file or folder that a run writes; anything else is the user's.
 bool is_leftover(const fs::path& path) {
-  constexpr std::array<std::string_view, 9> kWritten = {"recipe.yaml",
-                                                        "manifest.json",
-                                                        "teacher.json",
-                                                        "evaluation_before.json",
-                                                        "evaluation_after.json",
-                                                        "metrics.jsonl",
-                                                        "report.json",
-                                                        "report.html",
-                                                        "final"};
+  constexpr std::array<std::string_view, 13> kWritten = {"recipe.yaml",
+                                                         "manifest.json",
+                                                         "teacher.json",
+                                                         "evaluation_before.json",
+                                                         "evaluation_after.json",
+                                                         "sets_before.json",
+                                                         "sets_after.json",
+                                                         "sets_teacher.json",
+                                                         "forgetting.json",
+                                                         "metrics.jsonl",
+                                                         "report.json",
+                                                         "report.html",
+                                                         "final"};
   constexpr std::string_view kInfix = ".tmp-";
   const std::string name = path.filename().string();
   const std::size_t infix = name.find(kInfix);

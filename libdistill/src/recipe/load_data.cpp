@@ -5,10 +5,12 @@
 #include <distill/core/error.h>
 #include <distill/core/paths.h>
 #include <distill/recipe/cache.h>
+#include <distill/recipe/forgetting.h>
 #include <distill/recipe/several_teachers.h>
 #include <distill/recipe/wiring.h>
 
 #include "recipe/across_tokenizers.h"
+#include "recipe/load_sets.h"
 #include "recipe/served_tokenizer.h"
 
 namespace distill::recipe {
@@ -142,6 +144,10 @@ DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Log
   if (teacher) own.emplace(teacher->reading());
   reading.teacher = own ? &*own : nullptr;
   parts.train = data::Dataset::load(recipe.data.train, recipe.data, reading, log);
+  if (recipe.forgetting && recipe.forgetting->react && !recipe.forgetting->react->replay.empty()) {
+    const data::DataOptions mixed = with_replay(recipe);
+    parts.with_replay = data::Dataset::load(mixed.train, mixed, reading, log);
+  }
   if (teacher) {
     const data::Coverage coverage = measure_alignment(*parts.train);
     parts.teacher_tokens_a_token = coverage.teacher_tokens_a_token();
@@ -150,13 +156,18 @@ DataParts load_data(const Recipe& recipe, const PlannedModels& models, core::Log
     reading.teacher = nullptr;  // the student is measured by itself
   }
   parts.eval = load_eval(recipe, reading, log);
+  parts.sets = load_sets(recipe, models, reading, log);
   if (const auto* several = recipe.teacher.options<SeveralTeachersOptions>()) {
     std::vector<const data::DataReport*> read = {&parts.train->report()};
     if (parts.eval) read.push_back(&parts.eval->report());
+    if (parts.with_replay) read.push_back(&parts.with_replay->report());
     check_row_labels(*several, read);
   }
-  const bool has_conversations = parts.train->report().has_conversations ||
-                                 (parts.eval && parts.eval->report().has_conversations);
+  const auto has_any = [](const std::shared_ptr<const data::Dataset>& rows) {
+    return rows && rows->report().has_conversations;
+  };
+  const bool has_conversations =
+      has_any(parts.train) || has_any(parts.eval) || has_any(parts.with_replay);
   require_no_errors(parts.preflight, has_conversations);
   log_warnings(parts.preflight, has_conversations, log);
   if (parts.eval && recipe.data.max_eval_rows > 0) {

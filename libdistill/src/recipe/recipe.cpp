@@ -4,6 +4,7 @@
 
 #include <distill/core/strings.h>
 #include <distill/losses/uld.h>
+#include <distill/recipe/forgetting.h>
 #include <distill/recipe/several_teachers.h>
 
 namespace distill::recipe {
@@ -85,7 +86,10 @@ void describe(core::FieldVisitor& visit, Recipe& recipe) {
   visit.required("loss", recipe.loss, "the objective: a weighted sum of terms");
   visit.required("train", recipe.train, "how long and how to train");
   visit("checkpoint", recipe.checkpoint, "when to save the state of the run");
-  visit("evaluate", recipe.evaluate, "when to measure the student on `data.eval`");
+  visit("evaluate", recipe.evaluate,
+        "when to measure the student on `data.eval`, and on what else");
+  visit("forgetting", recipe.forgetting,
+        "look while training whether the student forgets, and react (docs/evaluation.md)");
 }
 
 namespace {
@@ -178,10 +182,11 @@ void validate(const Recipe& recipe, core::Problems& problems) {
                  "`student.lora`");
   }
   if (const auto* several = recipe.teacher.options<SeveralTeachersOptions>()) {
-    check_labels(*several, recipe.data, problems);
+    check_labels(*several, with_replay(recipe), problems);
   }
   check_losses(recipe, problems);
   check_tokenizers(recipe, problems);
+  check_forgetting(recipe, problems);
   if (recipe.evaluate.every > 0 && recipe.data.eval.empty()) {
     problems.add("evaluate.every", "needs files in `data.eval`, and there are none");
   }

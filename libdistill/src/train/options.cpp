@@ -124,10 +124,17 @@ void describe(core::FieldVisitor& visit, EvaluateScheduleOptions& options) {
   visit("every", options.every, "steps between evaluations; 0: none in between");
   visit("at_start", options.at_start, "evaluate before the first step");
   visit("at_end", options.at_end, "evaluate after the last step");
+  visit("sets", options.sets,
+        "what else is measured at start and end, and once on a local teacher "
+        "(docs/evaluation.md)");
 }
 
 void validate(const EvaluateScheduleOptions& options, core::Problems& problems) {
   require_at_least(problems, "every", options.every, 0);
+  eval::require_distinct_names(options.sets, "sets", problems);
+  if (!options.sets.empty() && !options.at_start && !options.at_end) {
+    problems.add("sets", "has no effect with `at_start` and `at_end` off");
+  }
 }
 
 }  // namespace distill::train

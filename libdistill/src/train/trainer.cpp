@@ -69,7 +69,7 @@ struct Trainer::Impl {
     state.data_position = parts.batches.position();
   }
 
-  std::int64_t restore();
+  std::int64_t restore(const io::CheckpointStore* other);
   TrainResult run();
 
   bool stop_requested() {
@@ -80,6 +80,7 @@ struct Trainer::Impl {
   void skip(const StepSums& sums, double norm);
   bool after_step();
   void save_checkpoint();
+  void write_checkpoint(io::CheckpointStore& store, std::int64_t keep, const TrainerState& written);
   TrainResult stop();
   TrainResult result(int stopped_by) const;
   void log_step(const StepSums& sums, double norm, double seconds);
@@ -95,9 +96,12 @@ struct Trainer::Impl {
   bool restored = false;
 };
 
-std::int64_t Trainer::Impl::restore() {
+std::int64_t Trainer::Impl::restore(const io::CheckpointStore* other) {
   if (parts.checkpoints == nullptr) return 0;
-  const auto found = parts.checkpoints->newest(parts.log);
+  auto found = parts.checkpoints->newest(parts.log);
+  // Of one step that of the run itself: what was to be done after it is done.
+  const auto aside = other != nullptr ? other->newest(parts.log) : std::nullopt;
+  if (aside && (!found || aside->step > found->step)) found = aside;
   std::int64_t sum = found ? found->step : 0;
   const std::int64_t expected = sum * parts.ranks.size();
   parts.ranks.all_reduce_sum(std::span(&sum, 1));
@@ -196,14 +200,19 @@ bool Trainer::Impl::after_step() {
 
 void Trainer::Impl::save_checkpoint() {
   if (parts.checkpoints == nullptr || saved_step == state.step) return;
+  write_checkpoint(*parts.checkpoints, options.checkpoint.keep, state);
+  saved_step = state.step;
+}
+
+void Trainer::Impl::write_checkpoint(io::CheckpointStore& store, std::int64_t keep,
+                                     const TrainerState& written) {
   std::exception_ptr error;
   if (parts.ranks.is_main()) {
     try {
-      parts.checkpoints->save(
-          state.step, options.checkpoint.keep, [this](const std::filesystem::path& folder) {
-            io::write_safetensors(folder / kOptimizerFile, parts.optimizer.state(), {});
-            write_state(folder / kStateFile, state);
-          });
+      store.save(state.step, keep, [&](const std::filesystem::path& folder) {
+        io::write_safetensors(folder / kOptimizerFile, parts.optimizer.state(), {});
+        write_state(folder / kStateFile, written);
+      });
     } catch (...) {
       error = std::current_exception();
     }
@@ -214,7 +223,6 @@ void Trainer::Impl::save_checkpoint() {
   if (failed) {
     fail<DistributedError>("rank 0 could not write the checkpoint of step ", state.step);
   }
-  saved_step = state.step;
 }
 
 TrainResult Trainer::Impl::stop() {
@@ -258,8 +266,13 @@ Trainer::Trainer(const TrainerOptions& options, TrainerParts parts) {
 }
 Trainer::~Trainer() = default;
 Trainer::Trainer(Trainer&&) noexcept = default;
-std::int64_t Trainer::restore() {
-  return impl_->restore();
+std::int64_t Trainer::restore(const io::CheckpointStore* other) {
+  return impl_->restore(other);
+}
+void Trainer::save_aside(io::CheckpointStore& other) {
+  TrainerState written = impl_->state;
+  written.after_step_pending = true;
+  impl_->write_checkpoint(other, /*keep=*/1, written);
 }
 void Trainer::add_sink(metrics::Sink& sink) {
   impl_->parts.sinks.push_back(&sink);

@@ -39,6 +39,19 @@ TEST(KvCache, WhatWasNotAdvancedIsOverwritten) {
   EXPECT_TRUE(at::equal(cache.append(0, k, k).first.transpose(0, 1), k));
 }
 
+TEST(KvCache, AnotherTextGoesOnFromWhereItIsShortened) {
+  KvCache cache(kShape);
+  const at::Tensor k = at::randn({9, 3, 4});
+  for (std::int64_t layer = 0; layer < 2; ++layer) cache.append(layer, k, k);
+  cache.advance(9);
+  cache.shorten(4);
+  EXPECT_EQ(cache.length(), 4);
+  const at::Tensor more = at::randn({2, 3, 4});
+  EXPECT_TRUE(at::equal(cache.append(1, more, more).first.transpose(0, 1),
+                        at::cat({k.narrow(0, 0, 4), more})));
+  EXPECT_THROW(cache.shorten(5), c10::Error);
+}
+
 TEST(KvCache, KeepsValuesOfAnotherSizeOrNone) {
   KvCacheShape shape = kShape;
   shape.value_dim = 2;

@@ -1,3 +1,4 @@
+#include <distill/train/forgetting.h>
 #include <distill/train/options.h>
 
 #include <limits>
@@ -36,7 +37,11 @@ TEST(TrainOptions, FieldsHaveTheRecipesNames) {
   EXPECT_EQ(field_names<AdamWOptions>(), (Texts{"lr", "betas", "eps", "weight_decay"}));
   EXPECT_EQ(field_names<ScheduleOptions>(), (Texts{"kind", "warmup_steps", "min_lr_ratio"}));
   EXPECT_EQ(field_names<CheckpointOptions>(), (Texts{"every", "keep"}));
-  EXPECT_EQ(field_names<EvaluateScheduleOptions>(), (Texts{"every", "at_start", "at_end"}));
+  EXPECT_EQ(field_names<EvaluateScheduleOptions>(), (Texts{"every", "at_start", "at_end", "sets"}));
+  EXPECT_EQ(field_names<ForgettingOptions>(),
+            (Texts{"every", "sets", "max_drop", "react", "on_failure"}));
+  EXPECT_EQ(field_names<ForgettingReaction>(),
+            (Texts{"replay", "kl_weight_factor", "max_reactions"}));
 }
 
 TEST(TrainOptions, DefaultsAreValid) {
@@ -44,6 +49,18 @@ TEST(TrainOptions, DefaultsAreValid) {
   EXPECT_EQ(problems_of(ScheduleOptions{}), Texts{});
   EXPECT_EQ(problems_of(CheckpointOptions{}), Texts{});
   EXPECT_EQ(problems_of(EvaluateScheduleOptions{}), Texts{});
+}
+
+TEST(TrainOptions, ForgettingNamesEveryProblem) {
+  EXPECT_EQ(problems_of(ForgettingOptions{.every = 1}), Texts{});
+  EXPECT_EQ(
+      problems_of(ForgettingOptions{.max_drop = -0.1}),
+      (Texts{"every must be at least 1, it is 0", "max_drop must not be negative, it is -0.1"}));
+  EXPECT_EQ(problems_of(ForgettingReaction{.kl_weight_factor = 2}), Texts{});
+  EXPECT_EQ(problems_of(ForgettingReaction{.kl_weight_factor = 0, .max_reactions = 0}),
+            (Texts{"kl_weight_factor must be above 0 and at most 1000, it is 0",
+                   "max_reactions must be from 1 to 100, it is 0"}));
+  EXPECT_EQ(problems_of(ForgettingReaction{}).size(), 1u);
 }
 
 TEST(TrainOptions, AdamWNamesEveryProblem) {

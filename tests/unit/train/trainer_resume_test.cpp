@@ -94,6 +94,35 @@ TEST_P(TrainerResumeDtypes, AStopAfterAnyStepChangesNothing) {
   }
 }
 
+// What is kept aside in the middle of a step's end is gone on from as if nothing had happened.
+TEST_P(TrainerResumeDtypes, AStepThatWasKeptAsideIsGoneOnFrom) {
+  const Straight straight(settings_for(GetParam(), {}));
+  const TempFolder folder;
+  io::CheckpointStore aside(folder / "aside");
+  {
+    TrainingRig rig(settings_for(GetParam(), folder / "first"));
+    Trainer* running = nullptr;
+    rig.after_step = [&](std::int64_t step) {
+      if (step % 3 == 0) running->save_aside(aside);
+    };
+    Trainer trainer = rig.trainer();
+    running = &trainer;
+    trainer.run();
+  }
+  EXPECT_FALSE(fs::exists(folder / "aside/step_00000006"));  // the newest alone
+  TrainingRig rig(settings_for(GetParam(), folder / "second"));
+  std::vector<std::int64_t> after;
+  rig.after_step = [&after](std::int64_t step) { after.push_back(step); };
+  Trainer trainer = rig.trainer();
+  EXPECT_EQ(trainer.restore(&aside), 9);
+  trainer.run();
+  EXPECT_EQ(after, (std::vector<std::int64_t>{9, 10}));
+  expect_same(rig.snapshot(), straight.snapshot);
+  // The run's own checkpoint is newer.
+  TrainingRig last(settings_for(GetParam(), folder / "second"));
+  EXPECT_EQ(last.trainer().restore(&aside), kSteps);
+}
+
 TEST_P(TrainerResumeDtypes, AStopAfterEveryStepChangesNothing) {
   const Straight straight(settings_for(GetParam(), {}));
   const TempFolder folder;

@@ -36,6 +36,9 @@ class KvCache {
   at::Tensor append(std::int64_t layer, const at::Tensor& k);
   /// Called once when all layers have appended `count` tokens.
   void advance(std::int64_t count) { length_ += count; }
+  /// Forgets all behind the first `length` tokens, so that another text can go on from there.
+  /// Throws c10::Error when it holds fewer.
+  void shorten(std::int64_t length);
 
  private:
   struct Layer {

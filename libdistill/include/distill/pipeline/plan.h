@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <distill/recipe/recipe.h>
 #include <distill/recipe/wiring.h>
@@ -40,6 +41,12 @@ struct MemoryEstimate {
   }
 };
 
+struct PlannedSet {
+  std::string name;
+  eval::SetKind kind = eval::SetKind::kPerplexity;
+  std::int64_t rows = 0;
+};
+
 /// What a recipe would do, without doing it.
 struct Plan {
   recipe::PlannedModels models;
@@ -47,7 +54,8 @@ struct Plan {
   std::int64_t steps = 0;
   std::int64_t train_rows = 0, train_tokens = 0, train_targets = 0;
   std::int64_t eval_rows = 0, eval_tokens = 0, eval_targets = 0;
-  std::int64_t run_tokens = 0;  ///< input tokens of all steps
+  std::vector<PlannedSet> sets;  ///< of `evaluate.sets`
+  std::int64_t run_tokens = 0;   ///< input tokens of all steps
   recipe::Preflight preflight;
   data::DataReport train_data;
   std::optional<data::DataReport> eval_data;

@@ -4,10 +4,13 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <distill/core/error.h>
 #include <distill/data/report.h>
 #include <distill/eval/evaluate.h>
+#include <distill/eval/set_summary.h>
 #include <distill/models/quantization.h>
 
 namespace distill::pipeline {
@@ -18,11 +21,37 @@ struct ModelSize {
   std::uint64_t bytes = 0;  ///< of its weights, in the run's precision
 };
 
+/// A set of the recipe measured on the student before and after training, and on its teacher.
+struct SetReport {
+  std::string name;
+  std::optional<eval::SetSummary> before = {};
+  std::optional<eval::SetSummary> after = {};
+  std::optional<eval::SetSummary> teacher = {};
+  std::optional<eval::SetSummary> change = {};  ///< after minus before, over the same rows
+  std::optional<eval::SetSummary> gap = {};     ///< after minus the teacher, over the same rows
+};
+
+/// What `forgetting` came to.
+struct ForgettingReport {
+  struct Reaction {
+    std::int64_t step = 0;     ///< where too much was forgotten
+    std::int64_t back_to = 0;  ///< where the run went on from; 0: its beginning
+    std::string set;           ///< that was worst
+    double drop = 0;           ///< its drop, relative to before training
+  };
+  double max_drop = 0;
+  std::vector<std::pair<std::string, double>> drops;  ///< of each set, at the last look
+  bool within_limit = true;                           ///< then
+  std::vector<Reaction> reactions;
+};
+
 /// What a run came to: report.json.
 struct Report {
   std::string name;
   std::optional<eval::Evaluation> before;  ///< absent without `data.eval` or `evaluate.at_start`
   std::optional<eval::Evaluation> after;
+  std::vector<SetReport> sets;  ///< of `evaluate.sets`
+  std::optional<ForgettingReport> forgetting;
   std::int64_t trained_parameters = 0;               ///< of the student, or of its adapters
   std::optional<models::Quantization> quantization;  ///< of the student's frozen weights
   std::int64_t eval_tokens = 0;                      ///< input tokens of one evaluation
@@ -54,6 +83,9 @@ Report read_report(const std::filesystem::path& path);
 /// An evaluation in a file of its own, so that a resumed run need not repeat it.
 void write_evaluation(const std::filesystem::path& path, const eval::Evaluation& evaluation);
 eval::Evaluation read_evaluation(const std::filesystem::path& path);
+
+/// Throws FormatError when what is kept of sets (docs/formats/run_folder.md) is damaged.
+void check_set_results(const std::filesystem::path& path);
 
 /// Teacher, student before and student after side by side, for people.
 std::string report_table(const Report& report);

@@ -44,6 +44,12 @@ class RunFolder {
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
   std::filesystem::path evaluation_before() const { return path_ / "evaluation_before.json"; }
   std::filesystem::path evaluation_after() const { return path_ / "evaluation_after.json"; }
+  std::filesystem::path sets_before() const { return path_ / "sets_before.json"; }
+  std::filesystem::path sets_after() const { return path_ / "sets_after.json"; }
+  std::filesystem::path sets_teacher() const { return path_ / "sets_teacher.json"; }
+  std::filesystem::path forgetting() const { return path_ / "forgetting.json"; }
+  /// Of the newest student that had not forgotten too much.
+  std::filesystem::path remembering() const { return path_ / "forgetting"; }
   std::filesystem::path report() const { return path_ / "report.json"; }
   /// Event files.
   std::filesystem::path tensorboard() const { return path_ / "tensorboard"; }

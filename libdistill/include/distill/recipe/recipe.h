@@ -10,6 +10,7 @@
 #include <distill/recipe/options.h>
 #include <distill/recipe/registries.h>
 #include <distill/teachers/teacher.h>
+#include <distill/train/forgetting.h>
 #include <distill/train/options.h>
 
 namespace distill::recipe {
@@ -52,6 +53,7 @@ struct Recipe {
   TrainOptions train;
   train::CheckpointOptions checkpoint;
   train::EvaluateScheduleOptions evaluate;
+  std::optional<train::ForgettingOptions> forgetting;  ///< absent: nobody looks
 
  private:
   const Registries* registries_;

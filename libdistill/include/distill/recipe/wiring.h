@@ -13,6 +13,7 @@
 #include <distill/models/causal_lm.h>
 #include <distill/models/load.h>
 #include <distill/recipe/model_facts.h>
+#include <distill/recipe/named_sets.h>
 #include <distill/recipe/preflight.h>
 #include <distill/recipe/recipe.h>
 #include <distill/teachers/teacher.h>
@@ -45,7 +46,10 @@ struct DataParts {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::shared_ptr<const text::ChatTemplate> chat;  ///< null: none
   std::shared_ptr<const data::Dataset> train;
+  /// With `forgetting.react.replay` mixed in; null without.
+  std::shared_ptr<const data::Dataset> with_replay;
   std::shared_ptr<const data::Dataset> eval;  ///< null when the recipe has no files for it
+  std::vector<NamedSet> sets;                 ///< of `evaluate.sets`
   Preflight preflight;                        ///< without errors
   /// The teacher reads the training data in its own tokens: id by id it cannot be compared with.
   bool across_tokenizers = false;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <distill/core/describe.h>
+#include <distill/eval/set_options.h>
 
 namespace distill::train {
 
@@ -56,6 +57,7 @@ struct EvaluateScheduleOptions {
   std::int64_t every = 0;  ///< steps; 0: never in between
   bool at_start = true;
   bool at_end = true;
+  std::vector<eval::NamedSetOptions> sets = {};  ///< measured at start and end beside the text
 };
 
 void describe(core::FieldVisitor& visit, AdamWOptions& options);

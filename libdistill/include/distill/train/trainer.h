@@ -74,9 +74,14 @@ class Trainer {
   ~Trainer();
   Trainer(Trainer&&) noexcept;
 
-  /// Continues from the newest whole checkpoint when there is one. Returns its step, or 0. Throws
-  /// FormatError when it belongs to other parameters, UnsupportedError for another format version.
-  std::int64_t restore();
+  /// Continues from the newest whole checkpoint when there is one, of `other` too. Returns its
+  /// step, or 0. Throws FormatError when it belongs to other parameters, UnsupportedError for
+  /// another format version.
+  std::int64_t restore(const io::CheckpointStore* other = nullptr);
+
+  /// Called from within `after_step`: writes a checkpoint of that step into another store, which
+  /// keeps this one alone. A run that goes on from it calls `after_step` for the step again.
+  void save_aside(io::CheckpointStore& other);
 
   /// One more sink; it outlives the trainer. For those that must know what `restore` found.
   void add_sink(metrics::Sink& sink);

@@ -89,8 +89,10 @@ class MetricsReader {
       take_step(line.members(), step_of(line));
     } else if (event == "evaluation") {
       take_evaluation(line.members(), step_of(line));
-    } else if (event == "set") {
+    } else if (event == "evaluation_set") {
       take_set(line, step_of(line));
+    } else if (event == "teacher_set") {
+      // It does not change: the table of results has it.
     } else if (event == "forgetting") {
       take_look(line.members(), step_of(line));
     } else if (event == "skipped_step") {
@@ -122,7 +124,6 @@ class MetricsReader {
   }
 
   void take_set(const io::JsonObject& line, std::optional<std::int64_t> step) {
-    if (string_at(line, "model") == "teacher") return;  // it does not change
     const std::string set = string_at(line, "set").substr(0, kMostNameBytes);
     for (const auto& [name, value] : line.members()) {
       if (!is_drawn(name) || !number_of(value)) continue;

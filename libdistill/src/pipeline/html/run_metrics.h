@@ -46,7 +46,7 @@ struct RunMetrics {
   Curves steps;                    ///< numbers of steps
   std::vector<std::string> terms;  ///< those of `steps` that are terms of the loss
   Curves evaluations;              ///< numbers of `evaluation`
-  /// Numbers of the student in events `set`: a measure, and its curves by set.
+  /// Numbers of `evaluation_set`: a measure, and its curves by set.
   std::vector<std::pair<std::string, Curves>> sets;
   Curves drops;  ///< of `forgetting`: how much worse each set is than before training
   std::optional<double> max_drop;

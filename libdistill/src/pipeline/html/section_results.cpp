@@ -178,8 +178,10 @@ std::string results_section(const RunRecord& record) {
       fact("Held out", data_fact(record, "eval")) + fact("Code", code_fact(record));
   if (!facts.empty()) out += "<dl class=\"card\">\n" + facts + "</dl>\n";
   if (out.empty()) return "";
+  // Sets have intervals, which need room.
+  const bool wide = std::ranges::any_of(all, [](const Result& r) { return !r.set.empty(); });
   return section(rows.empty() ? "What it is made from" : "Before and after",
-                 "<div class=\"pair\">\n" + out + "</div>\n");
+                 concat("<div class=\"", wide ? "stack" : "pair", "\">\n", out, "</div>\n"));
 }
 
 }  // namespace distill::pipeline::html
