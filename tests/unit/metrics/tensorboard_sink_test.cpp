@@ -35,11 +35,9 @@ TEST(TensorboardSink, BeginsWithVersionAndStartAndNamesThings) {
   const auto sink = make_tensorboard_sink(folder / "tensorboard", 4);
   sink->step({{"step", std::int64_t{5}}, {"tokens", std::int64_t{100}}, {"loss", 0.5}});
   sink->event("evaluation", {{"step", std::int64_t{5}}, {"perplexity", 8.25}});
-  for (const char* model : {"student", "teacher"}) {
-    sink->event("set", {{"step", std::int64_t{5}},
-                        {"set", std::string("maths")},
-                        {"model", std::string(model)},
-                        {"accuracy", 0.75}});
+  for (const char* event : {"evaluation_set", "teacher_set"}) {
+    sink->event(event,
+                {{"step", std::int64_t{5}}, {"set", std::string("maths")}, {"accuracy", 0.75}});
   }
   sink->event("skipped_step", {{"step", std::int64_t{6}}, {"grad_norm", 2.0}});
   sink->event("gate", {{"step", std::int64_t{6}}, {"reason", std::string("x")}, {"value", 1.5}});
@@ -56,7 +54,7 @@ TEST(TensorboardSink, BeginsWithVersionAndStartAndNamesThings) {
   EXPECT_EQ(events[2].scalars, (Scalars{{"train/tokens", 100}, {"train/loss", 0.5}}));
   EXPECT_EQ(events[3].scalars, (Scalars{{"eval/perplexity", 8.25}}));
   EXPECT_EQ(events[4].scalars, (Scalars{{"eval/maths/accuracy", 0.75}}));
-  EXPECT_EQ(events[5].scalars, (Scalars{{"eval/maths/teacher/accuracy", 0.75}}));
+  EXPECT_EQ(events[5].scalars, (Scalars{{"teacher/maths/accuracy", 0.75}}));
   EXPECT_EQ(events[6].scalars, (Scalars{{"train/grad_norm", 2.0}}));
   EXPECT_EQ(events[7].scalars, (Scalars{{"gate/value", 1.5}}));
   EXPECT_EQ(events[4].step, 5);
@@ -106,10 +104,10 @@ TEST(TensorboardSink, ATornTailKeepsTheRecordsBeforeIt) {
 TEST(TensorboardSink, TagsAreUtf8) {
   const TempFolder folder;
   make_tensorboard_sink(folder / "t", 0)
-      ->event("set", {{"set", std::string("caf\xc3\xa9")},
-                      {"step", std::int64_t{1}},
-                      {"a", 1.0},
-                      {"b\xff", 2.0}});
+      ->event("evaluation_set", {{"set", std::string("caf\xc3\xa9")},
+                                 {"step", std::int64_t{1}},
+                                 {"a", 1.0},
+                                 {"b\xff", 2.0}});
   const auto events = events_of(core::list_folder(folder / "t")[0]);
   ASSERT_EQ(events.size(), 3u);
   EXPECT_EQ(events[2].scalars[0].first, "eval/caf\xc3\xa9/a");

@@ -76,11 +76,11 @@ std::string sample_metrics() {
        {R"({"event":"skipped_step","step":12,"loss":null,"grad_norm":null,"in_a_row":1})",
         R"({"event":"resume","step":100,"tokens":25600})",
         R"({"event":"gate","step":140,"name":"bias","value":0.25,"limit":0.2,"passed":0})",
-        R"({"event":"set","step":0,"set":"maths","model":"student","accuracy":0.5})",
-        R"({"event":"set","step":0,"set":"maths","model":"teacher","accuracy":0.999})",
-        R"({"event":"set","step":100,"set":"maths","model":"student","accuracy":0.42})",
-        R"({"event":"set","step":140,"set":"maths","model":"student","accuracy":0.4})",
-        R"({"event":"set","step":140,"set":"wiki","model":"student","perplexity":30.0})",
+        R"({"event":"evaluation_set","step":0,"set":"maths","accuracy":0.5})",
+        R"({"event":"teacher_set","step":0,"set":"maths","accuracy":0.999})",
+        R"({"event":"evaluation_set","step":100,"set":"maths","accuracy":0.42})",
+        R"({"event":"evaluation_set","step":140,"set":"maths","accuracy":0.4})",
+        R"({"event":"evaluation_set","step":140,"set":"wiki","perplexity":30.0})",
         R"({"event":"forgetting","step":100,"drop maths":0.016,"max_drop":0.05})",
         R"({"event":"forgetting","step":140,"drop maths":0.2,"max_drop":0.05})",
         R"({"event":"reaction","step":100,"number":1,"seen_at":140,"set":"maths","drop":0.2})",
@@ -169,7 +169,7 @@ TEST(ReportHtml, ForeignTextIsText) {
   folder.write("metrics.jsonl",
                "{\"step\":1,\"loss\":1,\"" + evil + "\":2,\"lr\":1,\"" + evil + "b\":3}\n" +
                    "{\"event\":\"" + evil + "\",\"" + evil + "\":\"" + evil + "\"}\n" +
-                   "{\"event\":\"set\",\"step\":1,\"set\":\"" + evil + "\",\"" + evil +
+                   "{\"event\":\"evaluation_set\",\"step\":1,\"set\":\"" + evil + "\",\"" + evil +
                    "\":1}\n{\"event\":\"evaluation\",\"step\":1,\"" + evil +
                    "\":1}\n{\"event\":\"evaluation\",\"step\":2,\"" + evil + "\":1}\n");
   folder.write("report.json", "{\"name\":\"" + evil + "\",\"device\":\"" + evil +
