@@ -35,8 +35,10 @@ TEST(TensorboardSink, BeginsWithVersionAndStartAndNamesThings) {
   const auto sink = make_tensorboard_sink(folder / "tensorboard", 4);
   sink->step({{"step", std::int64_t{5}}, {"tokens", std::int64_t{100}}, {"loss", 0.5}});
   sink->event("evaluation", {{"step", std::int64_t{5}}, {"perplexity", 8.25}});
-  sink->event("evaluation_set",
-              {{"set", std::string("maths")}, {"step", std::int64_t{5}}, {"accuracy", 0.75}});
+  for (const char* event : {"evaluation_set", "teacher_set"}) {
+    sink->event(event,
+                {{"step", std::int64_t{5}}, {"set", std::string("maths")}, {"accuracy", 0.75}});
+  }
   sink->event("skipped_step", {{"step", std::int64_t{6}}, {"grad_norm", 2.0}});
   sink->event("gate", {{"step", std::int64_t{6}}, {"reason", std::string("x")}, {"value", 1.5}});
   sink->event("note", {{"text", std::string("no number")}});
@@ -45,17 +47,18 @@ TEST(TensorboardSink, BeginsWithVersionAndStartAndNamesThings) {
   EXPECT_TRUE(files[0].filename().string().starts_with("events.out.tfevents."));
 
   const auto events = events_of(files[0]);  // all of it is there while the sink lives
-  ASSERT_EQ(events.size(), 7u);
+  ASSERT_EQ(events.size(), 8u);
   EXPECT_EQ(events[0].version, "brain.Event:2");
   EXPECT_TRUE(events[1].starts);
   EXPECT_EQ(events[1].step, 5);
   EXPECT_EQ(events[2].scalars, (Scalars{{"train/tokens", 100}, {"train/loss", 0.5}}));
   EXPECT_EQ(events[3].scalars, (Scalars{{"eval/perplexity", 8.25}}));
   EXPECT_EQ(events[4].scalars, (Scalars{{"eval/maths/accuracy", 0.75}}));
-  EXPECT_EQ(events[5].scalars, (Scalars{{"train/grad_norm", 2.0}}));
-  EXPECT_EQ(events[6].scalars, (Scalars{{"gate/value", 1.5}}));
+  EXPECT_EQ(events[5].scalars, (Scalars{{"teacher/maths/accuracy", 0.75}}));
+  EXPECT_EQ(events[6].scalars, (Scalars{{"train/grad_norm", 2.0}}));
+  EXPECT_EQ(events[7].scalars, (Scalars{{"gate/value", 1.5}}));
   EXPECT_EQ(events[4].step, 5);
-  EXPECT_EQ(events[6].step, 6);
+  EXPECT_EQ(events[7].step, 6);
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   EXPECT_NEAR(events[2].wall_time, std::chrono::duration<double>(now).count(), 60);
 }

@@ -45,7 +45,8 @@ TEST(Numbers, AreShownAsPeopleWriteThem) {
   EXPECT_EQ(axis_number(8.2e6), "8.2M");
   EXPECT_EQ(axis_number(20'000), "20k");
   EXPECT_EQ(axis_number(0.00015), "1.5e-4");
-  EXPECT_EQ(axis_number(-1e-9), "-1e-9");
+  EXPECT_EQ(axis_number(0.0005), "0.0005");
+  EXPECT_EQ(axis_number(-2e-10), "-2e-10");
   EXPECT_EQ(axis_number(0.4, Unit::kShare), "40 %");
 }
 

@@ -26,6 +26,8 @@ constexpr const char* kReport = R"({"format_version": 1, "name": "sample",
  "tokens": 100, "student_seconds": 2.0, "teacher_seconds": 3.0,
  "sets": {"bbq": {"rows": 8, "accuracy": 0.6, "intervals": {"accuracy": [0.5, 0.7]}, "categories": {"age": {"bias": -0.1, "rows": 7, "intervals": {"bias": [-0.2, 0.0]}}}}}},
 "gates": [{"require": "kl_to_teacher < 2", "value": 1.358, "holds": true, "on_failure": "stop"}],
+"forgetting": {"max_drop": 0.05, "within_limit": false, "drops": {"maths": 0.2, "wiki": -0.1}, "reactions": []},
+"differences": {"bbq": {"after_minus_before": {"accuracy": 0.1, "intervals": {"accuracy": [0.02, 0.18]}}}},
 "attempt": 2, "settings": ["train.steps=280"],
 "eval_tokens": 100, "trained_parameters": 20, "steps": 280, "skipped_steps": 1, "tokens": 71426, "seconds": 162.0,
 "tokens_per_second": 441.0, "peak_memory_bytes": 1825361100, "energy_joules": 7200.0, "device": "cpu",
@@ -75,8 +77,13 @@ std::string sample_metrics() {
         R"({"event":"resume","step":100,"tokens":25600})",
         R"({"event":"gate","step":140,"name":"bias","value":0.25,"limit":0.2,"passed":0})",
         R"({"event":"evaluation_set","step":0,"set":"maths","accuracy":0.5})",
+        R"({"event":"teacher_set","step":0,"set":"maths","accuracy":0.999})",
+        R"({"event":"evaluation_set","step":100,"set":"maths","accuracy":0.42})",
         R"({"event":"evaluation_set","step":140,"set":"maths","accuracy":0.4})",
         R"({"event":"evaluation_set","step":140,"set":"wiki","perplexity":30.0})",
+        R"({"event":"forgetting","step":100,"drop maths":0.016,"max_drop":0.05})",
+        R"({"event":"forgetting","step":140,"drop maths":0.2,"max_drop":0.05})",
+        R"({"event":"reaction","step":100,"number":1,"seen_at":140,"set":"maths","drop":0.2})",
         R"({"event":"evaluation","step":140,"perplexity":120.0,"kl_to_teacher":2.0})"}) {
     text += core::concat(line, "\n");
   }
@@ -123,7 +130,7 @@ TEST(ReportHtml, ShowsTheWholeRun) {
   expect_all(page, {"maths, step 140: 40.0 %", "id=\"losst\"",
                     "age: before 0.2 [0.1, 0.3], after -0.1 [-0.2, 0]", "limit <b>0.2</b>"});
   EXPECT_EQ(check.words().find("resolved recipe of a run"), std::string::npos);
-  // loss, lr, norm, speed, perplexity, KL, two measures of sets, one of categories
+  // loss, lr, norm, speed, perplexity, KL, drops, accuracy of sets over time, one of categories
   EXPECT_EQ(check.count("svg"), 9);
   EXPECT_EQ(check.count("script"), 0);
   EXPECT_EQ(page.find("http:"), std::string::npos);
@@ -232,12 +239,14 @@ TEST(ReportHtml, StagesAreLinkedInTheirOrder) {
   folder.write("stages/cool/report.json", kReport);
   folder.write("stages/warm/report.json", kReport);
   folder.write("stages/warm/report.html", "x");
+  folder.write("stages/warm.old-1/report.json", kReport);
   folder.write("stages/warm/metrics.jsonl", step_line(1, 1));
   const std::string page = folder.page();
   const HtmlCheck check(page);
   const auto warm = page.find("<a href=\"stages/warm/report.html\">warm</a>");
   ASSERT_NE(warm, std::string::npos);
   EXPECT_GT(page.find(">cool<"), warm);
+  EXPECT_EQ(page.find("old-1"), std::string::npos);
   expect_all(page, {"warm: input", "bb22", "aa11"});
   EXPECT_EQ(page.find("stages/cool/report.html"), std::string::npos);  // it has no page yet
   const auto file = write_report_html({.run = folder / "stages/warm/", .out = folder / "x.html"});

@@ -210,7 +210,7 @@ std::string legend(const LineChart& chart, bool logarithmic) {
     } else if (marks.kind == ChartMarks::Kind::kResumed) {
       items += entry("resumed", "resumed", "");
     } else {
-      items += entry("decided", "gate or forgetting", "");
+      items += entry("decided", "gate or reaction", "");
     }
   }
   if (logarithmic) items += "<li class=\"scale\">log scale</li>";

@@ -79,8 +79,9 @@ std::string axis_number(double value, Unit unit) {
   if (size >= 1e9) return printed("%.4g", value / 1e9) + "G";
   if (size >= 1e6) return printed("%.4g", value / 1e6) + "M";
   if (size >= 1e4) return printed("%.4g", value / 1e3) + "k";
-  if (size > 0 && size < 1e-3) return short_exponent(value);
-  return printed("%.4g", value);
+  constexpr std::size_t kRoom = 6;  // letters beside an axis
+  const std::string plain = printed("%.4g", value);
+  return size < 1e-3 && plain.size() > kRoom ? short_exponent(value) : plain;
 }
 
 Measure measure(std::string_view name) {
@@ -98,6 +99,14 @@ Measure measure(std::string_view name) {
     other.better = -1;
   }
   return other;
+}
+
+std::string change_interval(double low, double high, Unit unit) {
+  const auto text = [unit](double value) {
+    const double size = std::fabs(value);
+    return with_sign(value, unit == Unit::kShare ? core::fixed(100 * size, 1) : number(size));
+  };
+  return core::concat(text(low), " to ", text(high), unit == Unit::kShare ? " points" : "");
 }
 
 std::string change(double before, double after, Unit unit) {

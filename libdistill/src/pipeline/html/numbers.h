@@ -24,6 +24,9 @@ struct Measure {
 /// Of unknown ones `_` becomes a blank.
 Measure measure(std::string_view name);
 
+/// `-1.2 to +3.4 points`, of a share; other differences as they are.
+std::string change_interval(double low, double high, Unit unit);
+
 /// `-89 %`, or `+44.3 points` of a share.
 std::string change(double before, double after, Unit unit);
 

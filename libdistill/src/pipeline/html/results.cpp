@@ -53,6 +53,7 @@ void add_results(const SetResults& from, std::vector<Result>& into) {
     result.after = measured(from.after, name);
     result.before_interval = interval_of(from.before, name);
     result.after_interval = interval_of(from.after, name);
+    result.change_interval = interval_of(from.change, name);
     result.teacher = measured(from.teacher, name);
     if (!result.teacher) {
       result.teacher = of_teacher(from.after != nullptr ? from.after : from.before, name);
@@ -128,6 +129,9 @@ std::vector<SetResults> set_results(const io::JsonValue& report) {
     set->before = find(item, {"before"});
     set->after = find(item, {"after"});
     set->teacher = find(item, {"teacher"});
+  }
+  for (auto& set : sets) {
+    set.change = find(&report, {"differences", set.name, "after_minus_before"});
   }
   return sets;
 }

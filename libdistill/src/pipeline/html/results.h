@@ -30,6 +30,7 @@ struct Result {
   Measure measure = {};
   std::optional<double> teacher = {}, before = {}, after = {};
   std::optional<Interval> before_interval = {}, after_interval = {};
+  std::optional<Interval> change_interval = {};  ///< of after minus before
 };
 
 /// `good` or `bad`, where the student changed and it is known which way is better; else empty.
@@ -44,6 +45,7 @@ struct SetResults {
   const io::JsonValue* teacher = nullptr;
   const io::JsonValue* before = nullptr;
   const io::JsonValue* after = nullptr;
+  const io::JsonValue* change = nullptr;  ///< after minus before, on the same rows
 };
 /// In `before.sets` and `after.sets`, or each with `before` and `after` in `sets`; lists of objects
 /// with `name`, or objects by name.

@@ -91,6 +91,10 @@ class MetricsReader {
       take_evaluation(line.members(), step_of(line));
     } else if (event == "evaluation_set") {
       take_set(line, step_of(line));
+    } else if (event == "teacher_set") {
+      // It does not change: the table of results has it.
+    } else if (event == "forgetting") {
+      take_look(line.members(), step_of(line));
     } else if (event == "skipped_step") {
       into_.skipped.add(step_of(line).value_or(-1), 0);
     } else {
@@ -129,6 +133,14 @@ class MetricsReader {
         found = into_.sets.insert(found, {name, Curves()});
       }
       add(found->second, set, value, step);
+    }
+  }
+
+  void take_look(const Members& members, std::optional<std::int64_t> step) {
+    constexpr std::string_view kDrop = "drop ";
+    for (const auto& [name, value] : members) {
+      if (name == "max_drop") into_.max_drop = number_of(value);
+      if (name.starts_with(kDrop)) add(into_.drops, name.substr(kDrop.size()), value, step);
     }
   }
 

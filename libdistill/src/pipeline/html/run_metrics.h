@@ -48,10 +48,12 @@ struct RunMetrics {
   Curves evaluations;              ///< numbers of `evaluation`
   /// Numbers of `evaluation_set`: a measure, and its curves by set.
   std::vector<std::pair<std::string, Curves>> sets;
+  Curves drops;  ///< of `forgetting`: how much worse each set is than before training
+  std::optional<double> max_drop;
   Curve skipped;  ///< steps whose loss or gradient was not finite; values mean nothing
   Curve resumed;  ///< steps after which another process went on
-  Curve decided;  ///< steps with an event `gate` or `forgetting`
-  std::vector<Event> first_events;  ///< all but evaluations and skipped steps
+  Curve decided;  ///< steps with an event `gate` or `reaction`
+  std::vector<Event> first_events;  ///< all but those above
   std::deque<Event> last_events;
   std::int64_t other_events = 0;  ///< between the first and the last, left out
   std::int64_t lines = 0;

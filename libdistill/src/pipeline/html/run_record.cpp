@@ -40,31 +40,39 @@ std::string without_marker(std::string text) {
   return text;
 }
 
-/// Where a manifest lists stages, in its order; others behind them, by name.
-std::size_t place_in(const io::JsonValue& manifest, const std::string& name) {
+/// The manifest's list of stages; none where it has no such list.
+const io::JsonArray& listed_stages(const io::JsonValue& manifest) {
+  static const io::JsonArray none;
   const io::JsonValue* stages = find(&manifest, {"stages"});
-  if (stages == nullptr || !stages->is_array()) return 0;
-  const auto& list = std::get<io::JsonArray>(stages->storage());
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    if (text_at(&list[i], {"name"}) == name) return i;
-  }
-  return list.size();
+  return stages != nullptr && stages->is_array() ? std::get<io::JsonArray>(stages->storage())
+                                                 : none;
+}
+
+/// In its order; what it does not list comes behind, by name.
+std::size_t place_in(const io::JsonArray& list, const std::string& name) {
+  const auto found = std::ranges::find_if(
+      list, [&name](const io::JsonValue& stage) { return text_at(&stage, {"name"}) == name; });
+  return static_cast<std::size_t>(found - list.begin());
 }
 
 void read_stages(RunRecord& record) {
   const fs::path root = record.folder / "stages";
   if (!core::path_exists(root) || !core::is_folder(root)) return;
+  const io::JsonArray& list = listed_stages(record.manifest);
   for (const auto& path : core::list_folder(root)) {
-    if (record.stages.size() == kMostStages || !core::is_folder(path)) continue;
+    const std::string name = path.filename().string();
+    const bool set_aside = name.find(".old-") != std::string::npos;
+    if (record.stages.size() == kMostStages || set_aside || !core::is_folder(path)) continue;
     StagePage stage;
-    stage.name = path.filename().string();
+    stage.name = name;
+    const std::size_t place = place_in(list, name);
+    if (place < list.size()) stage.kind = text_at(&list[place], {"kind"});
     stage.report = read_optional(record, path / "report.json");
     stage.has_page = core::path_exists(path / "report.html");
     record.stages.push_back(std::move(stage));
   }
-  std::ranges::stable_sort(record.stages, {}, [&record](const StagePage& stage) {
-    return place_in(record.manifest, stage.name);
-  });
+  std::ranges::stable_sort(record.stages, {},
+                           [&list](const StagePage& stage) { return place_in(list, stage.name); });
 }
 
 }  // namespace

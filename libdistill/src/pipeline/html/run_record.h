@@ -13,7 +13,8 @@ namespace distill::pipeline::html {
 /// A stage of a run that has several.
 struct StagePage {
   std::string name;
-  io::JsonValue report;   ///< null where it has none yet
+  std::string kind;       ///< as the manifest has it; may be empty
+  io::JsonValue report;   ///< null where it has none
   bool has_page = false;  ///< a report.html
 };
 

@@ -67,6 +67,18 @@ LineChart loss_chart(const RunRecord& record) {
   return chart;
 }
 
+/// One for each set, as many as there are colours.
+std::vector<ChartLine> lines_of(const Curves& sets) {
+  std::vector<ChartLine> lines;
+  for (const auto& [set, curve] : sets.all()) {
+    if (lines.size() == kMostLines) break;
+    lines.push_back({.name = set.empty() ? "not named" : set,
+                     .points = curve.points(),
+                     .colour = static_cast<int>(lines.size())});
+  }
+  return lines;
+}
+
 LineChart step_chart(const RunRecord& record, const std::string& name, bool smooth) {
   const Measure shown = measure(name);
   LineChart chart{.id = "step-" + name, .title = shown.title, .lines = {line_of(record, name, 0)}};
@@ -144,23 +156,33 @@ std::string evaluation_section(const RunRecord& record) {
 }
 
 std::string kept_section(const RunRecord& record) {
+  const RunMetrics& metrics = record.metrics;
+  const ChartMarks decided{ChartMarks::Kind::kDecided, metrics.decided.points()};
   std::vector<LineChart> charts;
-  for (const auto& [name, curves] : record.metrics.sets) {
-    const Measure shown = measure(name);
-    LineChart chart{.id = concat("kept", charts.size()), .title = shown.title};
-    chart.unit = shown.unit;
-    chart.dots = true;
-    for (const auto& [set, curve] : curves.all()) {
-      if (chart.lines.size() == kMostLines) {
-        chart.note = concat("The first ", kMostLines, " of ", curves.all().size(), " sets");
-        break;
-      }
-      chart.lines.push_back({.name = set.empty() ? "not named" : set,
-                             .points = curve.points(),
-                             .colour = static_cast<int>(chart.lines.size())});
-    }
-    chart.marks = {{ChartMarks::Kind::kDecided, record.metrics.decided.points()}};
+  if (!metrics.drops.all().empty()) {
+    LineChart chart{.id = "drops",
+                    .title = "Worse than before training",
+                    .lines = lines_of(metrics.drops),
+                    .unit = Unit::kShare};
+    if (metrics.max_drop) chart.levels = {{"limit", *metrics.max_drop}};
     charts.push_back(std::move(chart));
+  }
+  for (const auto& [name, curves] : metrics.sets) {
+    // Before and after alone are in the table of results.
+    const bool over_time = std::ranges::any_of(
+        curves.all(), [](const NamedCurve& set) { return set.curve.points().size() > 2; });
+    if (!over_time || charts.size() == kMostCharts) continue;
+    charts.push_back({.id = concat("kept", charts.size()),
+                      .title = measure(name).title,
+                      .lines = lines_of(curves),
+                      .unit = measure(name).unit});
+    if (curves.all().size() > kMostLines) {
+      charts.back().note = concat("The first ", kMostLines, " of ", curves.all().size(), " sets");
+    }
+  }
+  for (auto& chart : charts) {
+    chart.dots = true;
+    chart.marks = {decided};
   }
   return charts_section("What is kept and what is forgotten", drawn(charts));
 }

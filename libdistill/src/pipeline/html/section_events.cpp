@@ -31,19 +31,38 @@ std::string row(const Event& event) {
                 "</span></th><td class=\"values\">", values, "</td></tr>\n");
 }
 
-std::string gate_row(const io::JsonValue& gate) {
-  const io::JsonValue* holds = find(&gate, {"holds"});
+std::string verdict(const io::JsonValue* holds) {
   const auto* flag = holds == nullptr ? nullptr : std::get_if<bool>(&holds->storage());
+  if (flag == nullptr) return "&ndash;";
+  return *flag ? "<span class=\"yes\">holds</span>" : "<span class=\"no\">does not hold</span>";
+}
+
+std::string gate_row(const io::JsonValue& gate) {
   const auto value = number_at(&gate, {"value"});
-  std::string verdict = "&ndash;";
-  if (flag != nullptr) {
-    verdict =
-        *flag ? "<span class=\"yes\">holds</span>" : "<span class=\"no\">does not hold</span>";
-  }
   return concat("<tr><th scope=\"row\"><code>", escaped(text_at(&gate, {"require"})),
                 "</code></th><td>", value ? number(*value) : std::string("not measured"),
-                "</td><td>", verdict, "</td><td>", escaped(text_at(&gate, {"on_failure"})),
-                "</td></tr>\n");
+                "</td><td>", verdict(find(&gate, {"holds"})), "</td><td>",
+                escaped(text_at(&gate, {"on_failure"})), "</td></tr>\n");
+}
+
+/// The monitor of forgetting is a gate too: the worst set at its last look.
+std::string forgetting_row(const RunRecord& record) {
+  const io::JsonValue* forgetting = find(&record.report, {"forgetting"});
+  const auto limit = number_at(forgetting, {"max_drop"});
+  if (!limit) return "";
+  std::string worst;
+  std::optional<double> drop;
+  for (const auto& [set, value] : members_of(find(forgetting, {"drops"}))) {
+    const auto held = number_at(&value, {});
+    if (!held || (drop && *held <= *drop)) continue;
+    drop = held;
+    worst = set;
+  }
+  const std::string value =
+      drop ? concat(number(*drop, Unit::kShare), " (", escaped(worst), ")") : "not measured";
+  return concat("<tr><th scope=\"row\">no set worse than before by more than ",
+                number(*limit, Unit::kShare), "</th><td>", value, "</td><td>",
+                verdict(find(forgetting, {"within_limit"})), "</td><td></td></tr>\n");
 }
 
 /// Settings that an earlier attempt's gates asked for.
@@ -69,6 +88,7 @@ std::string gates(const RunRecord& record) {
       if (rows.size() < kMostGateBytes) rows += gate_row(gate);
     }
   }
+  rows += forgetting_row(record);
   const std::string note = attempt_note(record);
   if (rows.empty()) return note;
   return concat(note,

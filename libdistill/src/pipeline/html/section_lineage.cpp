@@ -84,9 +84,10 @@ std::string stage_row(const StagePage& stage) {
                                : escaped(stage.name);
   const auto tokens = number_at(&stage.report, {"tokens"});
   const auto seconds = number_at(&stage.report, {"seconds"});
-  return concat("<tr><th scope=\"row\">", name, "</th>", stage_figures(stage), "<td>",
-                tokens ? number(*tokens) : std::string("&ndash;"), "</td><td>",
-                seconds ? core::human_seconds(*seconds) : std::string("&ndash;"), "</td></tr>\n");
+  return concat("<tr><th scope=\"row\">", name, "</th><td>", escaped(stage.kind), "</td>",
+                stage_figures(stage), "<td>", tokens ? number(*tokens) : std::string("&ndash;"),
+                "</td><td>", seconds ? core::human_seconds(*seconds) : std::string("&ndash;"),
+                "</td></tr>\n");
 }
 
 }  // namespace
@@ -98,7 +99,8 @@ std::string stages_section(const RunRecord& record) {
   return section(
       "Stages",
       concat("<div class=\"card scroll\"><table>\n<thead><tr><th scope=\"col\">Stage</th><th "
-             "scope=\"col\">Perplexity</th><th scope=\"col\">KL to the teacher</th><th "
+             "scope=\"col\">Kind</th><th scope=\"col\">Perplexity</th><th scope=\"col\">KL to the "
+             "teacher</th><th "
              "scope=\"col\">Top-1 agreement</th><th scope=\"col\">Tokens</th><th "
              "scope=\"col\">Time</th></tr></thead>\n<tbody>\n",
              rows, "</tbody></table></div>\n"));

@@ -38,7 +38,12 @@ std::string interval(const std::optional<Interval>& ends, Unit unit) {
 std::string change_cell(const Result& result) {
   if (!result.before || !result.after) return cell("");
   const std::string kind = concat("change ", change_kind(result));
-  return cell(change(*result.before, *result.after, result.measure.unit), kind);
+  const Unit unit = result.measure.unit;
+  std::string text = change(*result.before, *result.after, unit);
+  if (const auto& ends = result.change_interval) {
+    text += concat("<small>", change_interval(ends->first, ends->second, unit), "</small>");
+  }
+  return cell(text, kind);
 }
 
 bool has_teacher(const RunRecord& record, const std::vector<Result>& all) {
@@ -173,8 +178,10 @@ std::string results_section(const RunRecord& record) {
       fact("Held out", data_fact(record, "eval")) + fact("Code", code_fact(record));
   if (!facts.empty()) out += "<dl class=\"card\">\n" + facts + "</dl>\n";
   if (out.empty()) return "";
+  // Sets have intervals, which need room.
+  const bool wide = std::ranges::any_of(all, [](const Result& r) { return !r.set.empty(); });
   return section(rows.empty() ? "What it is made from" : "Before and after",
-                 "<div class=\"pair\">\n" + out + "</div>\n");
+                 concat("<div class=\"", wide ? "stack" : "pair", "\">\n", out, "</div>\n"));
 }
 
 }  // namespace distill::pipeline::html

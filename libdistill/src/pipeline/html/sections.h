@@ -13,7 +13,7 @@ std::string results_section(const RunRecord& record);     ///< teacher, student 
 std::string stages_section(const RunRecord& record);      ///< of a run in stages, with links
 std::string training_section(const RunRecord& record);    ///< curves by step
 std::string evaluation_section(const RunRecord& record);  ///< curves of evaluations
-std::string kept_section(const RunRecord& record);        ///< `evaluation_set` over time
+std::string kept_section(const RunRecord& record);        ///< sets over time
 std::string bias_section(const RunRecord& record);        ///< categories of sets
 std::string events_section(const RunRecord& record);      ///< gates, reactions, other events
 std::string cost_section(const RunRecord& record);

@@ -33,6 +33,7 @@ h3{margin:0;font-size:14px;font-weight:600}
 .change{color:var(--soft)}.good{color:var(--good)}.bad{color:var(--bad)}
 .change.good,.change.bad{font-weight:600}
 .pair{display:grid;grid-template-columns:minmax(0,3fr) minmax(0,2fr);gap:14px;align-items:start}
+.stack{display:grid;gap:14px}
 .charts{display:grid;grid-template-columns:repeat(6,minmax(0,1fr));gap:14px}
 .whole{grid-column:1/-1}.half{grid-column:span 3}.third{grid-column:span 2}
 .scroll{overflow-x:auto}
