@@ -28,11 +28,12 @@ MAY_INCLUDE = {
 }
 ORDER = list(MAY_INCLUDE)
 MAY_INCLUDE["train"] = ORDER + []
+MAY_INCLUDE["generation"] = ["core", "io", "text", "data", "models", "teachers"]
 MAY_INCLUDE["recipe"] = ORDER + ["train"]
 MAY_INCLUDE["pipeline"] = ["core", "types", "io", "dist", "text", "data", "losses", "metrics", "models",
-                           "lora", "teachers", "eval", "train", "recipe"]
-MAY_INCLUDE["commands"] = ORDER + ["train", "recipe", "pipeline"]
-CLI = ["core", "recipe", "pipeline", "commands"]
+                           "lora", "teachers", "eval", "train", "generation", "recipe"]
+MAY_INCLUDE["commands"] = ORDER + ["train", "generation", "recipe", "pipeline"]
+CLI = ["core", "lora", "generation", "recipe", "pipeline", "commands"]
 
 STANDARD = re.compile(r"^[a-z_0-9]+$")
 PUBLIC_THIRD_PARTY = re.compile(r"^(ATen|c10|torch)/")

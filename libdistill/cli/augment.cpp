@@ -1,7 +1,7 @@
 #include <iostream>
 #include <memory>
 
-#include <distill/commands/augment.h>
+#include <distill/generation/augment.h>
 
 #include "commands.h"
 #include "generator_arguments.h"
@@ -11,7 +11,7 @@ namespace distill::cli {
 
 void add_augment(CLI::App& cli, Action& action) {
   auto* app = cli.add_subcommand("augment", "Say texts in other words, by way of another language");
-  auto options = std::make_shared<commands::AugmentOptions>();
+  auto options = std::make_shared<generation::AugmentOptions>();
   auto model = add_generator(*app);
   auto json = std::make_shared<bool>(false);
   app->add_option("--data", options->data, "JSONL file")->required();
@@ -30,7 +30,7 @@ void add_augment(CLI::App& cli, Action& action) {
     action = [options, model, json](core::Logger& log) {
       watch(*options);
       const auto generator = make_generator(*model, options->stop, log);
-      commands::print_result(commands::augment(*options, *generator, log), *json, std::cout);
+      generation::print_result(generation::augment(*options, *generator, log), *json, std::cout);
       return 0;
     };
   });

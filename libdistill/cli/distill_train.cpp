@@ -1,8 +1,10 @@
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <limits>
 #include <string>
+#include <system_error>
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -60,6 +62,11 @@ int main(int argc, char** argv) {
                                    "go on with the run in the folder; an error when there is none");
   app.add_flag("--restart", restart, "move the old run aside (NAME.old-N) and begin again")
       ->excludes(resume_flag);
+  app.add_option(
+         "--redo", command.redo,
+         "stages of a pipeline to do again, with all that depends on them; the old go aside")
+      ->delimiter(',')
+      ->expected(1);
   app.add_flag("--ignore-memory", ignore_memory,
                "train a model that needs more memory than is available");
   app.add_flag("--verbose", verbose, "more messages, and back-traces with errors");
@@ -83,6 +90,10 @@ int main(int argc, char** argv) {
   command.distill = name_of_distill(argv[0]);
   look_at_terminal(command.run);
   command.run.cache_folder = user_token_cache();
+  std::error_code ignored;
+  if (const auto scratch = std::filesystem::temp_directory_path(ignored); !ignored) {
+    command.run.scratch_folder = scratch.string();
+  }
   distill::core::keep_freed_memory();
   command.run.secret = [](const std::string& name) {
     const char* value = std::getenv(name.c_str());

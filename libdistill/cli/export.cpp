@@ -1,8 +1,8 @@
 #include <memory>
 #include <string>
 
-#include <distill/commands/export_model.h>
 #include <distill/core/byte_size.h>
+#include <distill/lora/export_model.h>
 
 #include "commands.h"
 #include "model_arguments.h"
@@ -11,7 +11,7 @@ namespace distill::cli {
 
 void add_export(CLI::App& cli, Action& action) {
   auto* app = cli.add_subcommand("export", "Write a model folder anew: other dtype, other shards");
-  auto options = std::make_shared<commands::ExportOptions>();
+  auto options = std::make_shared<lora::ExportOptions>();
   app->add_option("--model", options->model, "Model folder")->required();
   add_adapter(*app, options->adapter, "Adapter folder to merge into the weights");
   app->add_option("--out", options->out, "Folder to write")->required();
@@ -29,7 +29,7 @@ void add_export(CLI::App& cli, Action& action) {
                                         "Split the weights into files of at most this size (5GB)");
   app->callback([&action, options] {
     action = [options](core::Logger& log) {
-      commands::export_model(*options, log);
+      lora::export_model(*options, log);
       return 0;
     };
   });

@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include <distill/commands/generate_data.h>
+#include <distill/generation/generate_data.h>
 
 #include "commands.h"
 #include "generator_arguments.h"
@@ -15,19 +15,19 @@ namespace {
 
 /// Who says how likely an answer is: the model that is named, or a local generator's own. A served
 /// one says it itself: null.
-std::unique_ptr<commands::AnswerJudge> make_judge(const commands::GenerateDataOptions& options,
-                                                  const std::string& folder,
-                                                  const GeneratorArguments& model) {
+std::unique_ptr<generation::AnswerJudge> make_judge(const generation::GenerateDataOptions& options,
+                                                    const std::string& folder,
+                                                    const GeneratorArguments& model) {
   const bool served = !model.server.generator.server.url.empty();
   if (!options.min_likelihood || (folder.empty() && served)) return nullptr;
-  commands::LocalJudgeOptions judge;
+  generation::LocalJudgeOptions judge;
   judge.model = folder.empty() ? model.local.model : std::filesystem::path(folder);
   if (folder.empty()) judge.chat_template = model.local.chat_template;
   judge.dtype = model.local.dtype;
-  return commands::make_local_judge(judge);
+  return generation::make_local_judge(judge);
 }
 
-void add_filters(CLI::App& app, commands::GenerateDataOptions& options, std::string& judge) {
+void add_filters(CLI::App& app, generation::GenerateDataOptions& options, std::string& judge) {
   app.add_option("--min-tokens", options.min_tokens, "Least tokens of an answer")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--max-tokens", options.max_tokens, "Most tokens of an answer that is kept")
@@ -47,7 +47,7 @@ void add_filters(CLI::App& app, commands::GenerateDataOptions& options, std::str
 
 void add_generate_data(CLI::App& cli, Action& action) {
   auto* app = cli.add_subcommand("generate-data", "A teacher's answers, as training rows");
-  auto options = std::make_shared<commands::GenerateDataOptions>();
+  auto options = std::make_shared<generation::GenerateDataOptions>();
   auto model = add_generator(*app);
   auto judge = std::make_shared<std::string>();
   auto json = std::make_shared<bool>(false);
@@ -64,8 +64,8 @@ void add_generate_data(CLI::App& cli, Action& action) {
       model->server.generator.log_probs = options->min_likelihood && judge->empty();
       const auto generator = make_generator(*model, options->stop, log);
       const auto judging = make_judge(*options, *judge, *model);
-      const auto result = commands::generate_data(*options, *generator, judging.get(), log);
-      commands::print_result(result, *json, std::cout);
+      const auto result = generation::generate_data(*options, *generator, judging.get(), log);
+      generation::print_result(result, *json, std::cout);
       return 0;
     };
   });

@@ -44,7 +44,7 @@ CLI::Option* add_server(CLI::App& app, ServerArguments& arguments) {
 
 std::shared_ptr<GeneratorArguments> add_generator(CLI::App& app) {
   auto arguments = std::make_shared<GeneratorArguments>();
-  commands::LocalGeneratorOptions& local = arguments->local;
+  generation::LocalGeneratorOptions& local = arguments->local;
   local.generate.sampling.temperature = 0.7;
   local.generate.sampling.top_p = 0.9;
   app.add_option("--model", local.model, "Model folder; with --url what the server calls it")
@@ -64,20 +64,20 @@ std::shared_ptr<GeneratorArguments> add_generator(CLI::App& app) {
   return arguments;
 }
 
-std::unique_ptr<commands::TextGenerator> make_generator(GeneratorArguments& all,
-                                                        const core::StopFlag* stop,
-                                                        core::Logger& log) {
-  const commands::LocalGeneratorOptions& local = all.local;
+std::unique_ptr<generation::TextGenerator> make_generator(GeneratorArguments& all,
+                                                          const core::StopFlag* stop,
+                                                          core::Logger& log) {
+  const generation::LocalGeneratorOptions& local = all.local;
   ServerArguments& arguments = all.server;
-  if (arguments.generator.server.url.empty()) return commands::make_local_generator(local);
-  commands::ServerGeneratorOptions& options = arguments.generator;
+  if (arguments.generator.server.url.empty()) return generation::make_local_generator(local);
+  generation::ServerGeneratorOptions& options = arguments.generator;
   options.server.model = local.model.string();
   options.server.api_key = read_api_key(arguments.api_key_env);
   options.chat_template = local.chat_template;
   options.max_new_tokens = local.generate.max_new_tokens;
   options.temperature = local.generate.sampling.temperature;
   options.top_p = local.generate.sampling.top_p;
-  return commands::make_server_generator(options, log, stop);
+  return generation::make_server_generator(options, log, stop);
 }
 
 }  // namespace distill::cli

@@ -5,21 +5,21 @@
 
 #include <CLI/CLI.hpp>
 
-#include <distill/commands/text_generator.h>
 #include <distill/core/log.h>
 #include <distill/core/stop_flag.h>
+#include <distill/generation/text_generator.h>
 
 namespace distill::cli {
 
 /// What only a model that is served has.
 struct ServerArguments {
-  commands::ServerGeneratorOptions generator;
+  generation::ServerGeneratorOptions generator;
   std::string api_key_env;
 };
 
 /// A generator, local or served, as its arguments describe it.
 struct GeneratorArguments {
-  commands::LocalGeneratorOptions local;
+  generation::LocalGeneratorOptions local;
   ServerArguments server;
 };
 
@@ -27,9 +27,9 @@ std::shared_ptr<GeneratorArguments> add_generator(CLI::App& app);
 
 /// The generator that the arguments describe. Reads the server's key from the environment; throws
 /// InputError where the variable that was named is not set.
-std::unique_ptr<commands::TextGenerator> make_generator(GeneratorArguments& arguments,
-                                                        const core::StopFlag* stop,
-                                                        core::Logger& log);
+std::unique_ptr<generation::TextGenerator> make_generator(GeneratorArguments& arguments,
+                                                          const core::StopFlag* stop,
+                                                          core::Logger& log);
 
 /// What commands that write rows for a long time have in common; `Options` of one of them.
 template <class Options>

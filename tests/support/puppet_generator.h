@@ -8,24 +8,24 @@
 #include <utility>
 #include <vector>
 
-#include <distill/commands/text_generator.h>
 #include <distill/core/error.h>
+#include <distill/generation/text_generator.h>
 
 namespace distill::testing {
 
 /// Answers what it is told to, and remembers what it was asked.
-class PuppetGenerator : public commands::TextGenerator {
+class PuppetGenerator : public generation::TextGenerator {
  public:
   using Answer = std::function<std::optional<std::string>(const std::string& prompt)>;
   explicit PuppetGenerator(Answer answer) : answer_(std::move(answer)) {}
 
-  std::vector<std::optional<commands::TextAnswer>> converse(
-      const std::vector<commands::Conversation>& chats, std::uint64_t seed) override {
+  std::vector<std::optional<generation::TextAnswer>> converse(
+      const std::vector<generation::Conversation>& chats, std::uint64_t seed) override {
     conversations = chats;
     stop_if_asked();
     if (std::ssize(seeds) >= breaks_at) throw TeacherError("broken");
     seeds.push_back(seed);
-    std::vector<std::optional<commands::TextAnswer>> answers;
+    std::vector<std::optional<generation::TextAnswer>> answers;
     for (const auto& chat : chats) {
       const std::string& prompt = chat.back().content;
       asked.push_back(prompt);
@@ -35,7 +35,7 @@ class PuppetGenerator : public commands::TextGenerator {
         continue;
       }
       const auto begin = std::min(text->find_first_not_of(' '), text->size());
-      answers.push_back(commands::TextAnswer{text->substr(begin), cuts_off || ends_otherwise});
+      answers.push_back(generation::TextAnswer{text->substr(begin), cuts_off || ends_otherwise});
       answers.back()->as_written = *text;
       answers.back()->ended_otherwise = ends_otherwise;
       if (says_tokens) answers.back()->num_tokens = std::ranges::count(*text, ' ') + 1;
@@ -50,7 +50,7 @@ class PuppetGenerator : public commands::TextGenerator {
     return {{"mood", mood}};
   }
 
-  std::vector<commands::Conversation> conversations;  ///< of the last call
+  std::vector<generation::Conversation> conversations;  ///< of the last call
   std::vector<std::string> asked;
   std::vector<std::uint64_t> seeds;
   std::int64_t breaks_at = 1'000'000;  ///< calls that are answered

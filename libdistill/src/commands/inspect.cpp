@@ -19,6 +19,7 @@ Inspection inspect(const InspectOptions& options) {
     for (const auto* name : {"cache.json", "capture.json"}) {
       if (core::path_exists(path / name)) return inspect_logit_cache(options);
     }
+    if (is_pipeline_folder(path)) return inspect_pipeline_folder(options);
     if (core::path_exists(path / "recipe.yaml")) return inspect_run_folder(options);
     for (const auto& file : core::list_folder(path)) {
       if (data::is_data_name(file)) return inspect_data_file(options);

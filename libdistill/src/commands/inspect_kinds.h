@@ -15,6 +15,8 @@ Inspection inspect_data_file(const InspectOptions& options);
 Inspection inspect_adapter_folder(const InspectOptions& options);
 Inspection inspect_logit_cache(const InspectOptions& options);
 Inspection inspect_run_folder(const InspectOptions& options);
+bool is_pipeline_folder(const std::filesystem::path& path);
+Inspection inspect_pipeline_folder(const InspectOptions& options);
 
 /// Runs `part`; what it throws becomes a problem of `inspection`.
 template <class Part>

@@ -8,6 +8,9 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <system_error>
+
+#include <sys/resource.h>
 
 #include <distill/core/checked.h>
 
@@ -106,6 +109,36 @@ std::optional<std::uint64_t> available_memory(const fs::path& root) {
   const Bytes groups = left_by_groups(root);
   if (!machine || !groups) return machine ? machine : groups;
   return std::min(*machine, *groups);
+}
+
+std::optional<std::uint64_t> free_space(const fs::path& path) {
+  std::error_code error;
+  fs::path there = fs::absolute(path, error);
+  while (!error && !fs::exists(there, error) && there.has_relative_path()) {
+    there = there.parent_path();
+  }
+  const auto space = fs::space(there, error);
+  return error ? std::nullopt : std::optional<std::uint64_t>(space.available);
+}
+
+std::uint64_t peak_memory() {
+  struct rusage usage {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
+}
+
+bool forget_peak_memory() {
+  std::ofstream file("/proc/self/clear_refs");
+  file << "5";  // part of the kernel's interface: the peak alone
+  return static_cast<bool>(file.flush());
+}
+
+bool release_freed_memory() {
+#if defined(__GLIBC__)
+  return ::malloc_trim(0) == 1;
+#else
+  return false;
+#endif
 }
 
 bool keep_freed_memory() {

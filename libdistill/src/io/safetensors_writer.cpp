@@ -205,6 +205,21 @@ void write_safetensors(const fs::path& path, const std::vector<TensorSpec>& spec
   file.commit();
 }
 
+void write_safetensors_outline(const fs::path& path, const std::vector<TensorSpec>& specs,
+                               const Metadata& metadata) {
+  require_names(specs, metadata, path.string());
+  const std::string header = header_bytes(specs, metadata, path.string());
+  std::optional<std::uint64_t> size = header.size();
+  for (const auto& spec : specs)
+    size = size ? core::checked_add(*size, *checked_bytes(spec)) : size;
+  if (!size) fail<InputError>(path.string(), ": its tensors are too large");
+  core::write_file_atomically(path, header);
+  std::error_code error;
+  fs::resize_file(path, *size, error);
+  if (error)
+    fail<IoError>(path.string(), ": could not make it ", *size, " bytes long: ", error.message());
+}
+
 void write_safetensors_folder(const fs::path& folder, const std::vector<NamedTensor>& tensors,
                               const Metadata& metadata, std::uint64_t max_shard_bytes,
                               const std::string& stem) {

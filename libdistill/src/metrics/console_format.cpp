@@ -32,6 +32,12 @@ std::string step_text(const ConsoleStep& step) {
   return text;
 }
 
+std::string eta_text(const ConsoleStep& step) {
+  const std::string own = "ETA " + core::human_seconds(*step.eta_seconds);
+  if (!step.whole_eta_seconds) return own;
+  return core::concat(own, " (all: ", core::human_seconds(*step.whole_eta_seconds), ')');
+}
+
 /// Two blanks before every field.
 std::string joined(const std::vector<std::string>& fields) {
   std::string text;
@@ -56,7 +62,7 @@ std::string plain_line(const ConsoleStep& step) {
   if (step.lr) fields.push_back(formatted("lr %.1e", *step.lr));
   if (step.grad_norm) fields.push_back(formatted("grad %.2g", *step.grad_norm));
   if (step.tokens_per_second) fields.push_back(rate(*step.tokens_per_second));
-  if (step.eta_seconds) fields.push_back("ETA " + core::human_seconds(*step.eta_seconds));
+  if (step.eta_seconds) fields.push_back(eta_text(step));
   return joined(fields);
 }
 
@@ -66,11 +72,11 @@ std::string progress_line(const ConsoleStep& step, std::int64_t width) {
           ? std::clamp(static_cast<double>(step.step) / static_cast<double>(step.total_steps), 0.0,
                        1.0)
           : 0.0;
-  const std::string head = formatted("distilling %3.0f %%", std::floor(done * 100));
+  const std::string head = step.label + formatted(" %3.0f %%", std::floor(done * 100));
   std::vector<std::string> fields = {step_text(step)};
   if (step.loss) fields.push_back(formatted("loss %.3g", *step.loss));
   if (step.tokens_per_second) fields.push_back(rate(*step.tokens_per_second));
-  if (step.eta_seconds) fields.push_back("ETA " + core::human_seconds(*step.eta_seconds));
+  if (step.eta_seconds) fields.push_back(eta_text(step));
 
   const auto room = static_cast<std::size_t>(std::max<std::int64_t>(width, 0));
   while (true) {

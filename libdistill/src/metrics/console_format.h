@@ -10,6 +10,7 @@ namespace distill::metrics::detail {
 
 /// What the console shows of one step.
 struct ConsoleStep {
+  std::string label = "distilling";
   std::int64_t step = 0;
   std::int64_t total_steps = 0;
   std::optional<double> loss;
@@ -17,9 +18,10 @@ struct ConsoleStep {
   std::optional<double> grad_norm;
   std::optional<double> tokens_per_second;
   std::optional<double> eta_seconds;
+  std::optional<double> whole_eta_seconds;  ///< of all runs of which this is one
 };
 
-/// `step 20/200  loss 2.031  lr 9.1e-04  grad 1.2  412 tok/s  ETA 3 min 20 s`
+/// `step 20/200  loss 2.031  lr 9.1e-04  grad 1.2  412 tok/s  ETA 3 min 20 s (all: 1 h 4 min)`
 std::string plain_line(const ConsoleStep& step);
 
 /// `distilling  42 % [###.....]  step 84/200  loss 1.43  412 tok/s  ETA 2 min 3 s` in at most

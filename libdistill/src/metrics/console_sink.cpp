@@ -71,6 +71,7 @@ class ConsoleSink : public Sink {
   ConsoleStep read(const Values& values) {
     ConsoleStep shown;
     shown.step = static_cast<std::int64_t>(number(values, "step").value_or(0));
+    shown.label = options_.label;
     shown.total_steps = options_.total_steps;
     shown.loss = number(values, "loss");
     shown.lr = number(values, "lr");
@@ -83,6 +84,9 @@ class ConsoleSink : public Sink {
     const auto pace = rate_.seconds_per_step();
     if (pace && !is_last(shown)) {
       shown.eta_seconds = *pace * static_cast<double>(options_.total_steps - shown.step);
+      if (options_.whole_eta) {
+        shown.whole_eta_seconds = options_.whole_eta(*shown.eta_seconds, *pace);
+      }
     }
     return shown;
   }
@@ -103,7 +107,7 @@ class PlainSink final : public ConsoleSink {
     const ConsoleStep shown = read(values);
     const std::int64_t every = options().plain_every;
     if ((every > 0 && shown.step % every == 0) || is_last(shown)) {
-      write(plain_line(shown) + "\n");
+      write(options().line_head + plain_line(shown) + "\n");
     }
   }
   void event(const std::string& event, const Values& values) override {

@@ -1,19 +1,17 @@
 #include <distill/models/save.h>
 
-#include <array>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
 #include <distill/core/error.h>
 #include <distill/core/files.h>
-#include <distill/core/paths.h>
 #include <distill/core/pending_folder.h>
 #include <distill/io/json_value.h>
 #include <distill/io/safetensors.h>
 
+#include "models/companions.h"
 #include "models/saved_config.h"
 
 namespace distill::models {
@@ -21,21 +19,6 @@ namespace distill::models {
 namespace fs = std::filesystem;
 
 namespace {
-
-/// Everything beside config and weights that loaders of the ecosystem look for.
-constexpr std::array<std::string_view, 9> kCompanions = {
-    "tokenizer.json",    "tokenizer_config.json",  "special_tokens_map.json",
-    "added_tokens.json", "generation_config.json", "vocab.json",
-    "merges.txt",        "tokenizer.model",        "chat_template.jinja"};
-
-void copy_companions(const fs::path& from, const fs::path& to) {
-  for (const std::string_view name : kCompanions) {
-    if (!core::path_exists(from / name)) continue;
-    core::AtomicFile copy(to / name);
-    copy.write(core::MappedFile::open(from / name).bytes());
-    copy.commit();
-  }
-}
 
 std::vector<io::NamedTensor> weights_of(const CausalLm& model, c10::ScalarType dtype) {
   std::vector<io::NamedTensor> tensors;

@@ -152,6 +152,51 @@ data::DataReport data_report(const io::JsonCursor& object) {
   return report;
 }
 
+/// Only where there is something to say.
+void write_attempts(core::JsonWriter& json, const Report& report) {
+  if (report.attempt > 1) {
+    json.member("attempt", report.attempt).key("settings").begin_array();
+    for (const auto& setting : report.settings) json.value(setting);
+    json.end_array();
+  }
+  if (report.gates.empty()) return;
+  json.key("gates").begin_array();
+  for (const GateResult& gate : report.gates) {
+    json.begin_object()
+        .member("require", gate.require)
+        .member("value", gate.value)
+        .member("holds", gate.holds)
+        .member("on_failure", std::string(recipe::choice_names(
+                                  gate.on_failure)[static_cast<std::size_t>(gate.on_failure)]))
+        .end_object();
+  }
+  json.end_array();
+}
+
+recipe::OnFailure on_failure(const io::JsonCursor& value) {
+  const auto names = recipe::choice_names(recipe::OnFailure{});
+  const auto found = std::find(names.begin(), names.end(), value.as_string());
+  if (found == names.end()) value.fail("is not known, expected stop, warn or retry");
+  return static_cast<recipe::OnFailure>(found - names.begin());
+}
+
+void read_attempts(const io::JsonCursor& root, Report& report) {
+  report.attempt = root.int_or("attempt", 1);
+  if (root.has("settings")) {
+    const io::JsonCursor settings = root.at("settings");
+    for (std::size_t i = 0; i < settings.size(); ++i) {
+      report.settings.push_back(settings.at(i).as_string());
+    }
+  }
+  if (!root.has("gates")) return;
+  const io::JsonCursor gates = root.at("gates");
+  for (std::size_t i = 0; i < gates.size(); ++i) {
+    const io::JsonCursor gate = gates.at(i);
+    report.gates.push_back({gate.at("require").as_string(), number(gate, "value"),
+                            gate.at("holds").as_bool(), on_failure(gate.at("on_failure"))});
+  }
+}
+
 }  // namespace
 
 std::string to_json(const Report& report) {
@@ -169,6 +214,7 @@ std::string to_json(const Report& report) {
       .member("seconds", report.seconds)
       .member("tokens_per_second", report.tokens_per_second())
       .member("peak_memory_bytes", report.peak_memory_bytes);
+  write_attempts(json, report);
   if (report.energy_joules) json.member("energy_joules", *report.energy_joules);
   if (!report.device.empty()) json.member("device", report.device);
   if (!report.finished.empty()) json.member("finished", report.finished);
@@ -202,6 +248,7 @@ Report read_report(const std::filesystem::path& path) {
   report.tokens = count(root, "tokens");
   report.seconds = number(root, "seconds");
   report.peak_memory_bytes = static_cast<std::uint64_t>(count(root, "peak_memory_bytes"));
+  read_attempts(root, report);
   report.energy_joules = optional_number(root, "energy_joules");
   report.device = root.string_or("device", "");
   report.finished = root.string_or("finished", "");
@@ -212,11 +259,15 @@ Report read_report(const std::filesystem::path& path) {
   return report;
 }
 
-void write_evaluation(const std::filesystem::path& path, const eval::Evaluation& value) {
+std::string to_json(const eval::Evaluation& value) {
   core::JsonWriter json(2);
   write_members(json.begin_object(), value);
   json.end_object();
-  core::write_file_atomically(path, json.text() + "\n");
+  return json.text() + "\n";
+}
+
+void write_evaluation(const std::filesystem::path& path, const eval::Evaluation& value) {
+  core::write_file_atomically(path, to_json(value));
 }
 
 eval::Evaluation read_evaluation(const std::filesystem::path& path) {

@@ -3,8 +3,7 @@
 #include <optional>
 #include <utility>
 
-#include <sys/resource.h>
-
+#include <distill/core/memory.h>
 #include <distill/core/paths.h>
 #include <distill/dist/communicator.h>
 #include <distill/io/checkpoint.h>
@@ -17,8 +16,10 @@
 #include <distill/recipe/write.h>
 #include <distill/train/trainer.h>
 
+#include "pipeline/attempts.h"
 #include "pipeline/final_model.h"
 #include "pipeline/forgetting_monitor.h"
+#include "pipeline/gates.h"
 #include "pipeline/kept_teacher.h"
 #include "pipeline/memory.h"
 #include "pipeline/repeatable.h"
@@ -36,24 +37,21 @@ namespace {
 
 constexpr const char* kGoOn = "; run the same command again to go on";
 
-std::uint64_t peak_memory() {
-  struct rusage usage {};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
-}
-
 /// One run from its folder to its report. The steps below are in the order they happen.
 class Run {
  public:
   /// `reactions`: how often it was begun again because of `forgetting`.
   Run(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log, RunFolder& folder,
-      std::int64_t reactions)
+      const Attempts& attempts, std::int64_t reactions)
       : recipe_(recipe),
         options_(options),
         log_(log),
         folder_(folder),
         reactions_(reactions),
-        ranks_(dist::make_single()) {}
+        ranks_(dist::make_single()) {
+    report_.attempt = attempts.number();
+    report_.settings = attempts.settings();
+  }
 
   Report execute() {
     prepare();
@@ -75,6 +73,7 @@ class Run {
     begin_monitor(trainer);
     train(trainer, restored);
     evaluate_after();
+    judge_gates();
     finish();
     return report_;
   }
@@ -173,6 +172,11 @@ class Run {
     console.width = options_.width;
     console.total_steps = steps_;
     console.first_step = restored;
+    if (!options_.label.empty()) {
+      console.label = options_.label;
+      console.line_head = options_.label + "  ";
+    }
+    console.whole_eta = options_.whole_eta;
     sinks_.push_back(metrics::make_console_sink(console));
   }
 
@@ -248,11 +252,26 @@ class Run {
     }
   }
 
+  /// Throws Error, or RetryWanted, when the student is not what it should be.
+  void judge_gates() {
+    report_.gates = judge(recipe_, report_);
+    const std::set<std::string> known = judged_gates(folder_.metrics());
+    for (const GateResult& gate : report_.gates) {
+      log_.write(gate.holds ? core::LogLevel::kInfo : core::LogLevel::kWarning, gate_line(gate));
+      if (known.contains(gate.require)) continue;  // by a process that ended before its report
+      for (auto& sink : sinks_) sink->event("gate", to_values(gate, steps_));
+    }
+    const GateResult* failed = deciding_gate(report_.gates);
+    if (failed == nullptr) return;
+    if (failed->on_failure == recipe::OnFailure::kRetry) throw RetryWanted{*failed};
+    fail<Error>(stopped_by_gate(folder_, *failed, report_.attempt));
+  }
+
   /// The report comes last: with it the run counts as finished.
   void finish() {
     save_final_model(*models_.student, plan_, base_fingerprint_, folder_.final_model(), log_);
     if (monitor_) report_.forgetting = monitor_->report();
-    report_.peak_memory_bytes = peak_memory();
+    report_.peak_memory_bytes = core::peak_memory();
     report_.device = plan_.device.str();
     write_reports(report_, folder_, log_);
   }
@@ -288,13 +307,13 @@ class Run {
 
 /// Begins again with other data and weights, as often as the monitor has it go back.
 Report run_with_reactions(const recipe::Recipe& recipe, const RunOptions& options,
-                          core::Logger& log, RunFolder& folder) {
+                          core::Logger& log, RunFolder& folder, const Attempts& attempts) {
   while (true) {
     const std::int64_t reactions =
         recipe.forgetting ? read_forgetting(folder.forgetting()).num_reactions() : 0;
     const recipe::Recipe changed = recipe::after_reactions(recipe, reactions);
     try {
-      return Run(changed, options, log, folder, reactions).execute();
+      return Run(changed, options, log, folder, attempts, reactions).execute();
     } catch (const WentBack& why) {
       log.warning(why.what());
     }
@@ -306,6 +325,7 @@ Report run_with_reactions(const recipe::Recipe& recipe, const RunOptions& option
 RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log) {
   // What is wrong with the recipe's files is found before a run folder is made.
   recipe::plan_models(recipe);
+  require_gates(recipe);
   const auto rewrite = [&recipe](const std::string& text) {
     const std::string source = (fs::path(recipe.output) / "recipe.yaml").string();
     return recipe::write_recipe_as_now(recipe::read_recipe(text, source, {}, recipe.registries()),
@@ -321,8 +341,15 @@ RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, co
     result.report = read_report(folder.report());
     return result;
   }
-  result.report = run_with_reactions(recipe, options, log, folder);
-  return result;
+  for (Attempts attempts(folder);;) {
+    const recipe::Recipe now = attempts.apply(recipe);
+    try {
+      result.report = run_with_reactions(now, options, log, folder, attempts);
+      return result;
+    } catch (const RetryWanted& wanted) {
+      attempts.begin_next(recipe, wanted.gate, log);
+    }
+  }
 }
 
 }  // namespace distill::pipeline

@@ -48,6 +48,14 @@ void for_each_event(const std::filesystem::path& metrics, const auto& take) {
 
 }  // namespace
 
+std::set<std::string> judged_gates(const std::filesystem::path& metrics) {
+  std::set<std::string> gates;
+  for_each_event(metrics, [&](const std::string& name, const io::JsonCursor& event) {
+    if (name == "gate") gates.insert(event.at("require").as_string());
+  });
+  return gates;
+}
+
 LoggedEvaluations logged_evaluations(const std::filesystem::path& metrics) {
   LoggedEvaluations logged;
   for_each_event(metrics, [&](const std::string& name, const io::JsonCursor& event) {

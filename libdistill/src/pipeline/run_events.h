@@ -20,6 +20,9 @@ metrics::Values to_values(const eval::Evaluation& evaluation, std::int64_t step)
 /// What it holds of a teacher that is asked, of this part of the run.
 metrics::Values to_values(const teachers::TeacherCounts& counts, std::int64_t step);
 
+/// Gates (`require`) that are in it.
+std::set<std::string> judged_gates(const std::filesystem::path& metrics);
+
 /// What it holds of a model on a set; the event names the model.
 metrics::Values to_values(const std::string& set, const std::vector<eval::Estimate>& figures,
                           std::int64_t step);

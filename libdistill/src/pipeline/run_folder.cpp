@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <string_view>
 #include <system_error>
 
 #include <distill/core/error.h>
 #include <distill/core/paths.h>
 #include <distill/recipe/write.h>
+
+#include "pipeline/folders.h"
 
 namespace distill::pipeline {
 
@@ -18,74 +19,34 @@ namespace {
 
 constexpr std::uint64_t kMaxRecipeBytes = std::uint64_t{4} << 20;
 
-void make_folder(const fs::path& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (!error) return;
-  // A path that cannot be a folder is the user's to mend; a disk that is full is not bad input.
-  const bool disk = error == std::errc::no_space_on_device || error == std::errc::io_error ||
-                    error.value() == EDQUOT;
-  const auto message =
-      core::concat(core::shown(path), ": could not make the run folder: ", error.message());
-  if (disk) throw IoError(message);
-  throw InputError(message);
-}
-
 /// The first line of the recipe.yaml that this class writes: a file without it is the user's own.
 /// Part of the run folder's format, do not change.
 constexpr std::string_view kMarker = "# resolved recipe of a run, written by distill_train\n";
 
-/// `NAME.tmp-N` of a file or folder that a run writes; anything else is the user's.
-bool is_leftover(const fs::path& path) {
-  constexpr std::array<std::string_view, 13> kWritten = {"recipe.yaml",
-                                                         "manifest.json",
-                                                         "teacher.json",
-                                                         "evaluation_before.json",
-                                                         "evaluation_after.json",
-                                                         "sets_before.json",
-                                                         "sets_after.json",
-                                                         "sets_teacher.json",
-                                                         "forgetting.json",
-                                                         "metrics.jsonl",
-                                                         "report.json",
-                                                         "report.html",
-                                                         "final"};
-  constexpr std::string_view kInfix = ".tmp-";
-  const std::string name = path.filename().string();
-  const std::size_t infix = name.find(kInfix);
-  if (infix == std::string::npos) return false;
-  const std::string_view pid = std::string_view(name).substr(infix + kInfix.size());
-  return std::ranges::find(kWritten, std::string_view(name).substr(0, infix)) != kWritten.end() &&
-         !pid.empty() && pid.find_first_not_of("0123456789") == std::string_view::npos;
-}
+/// What a run writes beside its name first.
+constexpr std::array<std::string_view, 14> kWritten = {
+    "recipe.yaml",           "manifest.json",
+    "teacher.json",          "evaluation_before.json",
+    "evaluation_after.json", "sets_before.json",
+    "sets_after.json",       "sets_teacher.json",
+    "forgetting.json",       "metrics.jsonl",
+    "report.json",           "report.html",
+    "attempts.json",         "final"};
 
 /// What a process that was killed while writing left behind. Only called under the lock, in a
 /// folder that is known to be a run's.
 void remove_leftovers(const fs::path& folder) {
   std::error_code ignored;
   for (const auto& path : core::list_folder(folder)) {
-    if (is_leftover(path)) fs::remove_all(path, ignored);
+    if (is_leftover(path, kWritten)) fs::remove_all(path, ignored);
   }
 }
 
 bool holds_nothing(const fs::path& folder) {
   for (const auto& path : core::list_folder(folder)) {
-    if (path.filename() != ".lock" && !is_leftover(path)) return false;
+    if (path.filename() != ".lock" && !is_leftover(path, kWritten)) return false;
   }
   return true;
-}
-
-/// Renames to the first free NAME.old-N.
-void move_aside(const fs::path& path, core::Logger& log) {
-  for (int n = 1;; ++n) {
-    fs::path target = path;
-    target += core::concat(".old-", n);
-    std::error_code ignored;
-    if (fs::exists(fs::symlink_status(target, ignored))) continue;
-    core::rename_durably(path, target);
-    log.info("moved the old run to ", target.string());
-    return;
-  }
 }
 
 [[noreturn]] void refuse_other_recipe(const fs::path& file, const std::string& old_text,
@@ -132,7 +93,8 @@ void RunFolder::require_run_or_nothing() const {
 void RunFolder::take_over(const std::string& recipe_text, StartPolicy policy, core::Logger& log,
                           const Rewrite& rewrite) {
   require_run_or_nothing();
-  if (!is_run() || !core::path_exists(manifest())) {
+  const bool begun = core::path_exists(manifest()) || core::path_exists(attempts());
+  if (!is_run() || !begun) {
     // Or the run ended before its models and data were read: nothing depends on its recipe yet.
     begin_new(recipe_text, policy);
   } else {

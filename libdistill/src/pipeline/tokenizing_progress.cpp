@@ -6,11 +6,10 @@
 
 namespace distill::pipeline {
 
-namespace {
-
-core::ProgressOptions bar_options(const RunOptions& options, core::Logger& log) {
+core::ProgressOptions bar_options(const std::string& label, const RunOptions& options,
+                                  core::Logger& log) {
   core::ProgressOptions bar;
-  bar.label = "tokenizing";
+  bar.label = options.label.empty() ? label : options.label + " " + label;
   bar.terminal = options.terminal;
   bar.width = options.width;
   if (options.quiet) return bar;
@@ -24,10 +23,8 @@ core::ProgressOptions bar_options(const RunOptions& options, core::Logger& log) 
   return bar;
 }
 
-}  // namespace
-
 TokenizingProgress::TokenizingProgress(const RunOptions& options, core::Logger& log)
-    : cache_folder_(options.cache_folder), bar_(bar_options(options, log)) {}
+    : cache_folder_(options.cache_folder), bar_(bar_options("tokenizing", options, log)) {}
 
 recipe::DataHooks TokenizingProgress::hooks(std::function<void()> between_rows) {
   return {.between_rows = std::move(between_rows),

@@ -9,6 +9,10 @@
 
 namespace distill::pipeline {
 
+/// A bar of a run that is shown as its options ask for.
+core::ProgressOptions bar_options(const std::string& label, const RunOptions& options,
+                                  core::Logger& log);
+
 /// Shows how far the reading of data has come, as a run's options ask for.
 class TokenizingProgress {
  public:

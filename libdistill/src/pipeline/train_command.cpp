@@ -6,10 +6,13 @@
 #include <c10/util/Exception.h>
 
 #include <distill/core/paths.h>
+#include <distill/pipeline/pipeline_plan.h>
 #include <distill/pipeline/plan.h>
+#include <distill/pipeline/run_pipeline.h>
 #include <distill/recipe/read.h>
 #include <distill/recipe/write.h>
 
+#include "pipeline/gates.h"
 #include "pipeline/tokenizing_progress.h"
 
 namespace distill::pipeline {
@@ -51,11 +54,15 @@ void stop_if_asked(const core::StopFlag* stop) {
 
 }  // namespace
 
-std::string run_train_command(const TrainCommand& command, core::Logger& log) {
-  const recipe::Registries registries = recipe::builtin_registries();
-  const recipe::Recipe recipe =
-      recipe::read_recipe_file(command.recipe, command.overrides, registries);
+namespace {
+
+std::string run_one(const recipe::Recipe& recipe, const TrainCommand& command, core::Logger& log) {
   require_recipe_outside(command.recipe, recipe.output);
+  require_gates(recipe);
+  if (!command.redo.empty()) {
+    fail<InputError>("--redo ", core::printable(command.redo.front()),
+                     ": the recipe has no stages; use --restart");
+  }
   if (command.dry_run) {
     TokenizingProgress progress(command.run, log);
     const Plan plan =
@@ -67,6 +74,41 @@ std::string run_train_command(const TrainCommand& command, core::Logger& log) {
     log.info(result.folder.string(), ": this run is done; add --restart to do it again");
   }
   return command.json ? to_json(result.report) : result_text(result, command.distill);
+}
+
+std::string result_text(const PipelineResult& result, const std::string& distill) {
+  std::string text = core::concat("\n", stage_table(result));
+  if (result.final_stage.empty()) return text;
+  const std::string model = result.base.empty() ? result.model.string()
+                                                : core::concat(result.base.string(), " --adapter ",
+                                                               result.model.string());
+  return core::concat(text,
+                      result.base.empty() ? "\nstudent: " : "\nadapter: ", result.model.string(),
+                      " (of stage ", result.final_stage, ")\ntalk to it: ", distill,
+                      " generate --model ", model, " --prompt \"...\"\n");
+}
+
+std::string run_chain(const recipe::PipelineRecipe& recipe, const TrainCommand& command,
+                      core::Logger& log) {
+  require_recipe_outside(command.recipe, recipe.output);
+  if (command.dry_run) {
+    const PipelinePlan plan = plan_pipeline(recipe, command.redo, command.run, log);
+    return command.json ? plan_json(recipe, plan) : plan_text(recipe, plan);
+  }
+  const PipelineResult result = run_pipeline(recipe, command.redo, command.run, log);
+  return command.json ? to_json(result) : result_text(result, command.distill);
+}
+
+}  // namespace
+
+std::string run_train_command(const TrainCommand& command, core::Logger& log) {
+  const recipe::Registries registries = recipe::builtin_registries();
+  const recipe::AnyRecipe any =
+      recipe::read_any_recipe_file(command.recipe, command.overrides, registries);
+  if (const auto* chain = std::get_if<recipe::PipelineRecipe>(&any)) {
+    return run_chain(*chain, command, log);
+  }
+  return run_one(std::get<recipe::Recipe>(any), command, log);
 }
 
 std::string builtin_recipe_reference() {

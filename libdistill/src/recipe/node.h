@@ -11,6 +11,7 @@ namespace distill::recipe::detail {
 struct Place {
   std::int64_t line = 0;      ///< from 1; 0: nowhere (a default)
   std::int64_t override = 0;  ///< from 1; 0: in the file
+  bool shared = false;        ///< in the part of a chain's recipe that all stages have
 };
 
 /// One YAML value, free of yaml-cpp. A list has children; a mapping has children with keys.

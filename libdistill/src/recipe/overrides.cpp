@@ -33,6 +33,25 @@ std::optional<std::size_t> parse_index(const std::string& name) {
   return index;
 }
 
+/// The mapping with this `name` in a list; null where there is none.
+Node* find_named(Node& list, const std::string& name) {
+  for (Node& child : list.children) {
+    const Node* own = child.find("name");
+    if (own != nullptr && own->is_scalar() && own->text == name) return &child;
+  }
+  return nullptr;
+}
+
+/// `, or a name: a, b`, or nothing.
+std::string names_in(const Node& list) {
+  std::vector<std::string> names;
+  for (const Node& child : list.children) {
+    const Node* own = child.find("name");
+    if (own != nullptr && own->is_scalar()) names.push_back(core::printable(own->text));
+  }
+  return names.empty() ? "" : ", or a name: " + core::join(names);
+}
+
 /// The child `name` of `node`, made when it is a mapping without it; null with `why` set otherwise.
 Node* descend(Node& node, const std::string& name, Place place, std::string& why) {
   if (node.kind == Node::Kind::kNull) {
@@ -53,9 +72,10 @@ Node* descend(Node& node, const std::string& name, Place place, std::string& why
   if (node.kind == Node::Kind::kList) {
     const auto index = parse_index(name);
     if (index && *index < node.children.size()) return &node.children[*index];
+    if (Node* named = find_named(node, name)) return named;
     why =
         core::concat("`", core::printable(name), "` does not index the list there, expected 0 to ",
-                     node.children.size(), " exclusive");
+                     node.children.size(), " exclusive", names_in(node));
     return nullptr;
   }
   why = core::concat("cannot set `", core::printable(name), "` inside ", describe_node(node),

@@ -1,6 +1,7 @@
 #include "recipe/problem_list.h"
 
 #include <algorithm>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -10,7 +11,16 @@ namespace distill::recipe::detail {
 
 namespace {
 constexpr std::size_t kMostLines = 50;
+
+/// `stages.1.train.steps` as `train.steps`.
+std::string without_stage(const std::string& path) {
+  constexpr std::string_view kStages = "stages.";
+  if (!path.starts_with(kStages)) return path;
+  const auto dot = path.find('.', kStages.size());
+  return dot == std::string::npos ? "" : path.substr(dot + 1);
 }
+
+}  // namespace
 
 ProblemList::ProblemList(std::string source, std::vector<std::string> overrides)
     : source_(std::move(source)), overrides_(std::move(overrides)) {}
@@ -32,8 +42,17 @@ void ProblemList::add(Place place, const std::string& path, const std::string& m
 }
 
 void ProblemList::add_unknown(Place place, const std::string& path, const std::string& message) {
-  const std::string shown = path.empty() ? "" : core::printable(path, 100) + ": ";
-  items_.push_back({place, core::concat(where(place), ": ", shown, message)});
+  const std::string own = place.shared ? without_stage(path) : path;
+  const std::string shown = own.empty() ? "" : core::printable(own, 100) + ": ";
+  std::string line = core::concat(where(place), ": ", shown, message);
+  const auto is_same = [&](const Item& item) { return item.line == line; };
+  if (place.shared && std::ranges::any_of(items_, is_same)) return;
+  items_.push_back({place, std::move(line)});
+}
+
+void ProblemList::add_line(std::string line) {
+  ++bad_values_;
+  items_.push_back({{}, std::move(line)});
 }
 
 void ProblemList::throw_if_any() const {

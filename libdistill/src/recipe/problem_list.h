@@ -14,23 +14,27 @@ class ProblemList {
   /// `overrides`: as given on the command line, for messages.
   ProblemList(std::string source, std::vector<std::string> overrides);
 
-  /// A value that could not be used.
+  /// A value that could not be used. What is written once for all stages is reported once.
   void add(Place place, const std::string& path, const std::string& message);
   /// A key nobody knows: the values around it are still good.
   void add_unknown(Place place, const std::string& path, const std::string& message);
+
+  /// One that says where it is itself.
+  void add_line(std::string line);
 
   bool empty() const { return items_.empty(); }
   /// Problems so far that leave a value unset; reading a struct compares it before and after.
   std::size_t num_bad_values() const { return bad_values_; }
   /// Throws one ConfigError with a line for each problem, in the order of the file.
   void throw_if_any() const;
+  /// `FILE:LINE`, or which override.
+  std::string where(Place place) const;
 
  private:
   struct Item {
     Place place;
     std::string line;
   };
-  std::string where(Place place) const;
 
   std::string source_;
   std::vector<std::string> overrides_;

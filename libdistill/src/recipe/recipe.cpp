@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include <distill/core/changeable.h>
 #include <distill/core/strings.h>
 #include <distill/losses/uld.h>
 #include <distill/recipe/forgetting.h>
@@ -90,9 +91,9 @@ void describe(core::FieldVisitor& visit, Recipe& recipe) {
         "when to measure the student on `data.eval`, and on what else");
   visit("forgetting", recipe.forgetting,
         "look while training whether the student forgets, and react (docs/evaluation.md)");
+  visit("gates", recipe.gates,
+        core::changeable("what must hold of the trained student (docs/pipelines.md)"));
 }
-
-namespace {
 
 void check_name(const std::string& name, core::Problems& problems) {
   if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
@@ -100,6 +101,8 @@ void check_name(const std::string& name, core::Problems& problems) {
     problems.add("name", "must be 1 to 100 printable characters without `/`");
   }
 }
+
+namespace {
 
 void check_losses(const Recipe& recipe, core::Problems& problems) {
   if (recipe.loss.items().empty()) problems.add("loss", "must hold at least one term");

@@ -194,7 +194,9 @@ class Reader {
     core::Problems found;
     target.validate(found);
     for (const auto& problem : found.items()) {
-      problems_.add(place_of(node, problem.field), join_path(path, problem.field), problem.message);
+      Place place = place_of(node, problem.field);
+      place.shared = node.place.shared;  // else it is about this stage as well
+      problems_.add(place, join_path(path, problem.field), problem.message);
     }
   }
 
@@ -221,13 +223,14 @@ class Reader {
 
 }  // namespace
 
-void read_struct(const Node& node, const core::StructRef& target, ProblemList& problems) {
+void read_struct(const Node& node, const core::StructRef& target, ProblemList& problems,
+                 const std::string& path) {
   if (node.kind == Node::Kind::kNull) {
     Node empty = node;
     empty.kind = Node::Kind::kMap;
-    return read_struct(empty, target, problems);
+    return read_struct(empty, target, problems, path);
   }
-  Reader(problems).read_value(node, "", target);
+  Reader(problems).read_value(node, path, target);
 }
 
 }  // namespace distill::recipe::detail

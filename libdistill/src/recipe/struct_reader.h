@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include <distill/core/describe.h>
 
 #include "recipe/node.h"
@@ -8,7 +10,9 @@
 namespace distill::recipe::detail {
 
 /// Fills a described struct from a tree. Fields that are not given keep their values. A struct is
-/// validated when all its values could be read. Everything wrong goes to `problems`.
-void read_struct(const Node& node, const core::StructRef& target, ProblemList& problems);
+/// validated when all its values could be read. Everything wrong goes to `problems`. `path`: of the
+/// tree, when it is a part of a larger one.
+void read_struct(const Node& node, const core::StructRef& target, ProblemList& problems,
+                 const std::string& path = "");
 
 }  // namespace distill::recipe::detail

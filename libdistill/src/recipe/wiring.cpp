@@ -222,6 +222,45 @@ models::LoadOptions student_load_options(const Recipe& recipe, const PlannedMode
           .adapters = models.adapters};
 }
 
+namespace {
+
+std::unique_ptr<teachers::Teacher> build_teacher(const Recipe& recipe, const PlannedModels& models,
+                                                 const std::shared_ptr<models::CausalLm>& own,
+                                                 const std::shared_ptr<models::CausalLm>& student,
+                                                 core::Logger& log,
+                                                 const Surroundings& surroundings) {
+  return recipe.teacher.build(TeacherContext{.precision = recipe.precision,
+                                             .log = log,
+                                             .loaded = own,
+                                             .device = models.device,
+                                             .student = student,
+                                             .student_folder = models.student.folder,
+                                             .sequence_length = recipe.data.sequence_length,
+                                             .across_tokenizers = crosses_tokenizers(recipe),
+                                             .surroundings = surroundings});
+}
+
+}  // namespace
+
+ModelParts load_to_measure(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
+                           std::optional<std::uint64_t> available_memory,
+                           const Surroundings& surroundings) {
+  ModelParts parts;
+  const auto load_model = [&](const ModelFacts& facts, models::LoadOptions load) {
+    load.available_memory = available_memory;
+    load.log = &log;
+    return models::load_causal_lm(facts.folder, load);
+  };
+  if (models.teacher)
+    parts.teacher_model = load_model(*models.teacher, teacher_load_options(recipe, models));
+  auto options = student_load_options(recipe, models);
+  options.writable = false;
+  parts.student = load_model(models.student, options);
+  parts.teacher =
+      build_teacher(recipe, models, parts.teacher_model, parts.student, log, surroundings);
+  return parts;
+}
+
 ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
                        std::optional<std::uint64_t> available_memory,
                        const Surroundings& surroundings) {
@@ -236,15 +275,7 @@ ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::
   parts.student = load_model(models.student, student_load_options(recipe, models));
   parts.student->set_activation_checkpointing(recipe.train.activation_checkpointing);
   parts.teacher =
-      recipe.teacher.build(TeacherContext{.precision = recipe.precision,
-                                          .log = log,
-                                          .loaded = parts.teacher_model,
-                                          .device = models.device,
-                                          .student = parts.student,
-                                          .student_folder = models.student.folder,
-                                          .sequence_length = recipe.data.sequence_length,
-                                          .across_tokenizers = crosses_tokenizers(recipe),
-                                          .surroundings = surroundings});
+      build_teacher(recipe, models, parts.teacher_model, parts.student, log, surroundings);
   losses::LossContext context = loss_context(recipe, models);
   if (parts.teacher && !models.teacher) {
     context.teacher = parts.teacher->layer_shape();

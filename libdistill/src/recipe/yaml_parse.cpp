@@ -174,6 +174,10 @@ std::int64_t first_bad_line(std::string_view text) {
   return 0;
 }
 
+bool holds_reference(std::string_view text) {
+  return text.find("${") != std::string_view::npos;
+}
+
 }  // namespace
 
 std::optional<Node> parse_yaml(std::string_view text, std::int64_t override,
@@ -203,8 +207,11 @@ std::optional<Node> parse_yaml(std::string_view text, std::int64_t override,
     problems.add(refused.place, "", refused.message);
     return std::nullopt;
   } catch (const YAML::Exception& error) {
-    problems.add(place(std::max(error.mark.line, 0) + 1), "",
-                 core::concat("not valid YAML: ", core::printable(error.msg, 120)));
+    const std::int64_t line = std::max(error.mark.line, 0) + 1;
+    problems.add(
+        place(line), "",
+        core::concat("not valid YAML: ", core::printable(error.msg, 120),
+                     holds_reference(text) ? "; inside `{...}` a `${...}` stands in quotes" : ""));
     return std::nullopt;
   }
   Node root = builder.take();

@@ -5,6 +5,8 @@
 #include <fstream>
 #include <string>
 
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #if defined(__GLIBC__)
@@ -85,7 +87,32 @@ TEST(AvailableMemoryHere, IsSomeOfTheMachine) {
   EXPECT_GT(*there, std::uint64_t{1} << 20);
 }
 
+TEST(FreeSpace, IsThatOfTheNearestFolderThatIsThere) {
+  const auto here = free_space("/tmp");
+  ASSERT_TRUE(here);
+  EXPECT_GT(*here, 0u);
+  const auto below = free_space("/tmp/not/there/yet");
+  ASSERT_TRUE(below);
+  EXPECT_NEAR(static_cast<double>(*below), static_cast<double>(*here), 1e9);
+}
+
 #if defined(__GLIBC__)
+TEST(PeakMemory, IsForgottenAndCountedAnew) {
+  constexpr std::size_t kLarge = std::size_t{200} << 20;
+  const auto touch = [] {
+    std::vector<char> block(kLarge, 1);
+    const volatile char* look = block.data();
+    return look[kLarge / 2];
+  };
+  EXPECT_EQ(touch(), 1);
+  EXPECT_GE(peak_memory(), kLarge);
+  release_freed_memory();
+  if (!forget_peak_memory()) GTEST_SKIP() << "this system does not forget peaks";
+  const std::uint64_t low = peak_memory();
+  EXPECT_EQ(touch(), 1);
+  EXPECT_GE(peak_memory(), low + kLarge / 2);
+}
+
 TEST(KeepFreedMemory, LargeBlocksAreNotMappedOneByOne) {
   constexpr std::size_t kLarge = std::size_t{96} << 20;
   const auto mapped_by_a_large_block = [] {

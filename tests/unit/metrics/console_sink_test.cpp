@@ -115,6 +115,28 @@ TEST(ConsoleSink, AResumedRunCountsOnlyItsOwnSteps) {
   EXPECT_EQ(last, "step 102/110  loss 1  lr 9.1e-04  grad 1.2  50 tok/s  ETA 16 s\n");
 }
 
+TEST(ConsoleSink, ARunThatIsOneOfSeveralSaysSo) {
+  ConsoleOptions options;
+  options.total_steps = 4;
+  options.plain_every = 1;
+  options.label = "stage 2/3 small";
+  options.line_head = "stage 2/3 small  ";
+  options.whole_eta = [](double eta, double pace) { return eta + 60 * pace; };
+  std::string last;
+  options.output = [&last](std::string_view part) { last = part; };
+  const auto plain = make_console_sink(options);
+  plain->step(step_values(1, 1.0, 100, 10.0));
+  EXPECT_TRUE(last.starts_with("stage 2/3 small  step 1/4  loss 1")) << last;
+  EXPECT_TRUE(last.ends_with("ETA 30 s (all: 10 min 30 s)\n")) << last;
+  plain->step(step_values(4, 1.0, 400, 40.0));
+  EXPECT_EQ(last.find("ETA"), std::string::npos) << last;  // it is done
+  options.terminal = true;
+  options.width = 120;
+  const auto bar = make_console_sink(options);
+  bar->step(step_values(1, 1.0, 100, 10.0));
+  EXPECT_NE(last.find("stage 2/3 small  25 % ["), std::string::npos) << last;
+}
+
 TEST(ProgressLine, FitsEveryWidth) {
   detail::ConsoleStep step;
   step.step = 84;

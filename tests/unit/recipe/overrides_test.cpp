@@ -35,6 +35,17 @@ TEST(Overrides, WorkOnAnEmptyRecipe) {
   EXPECT_EQ(read_sample(engines, "", {"name=y"}).name, "y");
 }
 
+TEST(Overrides, NamesIndexListsOfNamedMappings) {
+  detail::ProblemList problems("r.yaml", {});
+  auto root = detail::parse_yaml("list: [{name: a, x: 1}, {name: '1', x: 2}]\n", 0, problems);
+  const std::vector<std::string> overrides = {"list.a.x=3", "list.1.x=4"};  // a place comes first
+  detail::apply_overrides(*root, overrides, problems);
+  problems.throw_if_any();
+  const detail::Node& list = *root->find("list");
+  EXPECT_EQ(list.children[0].find("x")->text, "3");
+  EXPECT_EQ(list.children[1].find("x")->text, "4");
+}
+
 struct Bad {
   std::string override;
   std::string message;

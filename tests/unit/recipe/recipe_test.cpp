@@ -193,7 +193,7 @@ TEST_F(RecipeTest, EveryConfigLoads) {
     const std::string relative =
         std::filesystem::relative(entry.path(), DISTILL_SOURCE_DIR).string();
     const std::string text = core::read_file(entry.path(), 1 << 20);
-    EXPECT_NO_THROW(read_recipe(text, relative, {}, registries_)) << relative;
+    EXPECT_NO_THROW(read_any_recipe(text, relative, {}, registries_)) << relative;
     const std::string first_line = text.substr(0, text.find('\n'));
     EXPECT_TRUE(first_line.starts_with("# ")) << relative;
     EXPECT_NE(first_line.find("distill_train " + relative), std::string::npos) << relative;

@@ -104,6 +104,12 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Tens
                        const std::map<std::string, std::string>& metadata,
                        const std::function<at::Tensor(std::size_t)>& make);
 
+/// The same without values: the data are a hole in the file, zeros that take no room on the disk.
+/// For what is not there yet and must be planned with.
+void write_safetensors_outline(const std::filesystem::path& path,
+                               const std::vector<TensorSpec>& specs,
+                               const std::map<std::string, std::string>& metadata);
+
 /// `model.safetensors`, or `model-00001-of-0000N.safetensors` with an index when the tensors exceed
 /// `max_shard_bytes`.
 void write_safetensors_folder(const std::filesystem::path& folder,

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,6 +40,11 @@ struct ConsoleOptions {
   std::int64_t plain_every = 20;                 ///< steps between plain lines
   std::int64_t width = 80;                       ///< columns of the terminal
   std::function<void(std::string_view)> output;  ///< receives the text; empty: stderr
+  std::string label = "distilling";              ///< what stands before the bar
+  std::string line_head = {};                    ///< before each plain line
+  /// Of a run that is one of several: seconds until all of them are done, given those that this one
+  /// will still take and what a step takes. Empty, or nothing: not shown.
+  std::function<std::optional<double>(double eta_seconds, double seconds_per_step)> whole_eta = {};
 };
 /// Progress for people: steps, loss, tokens/s and ETA (both smoothed over about ten steps, from the
 /// running totals `tokens` and `seconds`). On a terminal one line redrawn in place, events above

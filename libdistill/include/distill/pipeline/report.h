@@ -12,6 +12,7 @@
 #include <distill/eval/evaluate.h>
 #include <distill/eval/set_summary.h>
 #include <distill/models/quantization.h>
+#include <distill/recipe/gate.h>
 
 namespace distill::pipeline {
 
@@ -19,6 +20,14 @@ namespace distill::pipeline {
 struct ModelSize {
   std::int64_t parameters = 0;
   std::uint64_t bytes = 0;  ///< of its weights, in the run's precision
+};
+
+/// A gate held against what a run measured.
+struct GateResult {
+  std::string require;  ///< as the recipe has it
+  double value = 0;     ///< NaN: it was not measured
+  bool holds = false;
+  recipe::OnFailure on_failure = recipe::OnFailure::kStop;
 };
 
 /// A set of the recipe measured on the student before and after training, and on its teacher.
@@ -63,8 +72,11 @@ struct Report {
   std::int64_t tokens = 0;              ///< input tokens trained on
   double seconds = 0;                   ///< of training, earlier parts of the run included
   std::uint64_t peak_memory_bytes = 0;  ///< largest resident size of the last process
-  std::string device = {};              ///< that it was trained on; empty in old reports
-  std::string finished = {};            ///< when, as `2026-01-31T12:00:00Z`; empty in old reports
+  std::vector<GateResult> gates = {};
+  std::int64_t attempt = 1;                ///< more: gates asked for further tries
+  std::vector<std::string> settings = {};  ///< overrides of this attempt
+  std::string device = {};                 ///< that it was trained on; empty in old reports
+  std::string finished = {};  ///< when, as `2026-01-31T12:00:00Z`; empty in old reports
   /// That the machine's processor packages used, of evaluations and training in all parts of the
   /// run; absent where it could not be measured.
   std::optional<double> energy_joules;
@@ -80,6 +92,7 @@ std::string to_json(const Report& report);
 /// Throws FormatError when it is not a report.
 Report read_report(const std::filesystem::path& path);
 
+std::string to_json(const eval::Evaluation& evaluation);
 /// An evaluation in a file of its own, so that a resumed run need not repeat it.
 void write_evaluation(const std::filesystem::path& path, const eval::Evaluation& evaluation);
 eval::Evaluation read_evaluation(const std::filesystem::path& path);

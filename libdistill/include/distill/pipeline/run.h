@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -23,8 +24,12 @@ struct RunOptions {
   std::int64_t width = 80;        ///< its columns
   bool quiet = false;             ///< no progress at all
   std::string cache_folder = {};  ///< for tokens, with `data.cache: auto`; empty: none is kept
+  std::string scratch_folder = "/tmp";  ///< of a pipeline: for what is planned with and goes again
   /// Bytes that may be allocated; empty: what models::available_memory says.
   std::optional<std::uint64_t> available_memory = {};
+  /// What progress shows of a run that is one of several; as in metrics::ConsoleOptions.
+  std::string label = {};
+  std::function<std::optional<double>(double eta_seconds, double seconds_per_step)> whole_eta = {};
   /// Keys of servers, by the names that recipes give them; they are kept nowhere.
   recipe::SecretSource secret = {};
 };

@@ -40,6 +40,8 @@ class RunFolder {
   std::filesystem::path manifest() const { return path_ / "manifest.json"; }
   /// What is kept of a teacher that no file tells of (teachers::Teacher::likeness).
   std::filesystem::path teacher() const { return path_ / "teacher.json"; }
+  /// Further tries that gates asked for.
+  std::filesystem::path attempts() const { return path_ / "attempts.json"; }
   std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
   std::filesystem::path evaluation_before() const { return path_ / "evaluation_before.json"; }

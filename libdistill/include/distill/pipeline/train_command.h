@@ -13,6 +13,7 @@ namespace distill::pipeline {
 struct TrainCommand {
   std::filesystem::path recipe;
   std::vector<std::string> overrides;  ///< `path.to.key=value`
+  std::vector<std::string> redo = {};  ///< stages to do again, with all that depends on them
   bool dry_run = false;
   bool json = false;                ///< the result as JSON
   std::string distill = "distill";  ///< how the user calls the program that talks to a model

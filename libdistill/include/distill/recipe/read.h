@@ -4,7 +4,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 
+#include <distill/recipe/pipeline_recipe.h>
 #include <distill/recipe/recipe.h>
 
 namespace distill::recipe {
@@ -24,5 +26,17 @@ Recipe read_recipe_file(const std::filesystem::path& path, std::span<const std::
 /// The same from text; `source` names it in messages.
 Recipe read_recipe(std::string_view text, const std::string& source,
                    std::span<const std::string> overrides, const Registries& registries);
+
+/// A recipe of one run, or with `stages:` a pipeline.
+using AnyRecipe = std::variant<Recipe, PipelineRecipe>;
+AnyRecipe read_any_recipe_file(const std::filesystem::path& path,
+                               std::span<const std::string> overrides,
+                               const Registries& registries);
+AnyRecipe read_any_recipe(std::string_view text, const std::string& source,
+                          std::span<const std::string> overrides, const Registries& registries);
+
+/// The recipe with other values, as overrides give them. Throws ConfigError with everything that is
+/// wrong then, and for `name`, `output` and `gates`, which stay.
+Recipe changed_recipe(const Recipe& recipe, std::span<const std::string> overrides);
 
 }  // namespace distill::recipe

@@ -3,12 +3,15 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <distill/core/registry.h>
 #include <distill/data/batch_source.h>
 #include <distill/losses/loss.h>
+#include <distill/recipe/gate.h>
 #include <distill/recipe/options.h>
 #include <distill/recipe/registries.h>
+#include <distill/recipe/source_map.h>
 #include <distill/teachers/teacher.h>
 #include <distill/train/forgetting.h>
 #include <distill/train/options.h>
@@ -54,10 +57,15 @@ struct Recipe {
   train::CheckpointOptions checkpoint;
   train::EvaluateScheduleOptions evaluate;
   std::optional<train::ForgettingOptions> forgetting;  ///< absent: nobody looks
+  std::vector<Gate> gates;
+  SourceMap source;  ///< where it was written; no part of what it says
 
  private:
   const Registries* registries_;
 };
+
+/// A name of a run, which becomes a part of paths.
+void check_name(const std::string& name, core::Problems& problems);
 
 Recipe default_recipe(const Registries& registries);
 

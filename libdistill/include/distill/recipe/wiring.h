@@ -92,6 +92,12 @@ ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::
                        std::optional<std::uint64_t> available_memory = {},
                        const Surroundings& surroundings = {});
 
+/// The same of a student that is measured and not trained: no loss, no optimizer, nothing wants a
+/// gradient, and weights are only read.
+ModelParts load_to_measure(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
+                           std::optional<std::uint64_t> available_memory = {},
+                           const Surroundings& surroundings = {});
+
 /// The options of the trainer and of the batches.
 train::TrainerOptions trainer_options(const Recipe& recipe, std::int64_t steps);
 data::BatchStream::Options batch_options(const Recipe& recipe, std::int64_t rank,

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <distill/core/log.h>
+#include <distill/pipeline/plan.h>
+#include <distill/pipeline/run.h>
+#include <distill/recipe/pipeline_recipe.h>
+
+namespace distill::pipeline {
+
+/// Bytes that a stage will leave on the disk.
+struct DiskEstimate {
+  std::uint64_t model = 0;        ///< weights of its result
+  std::uint64_t checkpoints = 0;  ///< as many as are kept, and the one that is being written
+  std::uint64_t cache = 0;        ///< of a teacher's answers
+  std::uint64_t rows = 0;         ///< generated data, at most
+
+  std::uint64_t total() const { return model + checkpoints + cache + rows; }
+};
+
+/// What a stage would do.
+struct StagePlan {
+  std::string name;
+  recipe::StageKind kind = recipe::StageKind::kTrain;
+  std::string state;         ///< `new`, `goes on`, `done`, or `again: why`
+  bool is_done = false;      ///< nothing is planned then
+  std::optional<Plan> plan;  ///< of train and evaluate
+  std::string models;        ///< who teaches whom, for people
+  at::Device device = at::kCPU;
+  MemoryEstimate memory;
+  DiskEstimate disk;
+  std::int64_t tokens = 0;  ///< that its models read or write
+  /// Floating-point operations, about: 2 for each parameter and token of a forward pass.
+  double work = 0;
+  std::int64_t steps = 0;
+};
+
+struct PipelinePlan {
+  std::vector<StagePlan> stages;
+  std::vector<std::string> warnings;
+  std::optional<std::uint64_t> free_space;  ///< where its folder is
+  std::uint64_t disk() const;               ///< of what is not done
+};
+
+/// Plans every stage that is not done with what will be there when it begins. Trains nothing and
+/// writes nothing but the token cache and, in `options.scratch_folder`, what goes again. `redo`:
+/// names of stages to do again. Throws ConfigError with everything that is wrong with any stage, a
+/// line each, with file and line; Interrupted.
+PipelinePlan plan_pipeline(const recipe::PipelineRecipe& recipe,
+                           const std::vector<std::string>& redo, const RunOptions& options,
+                           core::Logger& log);
+
+std::string plan_text(const recipe::PipelineRecipe& recipe, const PipelinePlan& plan);
+std::string plan_json(const recipe::PipelineRecipe& recipe, const PipelinePlan& plan);
+
+}  // namespace distill::pipeline

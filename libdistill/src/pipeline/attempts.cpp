@@ -1,0 +1,117 @@
+#include "pipeline/attempts.h"
+
+#include <algorithm>
+#include <map>
+
+#include <distill/core/error.h>
+#include <distill/core/files.h>
+#include <distill/core/json_writer.h>
+#include <distill/core/paths.h>
+#include <distill/core/strings.h>
+#include <distill/io/json_value.h>
+#include <distill/recipe/read.h>
+
+#include "pipeline/gates.h"
+
+namespace distill::pipeline {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::int64_t kFormatVersion = 1;
+
+/// What belongs to the run, whatever attempt it is at.
+bool stays(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return name == ".lock" || name == "recipe.yaml" || name == "attempts.json" || name == "attempts";
+}
+
+}  // namespace
+
+Attempts::Attempts(const RunFolder& folder) : folder_(folder) {
+  if (!core::path_exists(folder.attempts())) return;
+  const io::JsonValue value = io::read_json_file(folder.attempts());
+  const io::JsonCursor root(value, folder.attempts().string());
+  root.at("format_version").int_in(kFormatVersion, kFormatVersion);
+  const io::JsonCursor retries = root.at("retries");
+  for (std::size_t i = 0; i < retries.size(); ++i) {
+    const io::JsonCursor one = retries.at(i);
+    Retry retry{one.at("gate").as_string(), one.double_or("value", 0), {}};
+    const io::JsonCursor set = one.at("set");
+    for (std::size_t s = 0; s < set.size(); ++s) retry.set.push_back(set.at(s).as_string());
+    retries_.push_back(std::move(retry));
+  }
+  if (root.at("moved").as_bool()) return;
+  move_old_files();
+  store(true);
+}
+
+std::vector<std::string> Attempts::settings() const {
+  std::vector<std::string> all;
+  for (std::size_t i = 0; i < retries_.size(); ++i) {
+    // Of one gate the newest count.
+    const auto newer =
+        std::find_if(retries_.begin() + static_cast<std::ptrdiff_t>(i) + 1, retries_.end(),
+                     [&](const Retry& other) { return other.gate == retries_[i].gate; });
+    if (newer != retries_.end()) continue;
+    all.insert(all.end(), retries_[i].set.begin(), retries_[i].set.end());
+  }
+  return all;
+}
+
+recipe::Recipe Attempts::apply(const recipe::Recipe& recipe) const {
+  return retries_.empty() ? recipe : recipe::changed_recipe(recipe, settings());
+}
+
+void Attempts::begin_next(const recipe::Recipe& recipe, const GateResult& failed,
+                          core::Logger& log) {
+  const auto gate = std::ranges::find(recipe.gates, failed.require, &recipe::Gate::require);
+  const auto used =
+      static_cast<std::size_t>(std::ranges::count(retries_, failed.require, &Retry::gate));
+  if (gate == recipe.gates.end() || used >= gate->with.size()) {
+    fail<Error>(stopped_by_gate(folder_, failed, number()));
+  }
+  retries_.push_back({failed.require, failed.value, gate->with[used].set});
+  log.warning(folder_.path().string(), ": ", gate_line(failed), "; beginning again, attempt ",
+              number(), " with ", core::join(settings()));
+  store(false);
+  move_old_files();
+  store(true);
+}
+
+void Attempts::store(bool moved) const {
+  core::JsonWriter json(2);
+  json.begin_object().member("format_version", kFormatVersion).member("moved", moved);
+  json.key("retries").begin_array();
+  for (const Retry& retry : retries_) {
+    json.begin_object().member("gate", retry.gate).member("value", retry.value);
+    json.key("set").begin_array();
+    for (const auto& setting : retry.set) json.value(setting);
+    json.end_array().end_object();
+  }
+  json.end_array().end_object();
+  core::write_file_atomically(folder_.attempts(), json.text() + "\n");
+}
+
+/// As long as attempts.json does not say that they are moved, all files are of the attempt before.
+void Attempts::move_old_files() const {
+  const fs::path old = folder_.path() / "attempts" / std::to_string(retries_.size());
+  std::error_code error;
+  fs::create_directories(old, error);
+  if (error) fail<IoError>(old.string(), ": could not make the folder: ", error.message());
+  for (const fs::path& path : core::list_folder(folder_.path())) {
+    if (!stays(path)) core::rename_durably(path, old / path.filename());
+  }
+}
+
+std::string stopped_by_gate(const RunFolder& folder, const GateResult& failed,
+                            std::int64_t attempt) {
+  return core::concat(
+      folder.path().string(), ": ", gate_line(failed),
+      attempt > 1 ? core::concat(" after ", attempt, " attempts") : std::string(),
+      ", so final/ is not written; change the recipe and add --restart, or loosen the gate and run "
+      "the same command again");
+}
+
+}  // namespace distill::pipeline

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <distill/core/log.h>
+#include <distill/pipeline/report.h>
+#include <distill/pipeline/run_folder.h>
+#include <distill/recipe/recipe.h>
+
+namespace distill::pipeline {
+
+/// Thrown when a gate wants the run done again.
+struct RetryWanted {
+  GateResult gate;
+};
+
+/// How often a run was begun, and with which settings: attempts.json. What an earlier attempt wrote
+/// lies in attempts/N. A process that is killed at any moment leaves one attempt or the next.
+class Attempts {
+ public:
+  /// Ends what a killed process began. Throws FormatError when the file is damaged.
+  explicit Attempts(const RunFolder& folder);
+
+  std::int64_t number() const { return std::ssize(retries_) + 1; }
+  /// Overrides of this attempt.
+  std::vector<std::string> settings() const;
+  recipe::Recipe apply(const recipe::Recipe& recipe) const;
+
+  /// Begins the next one, with the next settings of the gate. Throws Error when they are used up.
+  void begin_next(const recipe::Recipe& recipe, const GateResult& failed, core::Logger& log);
+
+ private:
+  struct Retry {
+    std::string gate;  ///< its `require`
+    double value = 0;  ///< what it was
+    std::vector<std::string> set;
+  };
+  void store(bool moved) const;
+  void move_old_files() const;
+
+  const RunFolder& folder_;
+  std::vector<Retry> retries_;
+};
+
+/// What a gate that ends the run says.
+std::string stopped_by_gate(const RunFolder& folder, const GateResult& failed,
+                            std::int64_t attempt);
+
+}  // namespace distill::pipeline

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include <distill/core/files.h>
+#include <distill/core/log.h>
+#include <distill/pipeline/run_folder.h>
+
+namespace distill::pipeline {
+
+/// The folder of a pipeline, held by this process alone; docs/formats/run_folder.md. Nothing is
+/// changed in a folder that holds something else.
+class ChainFolder {
+ public:
+  /// Makes or takes over `path`. Throws InputError when it holds something else, when there is
+  /// nothing to resume, and when another process uses it.
+  ChainFolder(const std::filesystem::path& path, StartPolicy policy, core::Logger& log);
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path recipe() const { return path_ / "recipe.yaml"; }
+  std::filesystem::path manifest() const { return path_ / "manifest.json"; }
+  std::filesystem::path report() const { return path_ / "report.json"; }
+  std::filesystem::path final_model() const { return path_ / "final"; }
+
+  void store_recipe(const std::string& text) const;
+  /// `final` leads to what a stage made, by a relative link: it takes no room, and the folder can
+  /// be moved as a whole.
+  void link_final(const std::filesystem::path& result) const;
+
+ private:
+  std::filesystem::path path_;
+  std::unique_ptr<core::FolderLock> lock_;
+};
+
+/// The resolved recipe of the pipeline in a folder, without its first line; empty: there is none.
+std::string stored_pipeline(const std::filesystem::path& folder);
+
+}  // namespace distill::pipeline

@@ -1,0 +1,150 @@
+#include "pipeline/chain_state.h"
+
+#include <algorithm>
+#include <map>
+
+#include <distill/core/error.h>
+#include <distill/core/hash.h>
+#include <distill/core/paths.h>
+#include <distill/core/strings.h>
+#include <distill/recipe/write.h>
+
+#include "pipeline/stage_inputs.h"
+
+namespace distill::pipeline {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using core::concat;
+using Progress = StageState::Progress;
+
+class Look {
+ public:
+  Look(const recipe::PipelineRecipe& recipe, const ChainManifest& manifest,
+       const std::string& stored, const std::vector<std::string>& redo, FileHashes& hashes,
+       std::vector<std::string>& problems)
+      : recipe_(recipe), manifest_(manifest), redo_(redo), hashes_(hashes), problems_(problems) {
+    if (!stored.empty()) {
+      differences_ = recipe::stage_differences(stored, recipe.output + "/recipe.yaml", recipe);
+    }
+  }
+
+  std::vector<StageState> run() {
+    check_redo();
+    for (const recipe::Stage& stage : recipe_.stages) {
+      StageState state;
+      state.settings = settings_of(stage);
+      compare(stage, state);
+      states_.push_back(std::move(state));
+    }
+    return std::move(states_);
+  }
+
+ private:
+  void check_redo() {
+    std::vector<std::string> names;
+    for (const auto& stage : recipe_.stages) names.push_back(stage.name);
+    for (const auto& name : redo_) {
+      if (std::ranges::find(names, name) != names.end()) continue;
+      problems_.push_back(concat("--redo ", core::printable(name), ": there is no such stage",
+                                 core::did_you_mean(name, names), "; there are ",
+                                 core::join(names)));
+    }
+  }
+
+  std::string settings_of(const recipe::Stage& stage) const {
+    core::Hasher hasher;
+    hasher.add(recipe::stage_identity(stage));
+    for (const std::size_t needed : stage.needs) hasher.add(states_[needed].settings);
+    return hasher.hex();
+  }
+
+  void compare(const recipe::Stage& stage, StageState& state) {
+    const StageRecord* record = manifest_.find(stage.name);
+    const auto again = [&](std::string why) {
+      look_for_inputs(stage);
+      state.progress = Progress::kAgain;
+      state.why = std::move(why);
+    };
+    if (record == nullptr) return look_for_inputs(stage);
+    for (const std::size_t needed : stage.needs) {
+      if (states_[needed].progress != Progress::kAgain) continue;
+      return again(concat("`", recipe_.stages[needed].name, "` before it is done again"));
+    }
+    if (std::ranges::find(redo_, stage.name) != redo_.end()) return again("asked for by --redo");
+    if (record->settings != state.settings) {
+      const auto found = differences_.find(stage.name);
+      return again(found == differences_.end() ? "its recipe has changed"
+                                               : core::join(found->second));
+    }
+    compare_inputs(stage, *record);
+    if (!record->done) {
+      state.progress = Progress::kBegun;
+      return;
+    }
+    for (const FileRecord& file : record->outputs) {
+      if (!core::path_exists(file.path)) return again(file.path + " is not there any more");
+      if (hashes_.is_same(file)) continue;
+      problems_.push_back(concat(stage.source.where(""), ": ", file.path,
+                                 " is another than the stage wrote; bring it back, or add --redo ",
+                                 stage.name, " to do it and what follows again"));
+    }
+    state.progress = Progress::kDone;
+  }
+
+  void look_for_inputs(const recipe::Stage& stage) {
+    for (const StageInput& input : external_inputs(stage, recipe_.output)) {
+      try {
+        input.files();
+      } catch (const InputError& error) {
+        problems_.push_back(concat(stage.source.where(input.key), ": ", error.what()));
+      }
+    }
+  }
+
+  void compare_inputs(const recipe::Stage& stage, const StageRecord& record) {
+    std::map<std::string, const FileRecord*> before;
+    for (const FileRecord& file : record.inputs) before[file.path] = &file;
+    for (const StageInput& input : external_inputs(stage, recipe_.output)) {
+      std::vector<fs::path> files;
+      try {
+        files = input.files();
+      } catch (const InputError& error) {
+        // What is done needs it no more.
+        if (record.done) continue;
+        problems_.push_back(concat(stage.source.where(input.key), ": ", error.what()));
+        continue;
+      }
+      for (const fs::path& file : files) {
+        const auto known = before.find(file.string());
+        if (known != before.end() && hashes_.is_same(*known->second)) continue;
+        problems_.push_back(concat(stage.source.where(input.key), ": ", core::shown(file),
+                                   known == before.end() ? " is new" : " has changed",
+                                   " since the stage `", stage.name,
+                                   "` was begun; bring it back, or add --redo ", stage.name,
+                                   " to do it and what follows again"));
+      }
+    }
+  }
+
+  const recipe::PipelineRecipe& recipe_;
+  const ChainManifest& manifest_;
+  const std::vector<std::string>& redo_;
+  FileHashes& hashes_;
+  std::vector<std::string>& problems_;
+  std::map<std::string, std::vector<std::string>> differences_;
+  std::vector<StageState> states_;
+};
+
+}  // namespace
+
+std::vector<StageState> look_at_stages(const recipe::PipelineRecipe& recipe,
+                                       const ChainManifest& manifest, const std::string& stored,
+                                       const std::vector<std::string>& redo, FileHashes& hashes,
+                                       std::vector<std::string>& problems) {
+  return Look(recipe, manifest, stored, redo, hashes, problems).run();
+}
+
+}  // namespace distill::pipeline

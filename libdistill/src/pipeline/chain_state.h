@@ -1,0 +1,36 @@
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include <distill/recipe/pipeline_recipe.h>
+
+#include "pipeline/chain_manifest.h"
+#include "pipeline/file_hashes.h"
+
+namespace distill::pipeline {
+
+/// How far a stage is.
+struct StageState {
+  enum class Progress {
+    kNew,
+    kBegun,  ///< it goes on
+    kDone,   ///< nothing is left to do
+    kAgain   ///< what is there goes aside
+  };
+  Progress progress = Progress::kNew;
+  std::string why;       ///< for people, with kAgain
+  std::string settings;  ///< as StageRecord::settings
+};
+
+/// Compares a pipeline with what was done of it. `stored`: the resolved recipe of that time, or
+/// empty; `redo`: names of stages to do again whatever is there. Input that is missing, or that has
+/// changed under a stage since it was begun, is a line in `problems`, as is a name in `redo` that
+/// means no stage.
+std::vector<StageState> look_at_stages(const recipe::PipelineRecipe& recipe,
+                                       const ChainManifest& manifest, const std::string& stored,
+                                       const std::vector<std::string>& redo, FileHashes& hashes,
+                                       std::vector<std::string>& problems);
+
+}  // namespace distill::pipeline

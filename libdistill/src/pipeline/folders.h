@@ -1,0 +1,21 @@
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+#include <distill/core/log.h>
+
+/// What run folders and folders of pipelines have in common.
+namespace distill::pipeline {
+
+/// Throws InputError for a path that cannot be a folder, IoError when the disk is full.
+void make_folder(const std::filesystem::path& path);
+
+/// Renames to the first free NAME.old-N.
+void move_aside(const std::filesystem::path& path, core::Logger& log);
+
+/// `NAME.tmp-N` of one of the names that are written; anything else is the user's.
+bool is_leftover(const std::filesystem::path& path, std::span<const std::string_view> names);
+
+}  // namespace distill::pipeline

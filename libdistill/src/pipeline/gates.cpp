@@ -1,0 +1,78 @@
+#include "pipeline/gates.h"
+
+#include <algorithm>
+#include <limits>
+
+#include <distill/core/error.h>
+#include <distill/core/json_writer.h>
+#include <distill/core/strings.h>
+#include <distill/pipeline/measures.h>
+
+namespace distill::pipeline {
+
+using core::concat;
+using recipe::OnFailure;
+
+std::vector<std::string> gate_problems(const recipe::Recipe& recipe) {
+  std::vector<std::string> problems;
+  if (recipe.gates.empty()) return problems;
+  const std::vector<std::string> names = measured_names(recipe);
+  for (std::size_t g = 0; g < recipe.gates.size(); ++g) {
+    const std::string measure = recipe::parse_condition(recipe.gates[g].require).measure;
+    if (std::ranges::find(names, measure) != names.end()) continue;
+    const std::string known = names.empty()
+                                  ? "nothing is: give `data.eval`, and leave `evaluate.at_end` on"
+                                  : concat("there are ", core::join(names));
+    problems.push_back(concat(recipe.source.where(concat("gates.", g, ".require")), ": `",
+                              core::printable(measure), "` is not measured",
+                              core::did_you_mean(measure, names), "; ", known));
+  }
+  return problems;
+}
+
+void require_gates(const recipe::Recipe& recipe) {
+  const auto problems = gate_problems(recipe);
+  if (!problems.empty()) throw ConfigError(core::join(problems, "\n"));
+}
+
+std::vector<GateResult> judge(const recipe::Recipe& recipe, const Report& report) {
+  const auto values = measures(report);
+  std::vector<GateResult> results;
+  for (const recipe::Gate& gate : recipe.gates) {
+    const recipe::GateCondition condition = recipe::parse_condition(gate.require);
+    const auto found = values.find(condition.measure);
+    const double value =
+        found == values.end() ? std::numeric_limits<double>::quiet_NaN() : found->second;
+    results.push_back({.require = gate.require,
+                       .value = value,
+                       .holds = condition.holds(value),
+                       .on_failure = gate.on_failure});
+  }
+  return results;
+}
+
+std::string gate_line(const GateResult& result) {
+  return concat("gate `", core::printable(result.require),
+                "`: ", result.holds ? "holds" : "does not hold", ", it is ",
+                core::JsonWriter().value(result.value).text());
+}
+
+metrics::Values to_values(const GateResult& result, std::int64_t step) {
+  return {{"step", step},
+          {"require", result.require},
+          {"value", result.value},
+          {"holds", std::int64_t{result.holds ? 1 : 0}},
+          {"on_failure", std::string(recipe::choice_names(
+                             result.on_failure)[static_cast<std::size_t>(result.on_failure)])}};
+}
+
+const GateResult* deciding_gate(const std::vector<GateResult>& results) {
+  for (const OnFailure action : {OnFailure::kStop, OnFailure::kRetry}) {
+    for (const GateResult& result : results) {
+      if (!result.holds && result.on_failure == action) return &result;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace distill::pipeline

@@ -1,0 +1,98 @@
+#include <algorithm>
+#include <optional>
+
+#include <distill/core/json_writer.h>
+#include <distill/core/strings.h>
+#include <distill/core/table.h>
+#include <distill/pipeline/run_pipeline.h>
+
+namespace distill::pipeline {
+
+namespace {
+
+constexpr std::int64_t kFormatVersion = 1;
+
+struct Totals {
+  std::int64_t tokens = 0;
+  double seconds = 0;
+  std::uint64_t peak_memory = 0;
+};
+
+Totals totals_of(const PipelineResult& result) {
+  Totals totals;
+  for (const StageOutcome& stage : result.stages) {
+    totals.seconds += stage.seconds;
+    if (!stage.report) continue;
+    totals.tokens += stage.report->tokens;
+    totals.peak_memory = std::max(totals.peak_memory, stage.report->peak_memory_bytes);
+  }
+  return totals;
+}
+
+void write(core::JsonWriter& json, const StageOutcome& stage) {
+  json.begin_object()
+      .member("name", stage.name)
+      .member("kind", recipe::name_of(stage.kind))
+      .member("seconds", stage.seconds);
+  if (stage.report) json.key("report").raw(to_json(*stage.report));
+  json.end_object();
+}
+
+/// The last stage that trained.
+const Report* last_report(const PipelineResult& result) {
+  for (auto stage = result.stages.rbegin(); stage != result.stages.rend(); ++stage) {
+    if (stage->kind == recipe::StageKind::kTrain && stage->report) return &*stage->report;
+  }
+  return nullptr;
+}
+
+std::string shown(const std::optional<double>& value, int digits) {
+  return value ? core::fixed(*value, digits) : "";
+}
+
+}  // namespace
+
+std::string to_json(const PipelineResult& result) {
+  const Totals totals = totals_of(result);
+  core::JsonWriter json(2);
+  json.begin_object().member("format_version", kFormatVersion).member("name", result.name);
+  if (const Report* report = last_report(result)) {
+    if (report->before) json.key("before").raw(to_json(*report->before));
+    if (report->after) json.key("after").raw(to_json(*report->after));
+  }
+  json.member("tokens", totals.tokens)
+      .member("seconds", totals.seconds)
+      .member("tokens_per_second",
+              totals.seconds > 0 ? static_cast<double>(totals.tokens) / totals.seconds : 0.0)
+      .member("peak_memory_bytes", totals.peak_memory);
+  if (!result.final_stage.empty()) {
+    json.key("final")
+        .begin_object()
+        .member("stage", result.final_stage)
+        .member("path", result.model.string())
+        .end_object();
+  }
+  json.key("stages").begin_array();
+  for (const StageOutcome& stage : result.stages) write(json, stage);
+  json.end_array().end_object();
+  return json.text() + "\n";
+}
+
+std::string stage_table(const PipelineResult& result) {
+  core::Table table;
+  table.add({"stage", "kind", "perplexity", "KL to teacher", "top-1", "parameters", "time", ""});
+  for (const StageOutcome& stage : result.stages) {
+    std::vector<std::string> row = {stage.name, std::string(recipe::name_of(stage.kind))};
+    const auto after = stage.report ? stage.report->after : std::nullopt;
+    row.push_back(after ? core::fixed(after->perplexity, 2) : "");
+    row.push_back(after ? shown(after->kl_to_teacher, 4) : "");
+    row.push_back(after ? shown(after->top1_agreement, 4) : "");
+    row.push_back(stage.report ? core::with_thousands(stage.report->student.parameters) : "");
+    row.push_back(core::human_seconds(stage.seconds));
+    row.push_back(stage.was_done ? "done before" : "");
+    table.add(std::move(row));
+  }
+  return table.text();
+}
+
+}  // namespace distill::pipeline

@@ -1,0 +1,247 @@
+#include <distill/pipeline/run_pipeline.h>
+
+#include <chrono>
+#include <utility>
+
+#include <distill/core/error.h>
+#include <distill/core/memory.h>
+#include <distill/core/paths.h>
+#include <distill/pipeline/pipeline_plan.h>
+#include <distill/pipeline/report_html.h>
+#include <distill/recipe/write.h>
+
+#include "pipeline/chain_folder.h"
+#include "pipeline/chain_manifest.h"
+#include "pipeline/chain_state.h"
+#include "pipeline/folders.h"
+#include "pipeline/memory.h"
+#include "pipeline/run_stage.h"
+#include "pipeline/stage_inputs.h"
+
+namespace distill::pipeline {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using core::concat;
+using Progress = StageState::Progress;
+
+/// A stage that will not fit is found before the first one has run for a day.
+void require_resources(const PipelinePlan& plan, const RunOptions& options, core::Logger& log) {
+  std::string problems;
+  for (const StagePlan& stage : plan.stages) {
+    if (stage.is_done) continue;
+    try {
+      require_memory(stage.memory, stage.device, options.available_memory, log);
+    } catch (const InputError& error) {
+      problems += concat(problems.empty() ? "" : "\n", "stage `", stage.name, "`: ", error.what());
+    }
+  }
+  if (!problems.empty()) throw InputError(problems);
+  for (const auto& warning : plan.warnings) log.warning(warning);
+  if (plan.free_space && plan.disk() > *plan.free_space) {
+    log.warning("all stages together will leave about ", core::human_bytes(plan.disk()),
+                " on the disk, ", core::human_bytes(*plan.free_space),
+                " are free; with a smaller `checkpoint.keep` it is less");
+  }
+}
+
+class Chain {
+ public:
+  Chain(const recipe::PipelineRecipe& recipe, const PipelinePlan& plan, const RunOptions& options,
+        core::Logger& log)
+      : recipe_(recipe),
+        plan_(plan),
+        options_(options),
+        log_(log),
+        folder_(recipe.output, options.policy, log),
+        hashes_([this] { stop_if_asked(); }),
+        manifest_(read_chain_manifest(folder_.manifest())) {
+    for (const StageRecord& record : manifest_.stages) {
+      hashes_.remember(record.inputs);
+      hashes_.remember(record.outputs);
+    }
+  }
+
+  PipelineResult run(const std::vector<std::string>& redo) {
+    std::vector<std::string> problems;
+    const auto states = look_at_stages(recipe_, manifest_, stored_pipeline(folder_.path()), redo,
+                                       hashes_, problems);
+    if (!problems.empty()) throw ConfigError(core::join(problems, "\n"));
+    folder_.store_recipe(recipe::write_recipe(recipe_));
+    result_.name = recipe_.name;
+    result_.folder = folder_.path();
+    for (std::size_t i = 0; i < recipe_.stages.size(); ++i) do_stage(i, states[i]);
+    finish();
+    return std::move(result_);
+  }
+
+ private:
+  void stop_if_asked() const {
+    if (options_.stop == nullptr || !options_.stop->requested()) return;
+    fail<Interrupted>(folder_.path().string(), ": stopped by signal ", options_.stop->reason(),
+                      "; run the same command again to go on");
+  }
+
+  std::string label(std::size_t index) const {
+    return concat("stage ", index + 1, "/", recipe_.stages.size(), " ", recipe_.stages[index].name);
+  }
+
+  void do_stage(std::size_t index, const StageState& state) {
+    const recipe::Stage& stage = recipe_.stages[index];
+    StageOutcome& outcome = result_.stages.emplace_back();
+    outcome.name = stage.name;
+    outcome.kind = stage.kind;
+    if (state.progress == Progress::kDone) return skip(index, outcome);
+    stop_if_asked();
+    announce(index, state);
+    if (state.progress == Progress::kAgain && core::path_exists(stage.folder)) {
+      move_aside(stage.folder, log_);
+    }
+    if (state.progress != Progress::kBegun) begin(stage, state);
+    core::release_freed_memory();  // of the stage before: the next one plans with what is free
+    core::forget_peak_memory();
+    const auto start = std::chrono::steady_clock::now();
+    outcome.report = run_stage(stage, options_for(index), log_);
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    outcome.seconds =
+        outcome.report && outcome.report->seconds > 0 ? outcome.report->seconds : elapsed.count();
+    end(index, outcome.seconds);
+  }
+
+  void skip(std::size_t index, StageOutcome& outcome) {
+    const recipe::Stage& stage = recipe_.stages[index];
+    const StageRecord& record = *manifest_.find(stage.name);
+    log_.info(label(index), ": done before and unchanged, skipped");
+    if (record.version != library_version()) {
+      log_.warning(label(index), ": was done by version ", core::printable(record.version),
+                   " of libdistill, this is ", library_version());
+    }
+    outcome.was_done = true;
+    outcome.seconds = record.seconds;
+    const fs::path report = stage.folder / "report.json";
+    if (core::path_exists(report)) outcome.report = read_report(report);
+  }
+
+  void announce(std::size_t index, const StageState& state) {
+    const StagePlan& planned = plan_.stages[index];
+    std::string text = concat(label(index), ": ", recipe::name_of(planned.kind));
+    if (!planned.models.empty()) text += ", " + planned.models;
+    if (state.progress == Progress::kAgain) text += "; done again: " + state.why;
+    if (state.progress == Progress::kBegun) text += "; going on";
+    if (const auto pace = seconds_an_operation()) {
+      text += concat("; about ", core::human_seconds(planned.work * *pace), ", all that is left ",
+                     core::human_seconds(work_from(index) * *pace));
+    }
+    log_.info(text);
+  }
+
+  /// What is known of how fast this machine is, from stages that are done.
+  std::optional<double> seconds_an_operation() const {
+    double seconds = 0;
+    double work = 0;
+    for (const StageRecord& record : manifest_.stages) {
+      if (!record.done || record.work <= 0) continue;
+      seconds += record.seconds;
+      work += record.work;
+    }
+    if (!(work > 0 && seconds > 0)) return std::nullopt;
+    return seconds / work;
+  }
+
+  double work_from(std::size_t index) const {
+    double work = 0;
+    for (std::size_t i = index; i < plan_.stages.size(); ++i) work += plan_.stages[i].work;
+    return work;
+  }
+
+  RunOptions options_for(std::size_t index) const {
+    RunOptions options = options_;
+    options.policy = StartPolicy::kAuto;
+    options.label = label(index);
+    const StagePlan& planned = plan_.stages[index];
+    const double a_step = planned.steps > 0 ? planned.work / static_cast<double>(planned.steps) : 0;
+    const double later = work_from(index + 1);
+    if (a_step > 0) {
+      options.whole_eta = [a_step, later](double eta, double pace) -> std::optional<double> {
+        return eta + later / a_step * pace;
+      };
+    }
+    return options;
+  }
+
+  /// From here on its folder belongs to these settings.
+  void begin(const recipe::Stage& stage, const StageState& state) {
+    StageRecord record{.name = stage.name,
+                       .kind = std::string(recipe::name_of(stage.kind)),
+                       .settings = state.settings,
+                       .version = library_version(),
+                       .student = student_of(stage),
+                       .teacher = teacher_of(stage)};
+    for (const std::size_t needed : stage.needs) {
+      record.from.push_back(recipe_.stages[needed].name);
+    }
+    for (const StageInput& input : external_inputs(stage, recipe_.output)) {
+      for (const fs::path& file : input.files()) record.inputs.push_back(hashes_.record(file));
+    }
+    manifest_.at(stage.name) = std::move(record);
+    write_chain_manifest(folder_.manifest(), manifest_, recipe_);
+  }
+
+  void end(std::size_t index, double seconds) {
+    const recipe::Stage& stage = recipe_.stages[index];
+    StageRecord& record = manifest_.at(stage.name);
+    record.outputs.clear();
+    for (const fs::path& file : result_files(stage)) {
+      record.outputs.push_back(hashes_.record(file));
+    }
+    record.seconds = seconds;
+    record.work = plan_.stages[index].work;
+    record.done = true;
+    if (stage.result() != recipe::StageResult::kNothing) {
+      core::write_file_atomically(stage.folder / "lineage.json",
+                                  lineage_json(manifest_, stage.name));
+    }
+    write_chain_manifest(folder_.manifest(), manifest_, recipe_);
+  }
+
+  void finish() {
+    if (const recipe::Stage* last = recipe_.final_stage()) {
+      folder_.link_final(last->output());
+      result_.final_stage = last->name;
+      result_.model = folder_.final_model();
+      if (last->result() == recipe::StageResult::kAdapter) {
+        result_.base = last->run().student.model.value_or("");
+      }
+    }
+    const std::string report = to_json(result_);
+    try {
+      write_report_html({.run = folder_.path(), .report_json = report});
+    } catch (const std::exception& error) {
+      log_.warning("the pipeline is done, but its page could not be made: ", error.what());
+    }
+    core::write_file_atomically(folder_.report(), report);
+  }
+
+  const recipe::PipelineRecipe& recipe_;
+  const PipelinePlan& plan_;
+  const RunOptions& options_;
+  core::Logger& log_;
+  ChainFolder folder_;
+  FileHashes hashes_;
+  ChainManifest manifest_;
+  PipelineResult result_;
+};
+
+}  // namespace
+
+PipelineResult run_pipeline(const recipe::PipelineRecipe& recipe,
+                            const std::vector<std::string>& redo, const RunOptions& options,
+                            core::Logger& log) {
+  const PipelinePlan plan = plan_pipeline(recipe, redo, options, log);
+  require_resources(plan, options, log);
+  return Chain(recipe, plan, options, log).run(redo);
+}
+
+}  // namespace distill::pipeline

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+
+#include <distill/pipeline/pipeline_plan.h>
+#include <distill/recipe/wiring.h>
+
+/// What a stage takes of time, memory and disk, from shapes alone.
+namespace distill::pipeline {
+
+/// Fills in `work`, `tokens`, `steps` and `disk` of a run with its plan.
+void add_run_costs(const recipe::Recipe& recipe, StagePlan& stage);
+/// The same of a stage that evaluates; its memory too, in which no optimizer is.
+void add_evaluation_costs(const recipe::Recipe& recipe, StagePlan& stage);
+/// Of a capture.
+void add_capture_costs(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
+                       const recipe::DataParts& data, StagePlan& stage);
+/// Of a teacher that writes answers. Reads the prompts once.
+void add_generate_costs(const recipe::GenerateRecipe& recipe, StagePlan& stage);
+void add_merge_costs(const recipe::MergeRecipe& recipe, StagePlan& stage);
+
+}  // namespace distill::pipeline

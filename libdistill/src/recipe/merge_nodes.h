@@ -1,0 +1,18 @@
+#pragma once
+
+#include "recipe/node.h"
+
+namespace distill::recipe::detail {
+
+/// A copy whose places say that all stages share it.
+Node shared(Node node);
+
+/// `over` laid upon `base`: mappings are merged key by key, all else is replaced. A mapping that
+/// names another `kind` replaces the whole, since the options of the one mean nothing to the other.
+Node merged(const Node& base, const Node& over);
+
+/// Short forms of `gates.N.with`, `{train.steps: 200}` and a list of such, as the list of
+/// overrides that is read.
+void spell_out_gates(Node& recipe);
+
+}  // namespace distill::recipe::detail

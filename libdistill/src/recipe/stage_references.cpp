@@ -1,0 +1,197 @@
+#include "recipe/stage_references.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include <distill/core/strings.h>
+
+namespace distill::recipe::detail {
+
+namespace {
+
+using core::concat;
+
+constexpr std::string_view kOpen = "${";
+constexpr std::string_view kStages = "stages.";
+constexpr std::string_view kOutput = ".output";
+
+std::optional<std::size_t> find_stage(const std::vector<NamedStage>& stages,
+                                      std::string_view name) {
+  const auto found = std::ranges::find(stages, name, &NamedStage::name);
+  if (found == stages.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - stages.begin());
+}
+
+/// The name in `stages.NAME.output`; nothing where it is something else.
+std::optional<std::string> stage_name(std::string_view inside) {
+  if (!inside.starts_with(kStages) || !inside.ends_with(kOutput)) return std::nullopt;
+  if (inside.size() <= kStages.size() + kOutput.size()) return std::nullopt;
+  inside.remove_prefix(kStages.size());
+  inside.remove_suffix(kOutput.size());
+  return std::string(inside);
+}
+
+/// Calls `take` with each text between `${` and `}`, and puts what it returns in its place.
+/// False: one is not closed.
+template <class Take>
+bool for_each_reference(std::string& text, Take&& take) {
+  for (std::size_t at = text.find(kOpen); at != std::string::npos;) {
+    const std::size_t end = text.find('}', at);
+    if (end == std::string::npos) return false;
+    const std::string value =
+        take(std::string_view(text).substr(at + kOpen.size(), end - at - kOpen.size()));
+    text.replace(at, end + 1 - at, value);
+    at = text.find(kOpen, at + value.size());
+  }
+  return true;
+}
+
+bool is_inside(const std::string& path, const std::string& folder) {
+  return path == folder ||
+         (path.size() > folder.size() && path.starts_with(folder) && path[folder.size()] == '/');
+}
+
+/// Whether `from` needs the result of `to`, or of one that does.
+bool reaches(const Mentions& mentions, std::size_t from, std::size_t to) {
+  std::set<std::size_t> seen;
+  std::vector<std::size_t> next = {from};
+  while (!next.empty()) {
+    const std::size_t stage = next.back();
+    next.pop_back();
+    for (const std::size_t other : mentions[stage]) {
+      if (other == to) return true;
+      if (seen.insert(other).second) next.push_back(other);
+    }
+  }
+  return false;
+}
+
+class Resolver {
+ public:
+  Resolver(std::size_t self, const std::vector<NamedStage>& stages, const Mentions& mentions,
+           ProblemList& problems)
+      : self_(self), stages_(stages), mentions_(mentions), problems_(problems) {}
+
+  void visit(Node& node, const std::string& path) {
+    if (node.is_scalar() && !path.starts_with("gates.")) resolve(node, path);
+    for (std::size_t i = 0; i < node.children.size(); ++i) {
+      Node& child = node.children[i];
+      const bool map = node.kind == Node::Kind::kMap;
+      visit(child, join_path(path, map ? child.key : std::to_string(i)));
+    }
+  }
+  std::vector<Reference> references;
+
+ private:
+  void resolve(Node& node, const std::string& path) {
+    bool good = true;
+    const bool closed = for_each_reference(node.text, [&](std::string_view inside) {
+      const auto result = result_of(std::string(inside), node, path);
+      good = good && result;
+      return result.value_or("");
+    });
+    if (!closed) problem(node, path, "`${` without `}`");
+    if (!closed || !good) return;
+    for (std::size_t i = 0; i < stages_.size(); ++i) {
+      if (stages_[i].output.empty() || !is_inside(node.text, stages_[i].output.string())) continue;
+      if (i == self_) {
+        problem(node, path, "names the result of this very stage");
+      } else if (i > self_) {
+        problem(node, path,
+                concat("names the result of the later stage `", stages_[i].name,
+                       "`; move that before this one"));
+      } else {
+        references.push_back({i, path, node.place});
+      }
+    }
+  }
+
+  /// Nothing, and a problem, where no result can be meant.
+  std::optional<std::string> result_of(const std::string& inside, const Node& node,
+                                       const std::string& path) {
+    const std::string shown = concat("`${", core::printable(inside), "}`");
+    const auto name = stage_name(inside);
+    if (!name) {
+      problem(node, path, shown + " is not known, expected `${stages.NAME.output}`");
+      return std::nullopt;
+    }
+    const auto stage = find_stage(stages_, *name);
+    if (!stage) {
+      std::vector<std::string> names;
+      for (const auto& known : stages_) names.push_back(known.name);
+      problem(node, path,
+              concat(shown, " means no stage", core::did_you_mean(*name, names), "; there are ",
+                     core::join(names)));
+      return std::nullopt;
+    }
+    if (complain(*stage, shown, node, path)) return std::nullopt;
+    return stages_[*stage].output.string();
+  }
+
+  /// True when the stage cannot be meant.
+  bool complain(std::size_t stage, const std::string& shown, const Node& node,
+                const std::string& path) {
+    const NamedStage& named = stages_[stage];
+    if (stage == self_) {
+      problem(node, path, shown + " is the result of this very stage");
+    } else if (stage > self_ && reaches(mentions_, stage, self_)) {
+      problem(node, path,
+              concat(shown, ": `", stages_[self_].name, "` and `", named.name,
+                     "` need each other's results; one must do without"));
+    } else if (stage > self_) {
+      problem(node, path,
+              concat(shown,
+                     " comes later in the file; a stage reads results of "
+                     "earlier ones: move `",
+                     named.name, "` before it"));
+    } else if (named.output.empty()) {
+      problem(
+          node, path,
+          concat(shown, ": a stage of kind `", name_of(named.kind), "` leaves no result to read"));
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  void problem(const Node& node, const std::string& path, const std::string& what) {
+    problems_.add(node.place, concat("stages.", self_, ".", path), what);
+  }
+
+  std::size_t self_;
+  const std::vector<NamedStage>& stages_;
+  const Mentions& mentions_;
+  ProblemList& problems_;
+};
+
+}  // namespace
+
+std::vector<Reference> resolve_references(Node& node, std::size_t self,
+                                          const std::vector<NamedStage>& stages,
+                                          const Mentions& mentions, ProblemList& problems) {
+  Resolver resolver(self, stages, mentions, problems);
+  resolver.visit(node, "");
+  return std::move(resolver.references);
+}
+
+std::vector<std::size_t> mentioned_stages(const Node& node, const std::vector<NamedStage>& stages) {
+  std::set<std::size_t> found;
+  if (node.is_scalar()) {
+    std::string text = node.text;
+    for_each_reference(text, [&](std::string_view inside) {
+      if (const auto name = stage_name(inside)) {
+        if (const auto stage = find_stage(stages, *name)) found.insert(*stage);
+      }
+      return std::string();
+    });
+  }
+  for (const Node& child : node.children) {
+    for (const std::size_t stage : mentioned_stages(child, stages)) found.insert(stage);
+  }
+  return {found.begin(), found.end()};
+}
+
+}  // namespace distill::recipe::detail

@@ -1,0 +1,125 @@
+#include "pipeline/gates.h"
+
+#include <gtest/gtest.h>
+
+#include <distill/core/error.h>
+#include <distill/io/jsonl.h>
+
+#include "unit/pipeline/tiny_run.h"
+
+namespace distill::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::message_of;
+using testing::read;
+using testing::TinyRun;
+
+#define EXPECT_SAYS(text, part) \
+  EXPECT_NE((text).find(part), std::string::npos) << "not in: " << (text)
+
+std::vector<std::string> gates(const std::string& list) {
+  return {"gates=" + list};
+}
+
+std::int64_t count_events(const fs::path& metrics, const std::string& name) {
+  std::int64_t count = 0;
+  io::JsonlReader lines(metrics);
+  while (const auto row = lines.next()) {
+    if (io::JsonCursor(row->value, "").string_or("event", "") == name) ++count;
+  }
+  return count;
+}
+
+TEST(Gates, ThatHoldAreReported) {
+  TinyRun run;
+  const auto result = run.run(gates("[{require: kl_to_teacher < 100}]"));
+  ASSERT_EQ(result.report.gates.size(), 1u);
+  EXPECT_TRUE(result.report.gates[0].holds);
+  EXPECT_EQ(result.report.gates[0].value, result.report.after->kl_to_teacher);
+  EXPECT_EQ(count_events(run.in_run("metrics.jsonl"), "gate"), 1);
+  const Report stored = read_report(run.in_run("report.json"));
+  EXPECT_EQ(stored.gates.at(0).require, "kl_to_teacher < 100");
+}
+
+TEST(Gates, AWarningLetsTheRunGoOn) {
+  TinyRun run;
+  const auto result = run.run(gates("[{require: kl_to_teacher < 0, on_failure: warn}]"));
+  EXPECT_FALSE(result.report.gates.at(0).holds);
+  EXPECT_TRUE(fs::exists(run.in_run("final/model.safetensors")));
+  EXPECT_TRUE(run.log.has("gate `kl_to_teacher < 0`: does not hold, it is "));
+}
+
+TEST(Gates, AStopLeavesNoFinalModelAndALooserGateGoesOn) {
+  TinyRun run;
+  const auto strict = gates("[{require: kl_to_teacher < 0}]");
+  const std::string what = message_of<Error>([&] { run.run(strict); });
+  EXPECT_SAYS(what, "so final/ is not written");
+  EXPECT_FALSE(fs::exists(run.in_run("final")));
+  EXPECT_FALSE(fs::exists(run.in_run("report.json")));
+  const std::string metrics = read(run.in_run("metrics.jsonl"));
+  EXPECT_SAYS(message_of<Error>([&] { run.run(strict); }), "does not hold");  // and again
+  EXPECT_EQ(count_events(run.in_run("metrics.jsonl"), "gate"), 1);
+  const auto result = run.run(gates("[{require: kl_to_teacher < 100}]"));
+  EXPECT_EQ(result.report.steps, 12);
+  EXPECT_TRUE(fs::exists(run.in_run("final/model.safetensors")));
+}
+
+TEST(Gates, ARetryBeginsAnewWithOtherSettings) {
+  TinyRun straight;
+  const auto expected = straight.run({"train.steps=20"});
+  TinyRun run;
+  const double reached = *expected.report.after->kl_to_teacher;
+  const std::string gate =
+      core::concat("[{require: kl_to_teacher <= ", core::JsonWriter().value(reached).text(),
+                   ", on_failure: retry, with: [{train.steps: 4}, {train.steps: 20}]}]");
+  const auto result = run.run(gates(gate));
+  EXPECT_EQ(result.report.attempt, 3);
+  EXPECT_EQ(result.report.settings, std::vector<std::string>{"train.steps=20"});
+  EXPECT_EQ(result.report.steps, 20);
+  EXPECT_EQ(read(run.in_run("final/model.safetensors")),
+            read(straight.in_run("final/model.safetensors")));
+  EXPECT_TRUE(fs::exists(run.in_run("attempts/1/checkpoints")));
+  EXPECT_TRUE(fs::exists(run.in_run("attempts/2/evaluation_after.json")));
+  // It is done for the recipe that asked for it.
+  EXPECT_TRUE(run.run(gates(gate)).was_finished);
+}
+
+TEST(Gates, WhenTheTriesAreUsedUpTheRunStops) {
+  TinyRun run;
+  const auto strict =
+      gates("[{require: kl_to_teacher < 0, on_failure: retry, with: {train.steps: 4}}]");
+  EXPECT_SAYS(message_of<Error>([&] { run.run(strict); }), "after 2 attempts");
+  EXPECT_FALSE(fs::exists(run.in_run("final")));
+}
+
+TEST(Gates, AStoppedRetryGoesOnWhereItWas) {
+  const auto again = gates(
+      "[{require: kl_to_teacher < 0, on_failure: retry, with: {seed: 9}}, "
+      "{require: perplexity > 0}]");
+  TinyRun straight;
+  message_of<Error>([&] { straight.run(again); });
+  TinyRun run;
+  run.run_and_stop(24 + 6, again);  // in the second attempt
+  EXPECT_TRUE(fs::exists(run.in_run("attempts/1")));
+  message_of<Error>([&] { run.run(again); });
+  EXPECT_TRUE(run.log.has("going on from step"));
+  EXPECT_EQ(read(run.in_run("checkpoints/step_00000012/optimizer.safetensors")),
+            read(straight.in_run("checkpoints/step_00000012/optimizer.safetensors")));
+}
+
+TEST(Gates, OnWhatIsNotMeasuredAreRefusedWithTheirLine) {
+  TinyRun run;
+  const std::string what = message_of<ConfigError>([&] {
+    run_recipe(recipe::read_recipe(run.text() + "gates:\n  - {require: kl_to_techer < 1}\n",
+                                   "r.yaml", {}, run.registries),
+               {}, run.log);
+  });
+  EXPECT_SAYS(what,
+              "r.yaml:20: gates.0.require: `kl_to_techer` is not measured (did you mean "
+              "`kl_to_teacher`?)");
+  EXPECT_FALSE(fs::exists(run.in_run("recipe.yaml")));
+}
+
+}  // namespace
+}  // namespace distill::pipeline
