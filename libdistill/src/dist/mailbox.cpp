@@ -16,6 +16,8 @@ constexpr std::size_t kMostWaiting = 64;
 /// And bytes of them. Some of the largest requests fit into what waits to be sent.
 constexpr std::uint64_t kMostReceived = 64 << 20;
 constexpr std::uint64_t kMostToSend = 256 << 20;
+/// An end that asks for one more and takes none would fill the memory with answers.
+constexpr std::size_t kMostWithData = 8;
 
 }  // namespace
 
@@ -40,13 +42,16 @@ void Mailbox::post(Outgoing message) {
   const std::lock_guard lock(mutex_);
   if (!error_.empty()) throw DistributedError(error_);
   const std::uint64_t bytes = message.body.size();
-  if (outbox_.size() == kMostWaiting || bytes > kMostToSend - outbox_bytes_) {
+  const bool with_data = holds_data_ && message.bulk != nullptr;
+  if (outbox_.size() == kMostWaiting || bytes > kMostToSend - outbox_bytes_ ||
+      (with_data && outbox_data_ == kMostWithData)) {
     // Messages have an order: behind one that is missing there are none.
     error_ = core::concat(who_, ": takes no messages; ", outbox_.size(), " wait for it");
     changed_.notify_all();
     throw DistributedError(error_);
   }
   outbox_bytes_ += bytes;
+  if (with_data) ++outbox_data_;
   outbox_.push_back(std::move(message));
   changed_.notify_all();
 }
@@ -137,6 +142,7 @@ std::optional<Outgoing> Mailbox::next(double beat_seconds) {
     message = std::move(outbox_.front());
     outbox_.pop_front();
     outbox_bytes_ -= message.body.size();
+    if (holds_data_ && message.bulk != nullptr) --outbox_data_;
   } else {
     message.frame.kind = Frame::kBeat;
   }

@@ -58,8 +58,9 @@ class Mailbox {
   std::uint64_t inbox_bytes_ = 0;
   std::deque<Outgoing> outbox_;
   std::uint64_t outbox_bytes_ = 0;
-  bool sending_ = false;  ///< one more is on its way
-  bool reading_ = false;  ///< one more comes in
+  std::size_t outbox_data_ = 0;  ///< messages with data that takes memory of this process
+  bool sending_ = false;         ///< one more is on its way
+  bool reading_ = false;         ///< one more comes in
   Clock::time_point heard_ = Clock::now();
   std::string error_;               ///< the first; why nothing goes any more
   bool reading_has_ended_ = false;  ///< and nothing comes, behind what the inbox holds

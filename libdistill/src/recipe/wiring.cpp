@@ -135,6 +135,21 @@ void check_freeze(const Recipe& recipe, const ModelFacts& student) {
   fail<ConfigError>("student.freeze: every parameter is frozen, nothing is left to train");
 }
 
+/// A misspelt name would leave an embedding or a head to Muon without a word.
+void check_adamw_for(const Recipe& recipe, const ModelFacts& student) {
+  const auto* muon = recipe.train.optimizer.options<train::MuonOptions>();
+  if (muon == nullptr) return;
+  const auto usual = train::MuonOptions().adamw_for;  // a tied model has no head of its own
+  std::vector<std::string> names;
+  for (const auto& parameter : student.parameters) names.push_back(parameter.name);
+  for (const auto& name : muon->adamw_for) {
+    if (std::ranges::find(usual, name) != usual.end()) continue;
+    if (std::ranges::find(names, name) != names.end()) continue;
+    fail<ConfigError>("train.optimizer.adamw_for: `", core::printable(name),
+                      "` is no parameter of the student", core::did_you_mean(name, names));
+  }
+}
+
 models::AdapterChoice choose_adapters(const Recipe& recipe, const ModelFacts& student) {
   if (!recipe.student.lora) return {};
   try {
@@ -164,6 +179,7 @@ PlannedModels plan_models(const Recipe& recipe) {
   models::check_causal_lm(models.student.folder, models.student.layers);
   check_positions(recipe, models.student);
   check_freeze(recipe, models.student);
+  check_adamw_for(recipe, models.student);
   models.adapters = choose_adapters(recipe, models.student);
   if (recipe.teacher.kind() == "base") {
     losses::LossContext context = loss_context(recipe, models);

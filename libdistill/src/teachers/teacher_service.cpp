@@ -72,9 +72,11 @@ class Service {
   }
 
  private:
-  bool is_done() const {
+  bool is_done() {
     if (stop_ != nullptr && stop_->requested()) return true;
-    return sessions_.empty() && served_.counts.students > 0 && !served_.options.stay;
+    if (!sessions_.empty() || served_.counts.students == 0 || served_.options.stay) return false;
+    accept(0);  // one may have connected while the last one was served
+    return sessions_.empty();
   }
 
   void accept(double seconds) {

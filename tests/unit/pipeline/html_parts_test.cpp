@@ -108,6 +108,11 @@ TEST(Axis, PixelsGoFromEndToEnd) {
   EXPECT_NEAR(axis.pixel(10), 100, 1e-9);
   EXPECT_NEAR(axis.pixel(100), 0, 1e-9);
   EXPECT_NEAR(axis.pixel(1e9), 0, 1e-9);
+  const Axis wide{.low = 1e-300, .high = 1e100, .logarithmic = true, .from = 200, .to = 0};
+  EXPECT_NEAR(wide.pixel(1e100), 0, 1e-9);
+  EXPECT_NEAR(wide.pixel(1e-100), 100, 1e-9);
+  const Axis bars{.low = -1.5e308, .high = 1.5e308, .from = 0, .to = 200};
+  EXPECT_NEAR(bars.pixel(0), 100, 1e-9);
 }
 
 TEST(SvgPath, RelativeTenthsAddUp) {

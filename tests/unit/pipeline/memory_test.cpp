@@ -64,6 +64,15 @@ TEST_F(MemoryTest, MuonKeepsOneNumberOfAMatrixInsideALayer) {
   EXPECT_EQ(adapters.moments, adapters.gradients);  // one each, fp32
 }
 
+TEST_F(MemoryTest, ParametersLeftToAdamWMustBeThere) {
+  const std::string message = message_of<ConfigError>(
+      [&] { estimate({"train.optimizer={kind: muon, adamw_for: [model.embed_token.weight]}"}); });
+  EXPECT_EQ(
+      message,
+      "train.optimizer.adamw_for: `model.embed_token.weight` is no parameter of the student (did "
+      "you mean `model.embed_tokens.weight`?)");
+}
+
 TEST_F(MemoryTest, QuantisedWeightsTakeWhatTheyTake) {
   constexpr std::uint64_t kProjections = 48 * (48 + 24 + 24 + 48) + 3 * 48 * 96;
   constexpr std::uint64_t kOutputs = 48 + 24 + 24 + 48 + 96 + 96 + 48;

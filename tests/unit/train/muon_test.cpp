@@ -38,7 +38,17 @@ std::vector<at::Tensor> make_gradients(const std::vector<models::NamedParameter>
   return gradients;
 }
 
-/// One matrix in float64, its polynomial taken of the singular values.
+/// In float64, the polynomial taken of the singular values.
+at::Tensor orthogonal(const at::Tensor& matrix, int iterations) {
+  const auto [u, s, vh] = at::linalg_svd(matrix / matrix.norm(), false);
+  at::Tensor value = s;
+  for (int i = 0; i < iterations; ++i) {
+    value = value * 3.4445 - value.pow(3) * 4.7750 + value.pow(5) * 2.0315;
+  }
+  return at::mm(u * value, vh);
+}
+
+/// One matrix in float64.
 struct Oracle {
   at::Tensor weight, momentum;
   explicit Oracle(const at::Tensor& start)
@@ -48,13 +58,8 @@ struct Oracle {
     const at::Tensor g = gradient.to(at::kDouble) * scale;
     momentum = momentum * 0.9 + g * (1 - 0.9);
     const at::Tensor direction = g * (1 - 0.9) + momentum * 0.9;
-    const auto [u, s, vh] = at::linalg_svd(direction / direction.norm(), false);
-    at::Tensor value = s;
-    for (int i = 0; i < 5; ++i) {
-      value = value * 3.4445 - value.pow(3) * 4.7750 + value.pow(5) * 2.0315;
-    }
     const double larger = static_cast<double>(std::max(weight.size(0), weight.size(1)));
-    weight = weight * (1 - lr * 0.1) - at::mm(u * value, vh) * (lr * 0.2 * std::sqrt(larger));
+    weight = weight * (1 - lr * 0.1) - orthogonal(direction, 5) * (lr * 0.2 * std::sqrt(larger));
   }
 };
 
@@ -94,6 +99,47 @@ TEST_P(MuonOracle, MatricesFollowTheOracleAndTheRestAdamW) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Dtypes, MuonOracle, ::testing::Values(at::kFloat, at::kBFloat16));
+
+// Every option differs from its default.
+TEST(Muon, TakesEveryOption) {
+  const MuonOptions options{.lr = 0.02,
+                            .momentum = 0.8,
+                            .nesterov = false,
+                            .iterations = 3,
+                            .weight_decay = 0.2,
+                            .adamw_for = {"wide.weight"},
+                            .adamw_lr_ratio = 0.5,
+                            .betas = {0.7, 0.8},
+                            .eps = 1e-2};
+  auto parameters = make_parameters(at::kFloat);
+  const at::Tensor start = parameters[3].tensor.detach().to(at::kDouble);
+  std::vector<models::NamedParameter> others = {
+      {parameters[1].name, parameters[1].tensor.detach().clone()},
+      {parameters[2].name, parameters[2].tensor.detach().clone()}};
+  const auto optimizer = make_muon(options, parameters);
+  const auto adamw =
+      make_adamw({.lr = 0.01, .betas = {0.7, 0.8}, .eps = 1e-2, .weight_decay = 0.2}, others);
+  const auto gradients = make_gradients(parameters);
+  optimizer->step(gradients, 1.0, 1.0);
+  adamw->step({gradients[1], gradients[2]}, 1.0, 1.0);
+  EXPECT_TRUE(parameters[1].tensor.equal(others[0].tensor));
+  EXPECT_TRUE(parameters[2].tensor.equal(others[1].tensor));
+  // The momentum of a first step is the gradient but for its scale.
+  const at::Tensor direction = orthogonal(gradients[3].to(at::kDouble), 3);
+  const at::Tensor expected = start * (1 - 0.02 * 0.2) - direction * (0.02 * 0.2 * std::sqrt(10.0));
+  EXPECT_LT(difference(parameters[3].tensor, expected), 5e-4);
+  EXPECT_GT(difference(parameters[3].tensor, start), 2e-3);
+  // Of the second step it is not the gradient's, nor looked ahead of.
+  const auto second = make_gradients(parameters);
+  const at::Tensor between = parameters[3].tensor.detach().to(at::kDouble);
+  optimizer->step(second, 1.0, 1.0);
+  const at::Tensor momentum =
+      gradients[3].to(at::kDouble) * 0.2 * 0.8 + second[3].to(at::kDouble) * 0.2;
+  EXPECT_LT(difference(parameters[3].tensor,
+                       between * (1 - 0.02 * 0.2) -
+                           orthogonal(momentum, 3) * (0.02 * 0.2 * std::sqrt(10.0))),
+            5e-4);
+}
 
 TEST(Muon, AnUpdateIsAsLargeAsAdamWs) {
   std::vector<models::NamedParameter> parameters = {{"w", at::randn({48, 128}, at::kFloat)}};

@@ -52,7 +52,8 @@ std::vector<double> decades(const Axis& axis, int count) {
 double Axis::pixel(double value) const {
   const double inside = std::clamp(value, low, high);
   const double share =
-      logarithmic ? std::log(inside / low) / std::log(high / low) : (inside - low) / (high - low);
+      logarithmic ? (std::log(inside) - std::log(low)) / (std::log(high) - std::log(low))
+                  : (inside / 2 - low / 2) / (high / 2 - low / 2);  // no difference overflows
   return from + share * (to - from);
 }
 

@@ -63,12 +63,12 @@ void place(Frame& frame, const LineChart& chart) {
 /// Means over neighbours on both sides, fewer of them near the ends.
 std::vector<double> smoothed(const Points& points) {
   const std::size_t reach = points.size() / 40 + 1;
-  std::vector<double> sums = {0};
-  for (const auto& point : points) sums.push_back(sums.back() + point.mean);
   std::vector<double> means(points.size());
   for (std::size_t i = 0; i < points.size(); ++i) {
     const std::size_t side = std::min({reach, i, points.size() - 1 - i});
-    means[i] = (sums[i + side + 1] - sums[i - side]) / static_cast<double>(2 * side + 1);
+    double sum = 0;  // anew for each: behind one huge spike a running sum has no digits left
+    for (std::size_t j = i - side; j <= i + side; ++j) sum += points[j].mean;
+    means[i] = sum / static_cast<double>(2 * side + 1);
   }
   return means;
 }
@@ -198,7 +198,7 @@ std::string legend(const LineChart& chart, bool logarithmic) {
   for (const auto& line : chart.lines) {
     const bool said = chart.lines.size() == 1 && line.name == chart.title;
     items += entry(concat("s", line.colour), said ? "last" : line.name,
-                   number(line.points.back().mean, chart.unit));
+                   number(line.last.value_or(line.points.back().mean), chart.unit));
   }
   for (const auto& level : chart.levels) {
     items += entry("level", level.name, number(level.value, chart.unit));
@@ -230,9 +230,10 @@ std::string description(const LineChart& chart, bool logarithmic) {
     const auto& first = line.points.front();
     const auto& last = line.points.back();
     out += concat(out.empty() ? "" : " ", escaped(line.name), ": ", number(first.mean, chart.unit),
-                  " at step ", number(std::round(first.step)), ", ", number(last.mean, chart.unit),
-                  " at step ", number(std::round(last.step)), "; least ", number(low, chart.unit),
-                  ", greatest ", number(high, chart.unit), ".");
+                  " at step ", number(std::round(first.step)), ", ",
+                  number(line.last.value_or(last.mean), chart.unit), " at step ",
+                  number(std::round(last.step)), "; least ", number(low, chart.unit), ", greatest ",
+                  number(high, chart.unit), ".");
   }
   return out;
 }

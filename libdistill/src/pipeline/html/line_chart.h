@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,9 +12,10 @@ namespace distill::pipeline::html {
 struct ChartLine {
   std::string name;
   std::vector<Curve::Point> points = {};
-  int colour = 0;       ///< of kColours; the first is the main one
-  bool spread = false;  ///< least and greatest of each column behind it
-  bool smooth = false;  ///< the line is a mean over neighbours
+  std::optional<double> last = {};  ///< the last value itself, where points are means of many
+  int colour = 0;                   ///< of kColours; the first is the main one
+  bool spread = false;              ///< least and greatest of each column behind it
+  bool smooth = false;              ///< the line is a mean over neighbours
 };
 
 /// A horizontal line, as the teacher's value.

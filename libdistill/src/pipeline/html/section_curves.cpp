@@ -27,7 +27,9 @@ bool is_running_total(std::string_view name) {
 ChartLine line_of(const RunRecord& record, const std::string& name, int colour) {
   const Curve* curve = record.metrics.steps.find(name);
   ChartLine line{.name = name, .points = {}, .colour = colour};
-  if (curve != nullptr) line.points = curve->points();
+  if (curve == nullptr || curve->empty()) return line;
+  line.points = curve->points();
+  line.last = curve->last();
   return line;
 }
 
@@ -74,6 +76,7 @@ std::vector<ChartLine> lines_of(const Curves& sets) {
     if (lines.size() == kMostLines) break;
     lines.push_back({.name = set.empty() ? "not named" : set,
                      .points = curve.points(),
+                     .last = curve.last(),
                      .colour = static_cast<int>(lines.size())});
   }
   return lines;
@@ -146,7 +149,7 @@ std::string evaluation_section(const RunRecord& record) {
     const Measure shown = measure(name);
     LineChart chart{.id = concat("eval", charts.size()),
                     .title = shown.title,
-                    .lines = {{.name = "student", .points = curve.points()}}};
+                    .lines = {{.name = "student", .points = curve.points(), .last = curve.last()}}};
     chart.unit = shown.unit;
     chart.dots = true;
     add_level(chart, record, name);
