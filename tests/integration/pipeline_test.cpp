@@ -127,6 +127,9 @@ TEST(Pipeline, SaysWhatItDoesAndWhatCameOfIt) {
   EXPECT_SAYS(done.err, "stage 2/2 two  step 3/3");
   EXPECT_SAYS(done.err, "gate `perplexity < 0`: does not hold");
   EXPECT_SAYS(done.out, "generate --model " + chain.in("final").string());
+  EXPECT_EQ(done.err.find("page could not be made"), std::string::npos) << done.err;
+  EXPECT_TRUE(fs::exists(chain.in("report.html")));
+  EXPECT_TRUE(fs::exists(chain.in("stages/two/report.html")));
   const auto json = chain.train({"--json"});
   ASSERT_EQ(json.exit_code, 0) << json.err;
   const auto value = io::parse_json(json.out, "out");
