@@ -76,14 +76,18 @@ TEST(Pipeline, KilledWhileAGateAsksForAnotherTryItGoesOnBitForBit) {
 
 TEST(Pipeline, KilledAtRandomMomentsItGoesOnBitForBit) {
   const TinyPipeline straight;
+  const auto begin = std::chrono::steady_clock::now();
   ASSERT_EQ(straight.train().exit_code, 0);
+  // Moments of this machine's own run, on whatever machine it is.
+  const auto whole = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::steady_clock::now() - begin);
   core::RandomState random(2026);
   int kills = 0;
-  for (int trial = 0; trial < 4; ++trial) {
+  for (int trial = 0; trial < 6; ++trial) {
     const TinyPipeline chain;
     for (int start = 0;; ++start) {
       ASSERT_LT(start, 200) << "no progress";
-      const std::chrono::milliseconds limit(100 + random.below(600));
+      const std::chrono::milliseconds limit(random.below(whole.count() + 1));
       const auto result = chain.train({}, {.signal = [&](std::chrono::milliseconds elapsed) {
                                         return elapsed >= limit ? SIGKILL : 0;
                                       }});
@@ -93,7 +97,7 @@ TEST(Pipeline, KilledAtRandomMomentsItGoesOnBitForBit) {
     }
     ASSERT_EQ(chain.hashes(), straight.hashes()) << "trial " << trial;
   }
-  EXPECT_GT(kills, 3);
+  EXPECT_GT(kills, 1);
 }
 
 TEST(Pipeline, CtrlCIsOneLineAndTheSameCommandGoesOn) {
