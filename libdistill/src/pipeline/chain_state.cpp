@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include <distill/core/error.h>
 #include <distill/core/hash.h>
@@ -68,18 +69,28 @@ class Look {
       state.progress = Progress::kAgain;
       state.why = std::move(why);
     };
-    if (record == nullptr) return look_for_inputs(stage);
+    if (record == nullptr) {
+      // Of a time that the manifest tells of no more: its stage was not in the recipe for a while,
+      // or what it learned from has been begun anew.
+      if (core::path_exists(stage.folder)) return again("what it was made from may be another now");
+      return look_for_inputs(stage);
+    }
     for (const std::size_t needed : stage.needs) {
       if (states_[needed].progress != Progress::kAgain) continue;
       return again(concat("`", recipe_.stages[needed].name, "` before it is done again"));
     }
-    if (std::ranges::find(redo_, stage.name) != redo_.end()) return again("asked for by --redo");
-    if (record->settings != state.settings) {
+    const bool redo = std::ranges::find(redo_, stage.name) != redo_.end();
+    const bool same_settings = record->settings == state.settings;
+    // One that the same command has begun already goes on.
+    if (redo && (record->done || !same_settings || !changed_inputs(stage, *record).empty())) {
+      return again("asked for by --redo");
+    }
+    if (!same_settings) {
       const auto found = differences_.find(stage.name);
       return again(found == differences_.end() ? "its recipe has changed"
                                                : core::join(found->second));
     }
-    compare_inputs(stage, *record);
+    for (auto& problem : changed_inputs(stage, *record)) problems_.push_back(std::move(problem));
     if (!record->done) {
       state.progress = Progress::kBegun;
       return;
@@ -104,29 +115,44 @@ class Look {
     }
   }
 
-  void compare_inputs(const recipe::Stage& stage, const StageRecord& record) {
+  /// A line for each.
+  std::vector<std::string> changed_inputs(const recipe::Stage& stage, const StageRecord& record) {
+    std::vector<std::string> problems;
     std::map<std::string, const FileRecord*> before;
     for (const FileRecord& file : record.inputs) before[file.path] = &file;
+    std::set<std::string> gone;
+    for (const FileRecord& file : record.inputs) gone.insert(file.path);
+    bool all_found = true;
     for (const StageInput& input : external_inputs(stage, recipe_.output)) {
       std::vector<fs::path> files;
       try {
         files = input.files();
       } catch (const InputError& error) {
+        all_found = false;
         // What is done needs it no more.
         if (record.done) continue;
-        problems_.push_back(concat(stage.source.where(input.key), ": ", error.what()));
+        problems.push_back(concat(stage.source.where(input.key), ": ", error.what()));
         continue;
       }
       for (const fs::path& file : files) {
+        gone.erase(file.string());
         const auto known = before.find(file.string());
         if (known != before.end() && hashes_.is_same(*known->second)) continue;
-        problems_.push_back(concat(stage.source.where(input.key), ": ", core::shown(file),
-                                   known == before.end() ? " is new" : " has changed",
-                                   " since the stage `", stage.name,
-                                   "` was begun; bring it back, or add --redo ", stage.name,
-                                   " to do it and what follows again"));
+        problems.push_back(concat(stage.source.where(input.key), ": ", core::shown(file),
+                                  known == before.end() ? " is new" : " has changed",
+                                  " since the stage `", stage.name,
+                                  "` was begun; bring it back, or add --redo ", stage.name,
+                                  " to do it and what follows again"));
       }
     }
+    if (!all_found) return problems;  // the files of what is missing as a whole are among them
+    for (const std::string& file : gone) {
+      problems.push_back(concat(stage.source.where(""), ": ", core::shown(file),
+                                ", which the stage `", stage.name,
+                                "` read, is not there any more; bring it back, or add --redo ",
+                                stage.name, " to do it and what follows again"));
+    }
+    return problems;
   }
 
   const recipe::PipelineRecipe& recipe_;

@@ -342,6 +342,7 @@ RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, co
     return result;
   }
   for (Attempts attempts(folder);;) {
+    core::release_freed_memory();  // of the attempt before: this one begins with what is free
     const recipe::Recipe now = attempts.apply(recipe);
     try {
       result.report = run_with_reactions(now, options, log, folder, attempts);

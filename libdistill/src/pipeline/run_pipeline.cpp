@@ -1,6 +1,8 @@
 #include <distill/pipeline/run_pipeline.h>
 
+#include <algorithm>
 #include <chrono>
+#include <set>
 #include <utility>
 
 #include <distill/core/error.h>
@@ -186,7 +188,22 @@ class Chain {
       for (const fs::path& file : input.files()) record.inputs.push_back(hashes_.record(file));
     }
     manifest_.at(stage.name) = std::move(record);
+    forget_dependants(stage);
     write_chain_manifest(folder_.manifest(), manifest_, recipe_);
+  }
+
+  /// What learned from the result that was there is to be done again, however this ends.
+  void forget_dependants(const recipe::Stage& stage) {
+    std::set<std::string> stale = {stage.name};
+    for (const recipe::Stage& later : recipe_.stages) {
+      const bool depends = std::ranges::any_of(later.needs, [&](std::size_t needed) {
+        return stale.contains(recipe_.stages[needed].name);
+      });
+      if (!depends) continue;
+      stale.insert(later.name);
+      std::erase_if(manifest_.stages,
+                    [&](const StageRecord& record) { return record.name == later.name; });
+    }
   }
 
   void end(std::size_t index, double seconds) {

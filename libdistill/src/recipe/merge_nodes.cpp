@@ -26,7 +26,17 @@ Node scalar(std::string text, Place place) {
   return node;
 }
 
-/// `{train.steps: 200}` as `{set: ["train.steps=200"]}`; what is written out already stays.
+/// A mapping changes only what it names, as everywhere in a recipe; one that names its `kind`
+/// replaces the whole.
+void spell_out(const Node& setting, const std::string& path, std::vector<Node>& list) {
+  if (!is_map(setting) || setting.children.empty() || setting.find("kind") != nullptr) {
+    list.push_back(scalar(path + "=" + emit_inline(setting), setting.key_place));
+    return;
+  }
+  for (const Node& child : setting.children) spell_out(child, join_path(path, child.key), list);
+}
+
+/// `{train: {steps: 200}}` as `{set: ["train.steps=200"]}`; what is written out already stays.
 Node spelled_out(const Node& settings) {
   if (!is_map(settings) || (settings.children.size() == 1 && settings.find("set") != nullptr)) {
     return settings;
@@ -35,9 +45,7 @@ Node spelled_out(const Node& settings) {
   list.kind = Node::Kind::kList;
   list.key = "set";
   list.place = list.key_place = settings.place;
-  for (const Node& child : settings.children) {
-    list.children.push_back(scalar(child.key + "=" + emit_inline(child), child.key_place));
-  }
+  for (const Node& child : settings.children) spell_out(child, child.key, list.children);
   Node map = settings;
   map.children = {std::move(list)};
   return map;

@@ -256,11 +256,10 @@ std::unique_ptr<teachers::Teacher> build_teacher(const Recipe& recipe, const Pla
                                              .surroundings = surroundings});
 }
 
-}  // namespace
-
-ModelParts load_to_measure(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
-                           std::optional<std::uint64_t> available_memory,
-                           const Surroundings& surroundings) {
+/// The local teacher, where there is one, and the student.
+ModelParts read_models(const Recipe& recipe, const PlannedModels& models,
+                       const models::LoadOptions& of_student, core::Logger& log,
+                       std::optional<std::uint64_t> available_memory) {
   ModelParts parts;
   const auto load_model = [&](const ModelFacts& facts, models::LoadOptions load) {
     load.available_memory = available_memory;
@@ -269,9 +268,18 @@ ModelParts load_to_measure(const Recipe& recipe, const PlannedModels& models, co
   };
   if (models.teacher)
     parts.teacher_model = load_model(*models.teacher, teacher_load_options(recipe, models));
+  parts.student = load_model(models.student, of_student);
+  return parts;
+}
+
+}  // namespace
+
+ModelParts load_to_measure(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
+                           std::optional<std::uint64_t> available_memory,
+                           const Surroundings& surroundings) {
   auto options = student_load_options(recipe, models);
   options.writable = false;
-  parts.student = load_model(models.student, options);
+  ModelParts parts = read_models(recipe, models, options, log, available_memory);
   parts.teacher =
       build_teacher(recipe, models, parts.teacher_model, parts.student, log, surroundings);
   return parts;
@@ -280,15 +288,8 @@ ModelParts load_to_measure(const Recipe& recipe, const PlannedModels& models, co
 ModelParts load_models(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
                        std::optional<std::uint64_t> available_memory,
                        const Surroundings& surroundings) {
-  ModelParts parts;
-  const auto load_model = [&](const ModelFacts& facts, models::LoadOptions load) {
-    load.available_memory = available_memory;
-    load.log = &log;
-    return models::load_causal_lm(facts.folder, load);
-  };
-  if (models.teacher)
-    parts.teacher_model = load_model(*models.teacher, teacher_load_options(recipe, models));
-  parts.student = load_model(models.student, student_load_options(recipe, models));
+  ModelParts parts =
+      read_models(recipe, models, student_load_options(recipe, models), log, available_memory);
   parts.student->set_activation_checkpointing(recipe.train.activation_checkpointing);
   parts.teacher =
       build_teacher(recipe, models, parts.teacher_model, parts.student, log, surroundings);

@@ -262,16 +262,84 @@ TEST(RunPipeline, OneTeacherIsGoneBeforeTheNextComes) {
   EXPECT_EQ(alive, 0);
 }
 
-TEST(RunPipeline, AStopKeepsWhatIsDone) {
-  TinyChain chain;
-  const TinyChain straight;
-  auto recipe = chain.recipe(TinyChain::two_stages());
-  chain.stop.request(15);
-  EXPECT_SAYS(
-      message_of<Interrupted>([&] { run_pipeline(recipe, {}, chain.options(), chain.log); }),
-      "stopped by signal 15");
+/// Asks for a stop when a line holds this.
+class StoppingLogger : public core::Logger {
+ public:
+  StoppingLogger(core::StopFlag& stop, std::string at) : stop_(stop), at_(std::move(at)) {}
+  void write(core::LogLevel, std::string_view message) override {
+    if (message.find(at_) != std::string_view::npos) stop_.request(15);
+  }
+
+ private:
+  core::StopFlag& stop_;
+  std::string at_;
+};
+
+void stop_at(TinyChain& chain, const std::string& line, const std::vector<std::string>& redo = {}) {
+  StoppingLogger log(chain.stop, line);
+  EXPECT_SAYS(message_of<Interrupted>([&] {
+                run_pipeline(chain.recipe(TinyChain::two_stages()), redo, chain.options(), log);
+              }),
+              "stopped by signal 15");
   chain.stop.request(0);
-  EXPECT_EQ(chain.run().stages.size(), 2u);
+}
+
+TEST(RunPipeline, AStopKeepsWhatIsDone) {
+  TinyChain straight;
+  straight.run();
+  TinyChain chain;
+  stop_at(chain, "stage 2/2 two: ");
+  const PipelineResult result = chain.run();
+  ASSERT_EQ(result.stages.size(), 2u);
+  EXPECT_TRUE(result.stages[0].was_done);
+  EXPECT_FALSE(result.stages[1].was_done);
+  EXPECT_EQ(chain.weights("two"), straight.weights("two"));
+}
+
+TEST(RunPipeline, AStoppedRedoIsGoneOnWithAndSoAreThoseThatDependOnIt) {
+  TinyChain chain;
+  chain.run();
+  stop_at(chain, "stage 1/2 three: ", {"three"});
+  const PipelineResult again = chain.run();  // without --redo
+  EXPECT_FALSE(again.stages[0].was_done);
+  EXPECT_FALSE(again.stages[1].was_done) << "it learned from the stage that was done again";
+  EXPECT_TRUE(chain.run().stages[1].was_done);
+}
+
+TEST(RunPipeline, TheSameRedoAfterAStopGoesOn) {
+  TinyChain chain;
+  chain.run();
+  stop_at(chain, "stage 1/2 three: ", {"three"});
+  chain.run(TinyChain::two_stages(), {}, {"three"});
+  EXPECT_TRUE(chain.log.has("stage 1/2 three: train"));
+  EXPECT_TRUE(chain.log.has("; going on"));
+  EXPECT_FALSE(fs::exists(chain.in_chain("stages/three.old-2")));
+}
+
+TEST(RunPipeline, AStageThatComesBackIsDoneAgain) {
+  TinyChain chain;
+  chain.run();
+  const std::string two = chain.weights("two");
+  const std::string first = TinyChain::two_stages();
+  const std::vector<std::string> changed = {"stages.three.train.steps=4"};
+  chain.run(first.substr(0, first.find("  - name: two")), changed);
+  const PipelineResult back = chain.run(first, changed);
+  EXPECT_TRUE(back.stages[0].was_done);
+  EXPECT_FALSE(back.stages[1].was_done);
+  EXPECT_NE(chain.weights("two"), two);
+  EXPECT_TRUE(fs::exists(chain.in_chain("stages/two.old-1/final")));
+}
+
+TEST(RunPipeline, InputThatIsGoneIsFoundBeforeTheFirstStep) {
+  TinyChain chain;
+  const fs::path folder = chain.folder / "rows";
+  fs::create_directories(folder);
+  for (const char* name : {"a.jsonl", "b.jsonl"}) fs::copy_file(chain.train_file(), folder / name);
+  const std::vector<std::string> rows = {"data.train.0.path=" + folder.string()};
+  chain.run(TinyChain::two_stages(), rows);
+  fs::remove(folder / "b.jsonl");
+  EXPECT_SAYS(message_of<ConfigError>([&] { chain.run(TinyChain::two_stages(), rows); }),
+              "b.jsonl, which the stage `three` read, is not there any more");
 }
 
 }  // namespace

@@ -72,6 +72,16 @@ TEST_F(GatesTest, SettingsOfATryAreAMappingOrAListOfThem) {
   EXPECT_EQ(write_recipe(read_recipe(text, "again", {}, registries_)), text);
 }
 
+TEST_F(GatesTest, AMappingOfATryChangesOnlyWhatItNames) {
+  const Recipe nested = read(
+      "  - require: perplexity < 9\n    on_failure: retry\n"
+      "    with: {train: {steps: 20, optimizer: {lr: 0.5}}, teacher: {kind: local, model: m}}\n");
+  ASSERT_EQ(nested.gates.at(0).with.size(), 1u);
+  EXPECT_EQ(nested.gates[0].with[0].set,
+            (std::vector<std::string>{"train.steps=20", "train.optimizer.lr=0.5",
+                                      "teacher={kind: local, model: m}"}));
+}
+
 TEST_F(GatesTest, ProblemsHaveTheirLine) {
   EXPECT_NE(refusal("  - {require: perplexity is 9}\n").find("r.yaml:8: gates.0.require: is `"),
             std::string::npos);
