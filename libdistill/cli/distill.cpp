@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include <distill/core/log.h>
+#include <distill/core/memory.h>
 #include <distill/core/output.h>
 #include <distill/pipeline/train_command.h>
 
@@ -35,6 +36,7 @@ int main(int argc, char** argv) {
     std::cerr << "error: " << error.what() << "; see distill --help\n";
     return 2;
   }
+  core::keep_freed_memory();  // commands form logits of the same size again and again
   const auto level = verbose ? core::LogLevel::kDebug : core::LogLevel::kInfo;
   const bool terminal = ::isatty(STDERR_FILENO) != 0;
   const auto log =

@@ -2,7 +2,6 @@
 #include <memory>
 
 #include <distill/commands/serve_teacher.h>
-#include <distill/core/memory.h>
 
 #include "commands.h"
 #include "model_arguments.h"
@@ -25,7 +24,6 @@ void add_teacher(CLI::App& cli, Action& action) {
   app->callback([&action, options] {
     action = [options](core::Logger& log) {
       options->stop = stop_on_signals();
-      core::keep_freed_memory();
       commands::serve_teacher(*options, std::cout, log);
       return 0;
     };

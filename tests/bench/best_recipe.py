@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """What makes a small student good at equal tokens: one recipe, changed key by key.
 
-    tests/bench/best_recipe.py --train FILE.jsonl... --eval FILE.jsonl --work FOLDER [--seeds 17 18 19] [--only NAME...]
+    tests/bench/best_recipe.py --train FILE.jsonl... --eval FILE.jsonl --work FOLDER [--tokens 196608]
+                               [--seeds 17 18 19] [--only NAME...]
 
-A student of 12 layers of SmolLM2-135M-Instruct and 196,608 tokens each time. `plain` is the recipe that plain
-PyTorch was given; `base` is ours, and all others are `base` with what their name says. Needs nothing but the
-built programs."""
+A student of 12 layers of SmolLM2-135M-Instruct each time. `plain` is the recipe that plain PyTorch was given, `base`
+is ours, and all others are `base` with what their name says. The teacher is captured once, in hidden states, which
+give the very signal of the teacher itself; losses over inner layers have it in memory. Needs nothing but the built
+programs."""
 
 import argparse
+import os
 
 import variants
 
@@ -17,54 +20,88 @@ precision: bf16
 device: cpu
 student:
   model: {model}
-  init: {{from: model, keep_layers: [0, 3, 5, 8, 11, 13, 16, 18, 21, 24, 26, 29]}}
+  init: {{from: model, keep_layers: [0, 1, 2, 4, 8, 12, 16, 20, 24, 27, 28, 29], fit: {{}}}}
   freeze: [model.embed_tokens.weight]
-teacher: {{kind: local, model: {model}}}
+teacher: {{kind: cache, path: {cache}, model: {model}, form: hidden}}
 data:
   train: {train}
-  sequence_length: 256
+  sequence_length: {length}
 loss:
   - {{kind: forward_kl, temperature: 1.0}}
 train:
-  steps: 768
+  steps: {steps}
   batch_size: 1
   micro_batch_size: 1
-  optimizer: {{kind: adamw, lr: 2.0e-3, betas: [0.9, 0.95]}}
-  schedule: {{kind: cosine, warmup_steps: 40, min_lr_ratio: 0.1}}
+  optimizer: {{kind: adamw, lr: 1.0e-3, betas: [0.9, 0.95]}}
+  schedule: {{kind: cosine, warmup_steps: {warmup}, min_lr_ratio: 0.1}}
 checkpoint: {{every: 0}}
 """
 
-ENDS = "student.init.keep_layers=[0, 1, 2, 4, 8, 12, 16, 20, 24, 27, 28, 29]"
-LONG = ["data.sequence_length=512", "train.steps=384", "train.schedule.warmup_steps=20"]
+EVEN = "[0, 3, 5, 8, 11, 13, 16, 18, 21, 24, 26, 29]"
+NO_FIT = "student.init.fit=null"
+KL = "{kind: forward_kl, temperature: 1.0}"
 
-VARIANTS = [
-    variants.Variant("plain", [*LONG, "train.optimizer.lr=1e-3"]),
-    variants.Variant("base", []),
-    variants.Variant("rows_128", ["data.sequence_length=128", "train.steps=1536", "train.schedule.warmup_steps=80"]),
-    variants.Variant("lr_1e-3", ["train.optimizer.lr=1e-3"]),
-    variants.Variant("lr_4e-3", ["train.optimizer.lr=4e-3"]),
-    variants.Variant("layers_at_the_ends", [ENDS]),
-    variants.Variant("temperature_2", ["loss=[{kind: forward_kl, temperature: 2.0}]"]),
-    variants.Variant("half_cross_entropy", ["loss=[{kind: forward_kl, temperature: 1.0, weight: 0.5}, "
-                                            "{kind: cross_entropy, weight: 0.5}]"]),
-    variants.Variant("hidden_mse", ["loss=[{kind: forward_kl, temperature: 1.0}, "
-                                    "{kind: hidden_mse, relative: true, weight: 1.0}]"]),
-    variants.Variant("hidden_cosine", ["loss=[{kind: forward_kl, temperature: 1.0}, "
-                                       "{kind: hidden_cosine, weight: 1.0}]"]),
-    variants.Variant("attention_kl", ["loss=[{kind: forward_kl, temperature: 1.0}, "
-                                      "{kind: attention_kl, weight: 1.0}]"]),
-    variants.Variant("embeddings_trained", ["student.freeze=[]"]),
-    variants.Variant("muon", ["train.optimizer={kind: muon, lr: 2.0e-3}"]),
-    variants.Variant("muon_rows_512", [*LONG, "train.optimizer={kind: muon, lr: 2.0e-3}"]),
-]
+
+def layers(chosen):
+    return f"student.init.keep_layers={chosen}"
+
+
+def loss(*terms):
+    return f"loss=[{', '.join(terms)}]"
+
+
+def all_variants(args):
+    """For rows of 256 tokens, and of 512."""
+    local = f"teacher={{kind: local, model: {args.model}}}"
+    return [
+        variants.Variant("base", []),
+        variants.Variant("no_fit", [NO_FIT]),
+        variants.Variant("even_layers", [layers(EVEN)]),
+        variants.Variant("even_layers_no_fit", [layers(EVEN), NO_FIT]),
+        variants.Variant("front_layers", [layers("[0, 1, 2, 3, 5, 8, 11, 15, 19, 23, 27, 29]")]),
+        variants.Variant("lr_2e-3", ["train.optimizer.lr=2e-3"]),
+        variants.Variant("lr_7e-4", ["train.optimizer.lr=7e-4"]),
+        variants.Variant("lr_to_0", ["train.schedule.min_lr_ratio=0.0"]),
+        variants.Variant("temperature_2", [loss("{kind: forward_kl, temperature: 2.0}")]),
+        variants.Variant("half_cross_entropy", [loss("{kind: forward_kl, temperature: 1.0, weight: 0.5}",
+                                                     "{kind: cross_entropy, weight: 0.5}")]),
+        variants.Variant("skew_kl", [loss("{kind: skew_forward_kl, temperature: 1.0, alpha: 0.1}")]),
+        variants.Variant("hidden_mse", [local, loss(KL, "{kind: hidden_mse, relative: true, weight: 1.0}")]),
+        variants.Variant("hidden_cosine", [local, loss(KL, "{kind: hidden_cosine, weight: 1.0}")]),
+        variants.Variant("attention_kl", [local, loss(KL, "{kind: attention_kl, weight: 1.0}")]),
+        variants.Variant("embeddings_trained", ["student.freeze=[]"]),
+        variants.Variant("muon", ["train.optimizer={kind: muon, lr: 1.0e-3}"]),
+    ], [variants.Variant("plain", [layers(EVEN), NO_FIT])]
+
+
+def write_recipe(args, length):
+    """And the cache that it reads."""
+    steps = args.tokens // length
+    recipe = args.work / f"recipe_{length}.yaml"
+    recipe.write_text(RECIPE.format(model=args.model, train=variants.train_files(args), length=length, steps=steps,
+                                    cache=args.cache / f"rows_{length}", warmup=max(1, steps // 19)))
+    return recipe
+
+
+def run(args, length, every):
+    chosen = [variant for variant in every if not args.only or variant.name in args.only]
+    if not chosen:
+        return []
+    recipe = write_recipe(args, length)
+    variants.call([args.build / "distill", "cache", recipe], os.environ)
+    return variants.run_all(args, recipe, chosen)
 
 
 def main():
-    args = variants.add_arguments(argparse.ArgumentParser(description=__doc__.splitlines()[0])).parse_args()
+    parser = variants.add_arguments(argparse.ArgumentParser(description=__doc__.splitlines()[0]))
+    parser.add_argument("--tokens", type=int, default=196608, help="of each run")
+    parser.add_argument("--cache", type=variants.pathlib.Path, help="folder for what the teacher says; in --work")
+    args = parser.parse_args()
+    args.cache = args.cache or args.work / "teacher"
     args.work.mkdir(parents=True, exist_ok=True)
-    recipe = args.work / "recipe.yaml"
-    recipe.write_text(RECIPE.format(model=args.model, train=variants.train_files(args)))
-    variants.print_table(variants.run_all(args, recipe, VARIANTS))
+    short, long = all_variants(args)
+    variants.require_known(args, short + long)
+    variants.print_table(run(args, 512, long) + run(args, 256, short))
 
 
 if __name__ == "__main__":

@@ -67,18 +67,21 @@ def read_results(path):
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def require_known(args, variants):
+    """Ends the program for a name in --only that no variant has."""
+    missing = sorted(set(args.only or []) - {variant.name for variant in variants})
+    if missing:
+        sys.exit(f"no variant is called {', '.join(missing)}; there are {', '.join(v.name for v in variants)}")
+
+
 def run_all(args, recipe, variants):
     """Results of all variants and seeds, those of earlier calls included."""
     args.work.mkdir(parents=True, exist_ok=True)
     path = args.work / "results.jsonl"
     done = {(result["variant"], result["seed"]) for result in read_results(path)}
-    chosen = [variant for variant in variants if not args.only or variant.name in args.only]
-    missing = sorted(set(args.only or []) - {variant.name for variant in variants})
-    if missing:
-        sys.exit(f"no variant is called {', '.join(missing)}; there are {', '.join(v.name for v in variants)}")
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool, path.open("a") as out:
         jobs = {pool.submit(run, args, recipe, variant, seed): (variant.name, seed)
-                for seed in args.seeds for variant in chosen if (variant.name, seed) not in done}
+                for seed in args.seeds for variant in variants if (variant.name, seed) not in done}
         for job in concurrent.futures.as_completed(jobs):
             try:
                 result = job.result()
@@ -88,8 +91,15 @@ def run_all(args, recipe, variants):
             out.write(json.dumps(result) + "\n")
             out.flush()
             print(f"{result['variant']} {result['seed']}: {result['perplexity']:.2f}", file=sys.stderr)
-    names = [variant.name for variant in chosen]
+    names = [variant.name for variant in variants]
     return [result for result in read_results(path) if result["variant"] in names]
+
+
+def for_all(jobs, action, items):
+    """action(item) for each, `jobs` at a time; the first error ends it when the others are through."""
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for done in [pool.submit(action, item) for item in items]:
+            done.result()
 
 
 def spread(values):

@@ -20,6 +20,20 @@ Stream DecoderBlock::forward(const Stream& in, const RmsNorm& next, const Rotary
   return finish(attended, in.residual, next);
 }
 
+Stream DecoderBlock::forward_shown(const Stream& in, const RmsNorm& next, const RotaryTable& rotary,
+                                   std::span<const std::int64_t> segments, const ShowLast& show) {
+  auto* mlp = std::get_if<SwigluMlp>(&feed_forward);
+  if (mlp == nullptr) return forward(in, next, rotary, segments);
+  const at::Tensor attended = std::visit(
+      [&](const auto& layer) { return layer.forward(in.normed, rotary, segments, nullptr); },
+      attention);
+  const auto [normed, sum] = post_attention_norm.add(attended, in.residual);
+  const at::Tensor inner = mlp->inner(normed);
+  show(mlp->down_proj, inner, sum);
+  const auto [next_normed, next_sum] = next.add(mlp->down_proj(inner), sum);
+  return {next_normed, next_sum};
+}
+
 Stream DecoderBlock::forward_cached(const Stream& in, const RmsNorm& next,
                                     const RotaryTable& rotary, const CachedSequences& sequences,
                                     std::int64_t layer) const {

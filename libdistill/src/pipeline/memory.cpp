@@ -11,6 +11,7 @@
 #include <distill/lora/choose.h>
 #include <distill/models/check.h>
 #include <distill/models/memory.h>
+#include <distill/recipe/fit_student.h>
 
 namespace distill::pipeline {
 
@@ -223,6 +224,10 @@ MemoryEstimate estimate_memory(const recipe::Recipe& recipe, const recipe::Plann
   add_optimizer(sizes, memory);
   add_activations(recipe, models, sizes, memory);
   add_logits(recipe, models, sizes, memory);
+  const std::uint64_t of_training = memory.gradients + memory.activations + memory.one_layer +
+                                    memory.signal + memory.loss + memory.evaluation;
+  const std::uint64_t of_fit = recipe::fit_bytes(recipe, models);
+  memory.fit = of_fit > of_training ? of_fit - of_training : 0;  // it is over by then
   memory.library = kLibrary + data_bytes + read_ahead_bytes(recipe, models, sizes);
   return memory;
 }

@@ -74,7 +74,8 @@ void write_memory(core::JsonWriter& json, const MemoryEstimate& memory) {
       .member("optimizer", memory.master + memory.moments)
       .member("gradients", memory.gradients)
       .member("activations", memory.activations + memory.one_layer)
-      .member("other", memory.signal + memory.loss + memory.evaluation + memory.library)
+      .member("other",
+              memory.signal + memory.loss + memory.evaluation + memory.fit + memory.library)
       .member("total", memory.total())
       .end_object();
 }

@@ -71,7 +71,8 @@ std::vector<MemoryOf> memory_of(const Plan& plan) {
                                     {"one_layer", m.one_layer},
                                     {"teacher_signal", m.signal},
                                     {"loss", m.loss},
-                                    {"evaluation", m.evaluation}};
+                                    {"evaluation", m.evaluation},
+                                    {"fit_at_the_start", m.fit}};
   const MemoryLine library{"library_and_data", m.library};
   if (plan.models.device.is_cpu()) {
     models.push_back(library);

@@ -10,6 +10,7 @@
 #include <distill/metrics/sink.h>
 #include <distill/models/fingerprint.h>
 #include <distill/pipeline/manifest.h>
+#include <distill/recipe/fit_student.h>
 #include <distill/recipe/forgetting.h>
 #include <distill/recipe/read.h>
 #include <distill/recipe/wiring.h>
@@ -57,6 +58,7 @@ class Run {
     prepare();
     train::Trainer trainer = make_trainer();
     const std::int64_t restored = trainer.restore(remembering_.get());
+    if (restored == 0) fit_student();
     count_batches_to_come(restored);
     open_sinks(restored);
     for (auto& sink : sinks_) trainer.add_sink(*sink);
@@ -141,6 +143,12 @@ class Run {
       if (batches_to_come_-- > 0) models_.teacher->announce(batch);
     };
     return batches;
+  }
+
+  /// The start of one that begins: what goes on has its weights in a checkpoint.
+  void fit_student() {
+    recipe::fit_student(recipe_, plan_, data_, models_, log_, options_.available_memory,
+                        [this] { stop_here_if_asked(); });
   }
 
   void count_batches_to_come(std::int64_t restored) {

@@ -18,14 +18,35 @@ c10::ScalarType dtype_of(Precision precision) {
   return precision == Precision::kBf16 ? c10::ScalarType::BFloat16 : c10::ScalarType::Float;
 }
 
+void describe(core::FieldVisitor& visit, FitOptions& options) {
+  visit("tokens", options.tokens,
+        "tokens of the training data that it is fitted on, at least; more cost memory and time");
+  visit("ridge", options.ridge, "how much weights are kept near what they were");
+}
+
+void validate(const FitOptions& options, core::Problems& problems) {
+  if (options.tokens < 1) {
+    problems.add("tokens", concat("must be positive, it is ", options.tokens));
+  }
+  if (!(options.ridge > 0) || !(options.ridge <= 1e6)) {
+    problems.add("ridge", concat("must be above 0 and at most 1e6, it is ", options.ridge));
+  }
+}
+
 void describe(core::FieldVisitor& visit, StudentInit& init) {
   visit("from", init.from, "whose layers: of the teacher, or of `student.model`");
   visit("keep_layers", init.keep_layers,
         "how many layers to keep, evenly spaced with first and last, or the list of layers; "
         "all when not given");
+  visit("fit", init.fit,
+        "begin with kept layers that do, as well as one projection of each can, what the layers "
+        "left out behind them did (docs/models.md); `{}` for the usual");
 }
 
 void validate(const StudentInit& init, core::Problems& problems) {
+  if (init.fit && !init.keep_layers) {
+    problems.add("fit", "needs `keep_layers`: nothing is missing in a student of all layers");
+  }
   if (!init.keep_layers) return;
   if (const auto* count = std::get_if<std::int64_t>(&*init.keep_layers)) {
     if (*count < 1) problems.add("keep_layers", concat("must be at least 1, it is ", *count));
@@ -40,6 +61,9 @@ void validate(const StudentInit& init, core::Problems& problems) {
     } else if (!seen.insert(layer).second) {
       problems.add("keep_layers", concat("layer ", layer, " is listed twice"));
     }
+  }
+  if (init.fit && !std::ranges::is_sorted(layers)) {
+    problems.add("fit", "needs `keep_layers` in ascending order");
   }
 }
 

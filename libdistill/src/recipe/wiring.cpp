@@ -277,6 +277,9 @@ ModelParts read_models(const Recipe& recipe, const PlannedModels& models,
 ModelParts load_to_measure(const Recipe& recipe, const PlannedModels& models, core::Logger& log,
                            std::optional<std::uint64_t> available_memory,
                            const Surroundings& surroundings) {
+  if (recipe.student.init && recipe.student.init->fit) {
+    fail<ConfigError>("student.init.fit: begins a training, here the student is only measured");
+  }
   auto options = student_load_options(recipe, models);
   options.writable = false;
   ModelParts parts = read_models(recipe, models, options, log, available_memory);

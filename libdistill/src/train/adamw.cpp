@@ -24,6 +24,7 @@ class AdamW final : public Optimizer {
     slots_.step(gradients, gradient_scale, lr_factor);
   }
 
+  void take_parameters() override { slots_.take_parameters(); }
   std::int64_t steps() const override { return steps_; }
   double peak_lr() const override { return peak_lr_; }
   std::vector<io::NamedTensor> state() const override { return slots_.state(); }

@@ -52,6 +52,10 @@ void AdamWSlots::step(const std::vector<at::Tensor>& gradients, double gradient_
   }
 }
 
+void AdamWSlots::take_parameters() {
+  for (Slot& slot : slots_) take_parameter(slot);
+}
+
 std::vector<io::NamedTensor> AdamWSlots::state() const {
   std::vector<io::NamedTensor> tensors = weights_and_moments();
   for (const auto& slot : slots_) {

@@ -18,6 +18,7 @@ class AdamWSlots {
 
   /// As Optimizer::step.
   void step(const std::vector<at::Tensor>& gradients, double gradient_scale, double lr_factor);
+  void take_parameters();
   std::vector<io::NamedTensor> state() const;
   /// Of a file that holds `state()` (require_state), and perhaps more. Throws FormatError for
   /// counts that are not from 0 to `all_steps`, before anything is changed.

@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include <c10/core/GradMode.h>
+
 #include <distill/core/error.h>
 #include <distill/core/strings.h>
 
@@ -19,6 +21,11 @@ HeldParameter hold(const models::NamedParameter& parameter, const char* optimize
   }
   if (dtype == at::kFloat) return {parameter.name, tensor.detach(), {}};
   return {parameter.name, tensor.detach().to(at::kFloat), tensor.detach()};
+}
+
+void take_parameter(HeldParameter& held) {
+  const c10::NoGradGuard no_grad;
+  if (held.compute.defined()) held.master.copy_(held.compute);
 }
 
 void require_distinct(const std::vector<models::NamedParameter>& parameters) {

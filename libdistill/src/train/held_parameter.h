@@ -17,6 +17,9 @@ struct HeldParameter {
   at::Tensor compute;  ///< the bf16 parameter; undefined for fp32
 };
 
+/// The master becomes what the parameter is now.
+void take_parameter(HeldParameter& held);
+
 /// Throws UnsupportedError, naming the optimizer, for another dtype or layout.
 HeldParameter hold(const models::NamedParameter& parameter, const char* optimizer);
 

@@ -61,6 +61,11 @@ class Muon final : public Optimizer {
     ++steps_;
   }
 
+  void take_parameters() override {
+    for (Slot& slot : matrices_) take_parameter(slot);
+    others_.take_parameters();
+  }
+
   std::int64_t steps() const override { return steps_; }
   double peak_lr() const override { return options_.lr; }
 

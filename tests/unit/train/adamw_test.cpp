@@ -255,5 +255,18 @@ TEST(AdamW, IsBuiltFromARegistry) {
   EXPECT_EQ(component.build(make_parameters(at::kFloat))->peak_lr(), 0.125);
 }
 
+// Somebody wrote to a parameter: the next step starts there.
+TEST(AdamW, TakesParametersAsTheyAre) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    auto parameters = make_parameters(dtype);
+    const auto optimizer = make_adamw(kOptions, parameters);
+    for (auto& parameter : parameters) parameter.tensor.detach().fill_(3.0);
+    optimizer->take_parameters();
+    for (const auto& [name, tensor] : optimizer->state()) {
+      if (name.starts_with("master.")) EXPECT_TRUE(tensor.eq(3.0).all().item<bool>()) << name;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace distill::train

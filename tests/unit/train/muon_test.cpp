@@ -210,5 +210,18 @@ TEST(Muon, RefusesOptionsOutOfRange) {
             "parameter `w` is Double; Muon trains float32 and bfloat16 parameters");
 }
 
+// Somebody wrote to a parameter: the next step starts there.
+TEST(Muon, TakesParametersAsTheyAre) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    auto parameters = make_parameters(dtype);
+    const auto optimizer = make_muon(kOptions, parameters);
+    for (auto& parameter : parameters) parameter.tensor.detach().fill_(3.0);
+    optimizer->take_parameters();
+    for (const auto& [name, tensor] : optimizer->state()) {
+      if (name.starts_with("master.")) EXPECT_TRUE(tensor.eq(3.0).all().item<bool>()) << name;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace distill::train

@@ -28,6 +28,7 @@ class GradientRecorder final : public Optimizer {
     factor = lr_factor;
     ++steps_;
   }
+  void take_parameters() override {}
   std::int64_t steps() const override { return steps_; }
   double peak_lr() const override { return 1.0; }
   std::vector<io::NamedTensor> state() const override { return {}; }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <variant>
 
@@ -36,7 +37,15 @@ struct DecoderBlock {
   Stream forward(const Stream& in, const RmsNorm& next, const RotaryTable& rotary,
                  std::span<const std::int64_t> segments,
                  types::AttentionInputs* taken = nullptr) const;
-  /// The same for the next tokens of cached sequences. No graph.
+  /// What a dense feed-forward layer's last projection reads [N, I], and what its result is added
+  /// to [N, H].
+  using ShowLast =
+      std::function<void(Linear& projection, const at::Tensor& inner, const at::Tensor& residual)>;
+  /// As `forward`; `show` is called before that projection is used and may change its weight. Not
+  /// called where the feed-forward layer is one of experts.
+  Stream forward_shown(const Stream& in, const RmsNorm& next, const RotaryTable& rotary,
+                       std::span<const std::int64_t> segments, const ShowLast& show);
+  /// As `forward` for the next tokens of cached sequences. No graph.
   Stream forward_cached(const Stream& in, const RmsNorm& next, const RotaryTable& rotary,
                         const CachedSequences& sequences, std::int64_t layer) const;
 

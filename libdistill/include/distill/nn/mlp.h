@@ -14,6 +14,8 @@ struct SwigluMlp {
 
   /// x [N, H] -> [N, H].
   at::Tensor operator()(const at::Tensor& x) const;
+  /// What down_proj reads: x [N, H] -> [N, I].
+  at::Tensor inner(const at::Tensor& x) const;
 };
 
 }  // namespace distill::nn

@@ -29,7 +29,8 @@ struct MemoryEstimate {
   std::uint64_t signal = 0;          ///< hidden states of the teachers for one micro-batch
   std::uint64_t loss = 0;            ///< scratch of the fused loss
   std::uint64_t evaluation = 0;      ///< logits of the rows that are compared at a time
-  std::uint64_t library = 0;         ///< LibTorch itself, tokenizer, data, answers read ahead
+  std::uint64_t fit = 0;      ///< for `student.init.fit`, beyond what training takes in its place
+  std::uint64_t library = 0;  ///< LibTorch itself, tokenizer, data, answers read ahead
 
   /// What is allocated whatever the batches are. The system may drop mapped pages.
   std::uint64_t certain() const {
@@ -37,7 +38,7 @@ struct MemoryEstimate {
   }
   std::uint64_t total() const {
     return certain() + idle_gradients + teacher_mapped + teacher_answers + student_mapped +
-           activations + one_layer + signal + loss + evaluation + library;
+           activations + one_layer + signal + loss + evaluation + fit + library;
   }
 };
 

@@ -43,9 +43,16 @@ constexpr std::array<std::string_view, 2> choice_names(InitFrom) {
 /// A number of layers, evenly spaced with first and last kept, or the layers themselves.
 using KeepLayers = std::variant<std::int64_t, std::vector<std::int64_t>>;
 
+/// Where layers were left out: the start is fitted to what they did (models::fit_layers).
+struct FitOptions {
+  std::int64_t tokens = 16384;  ///< of the training data, at least
+  double ridge = 0.1;           ///< keeps weights near what they were
+};
+
 struct StudentInit {
   InitFrom from = InitFrom::kTeacher;
   std::optional<KeepLayers> keep_layers;  ///< absent: all
+  std::optional<FitOptions> fit = {};
 };
 
 struct StudentOptions {
@@ -108,6 +115,7 @@ struct ProcessTeacherOptions {
 /// `kind: none`: train on labels alone.
 struct NoTeacherOptions {};
 
+void describe(core::FieldVisitor& visit, FitOptions& options);
 void describe(core::FieldVisitor& visit, StudentInit& init);
 void describe(core::FieldVisitor& visit, StudentOptions& options);
 void describe(core::FieldVisitor& visit, LocalTeacherOptions& options);
@@ -116,6 +124,7 @@ void describe(core::FieldVisitor& visit, CacheTeacherOptions& options);
 void describe(core::FieldVisitor& visit, ServerTeacherOptions& options);
 void describe(core::FieldVisitor& visit, ProcessTeacherOptions& options);
 void describe(core::FieldVisitor& visit, NoTeacherOptions& options);
+void validate(const FitOptions& options, core::Problems& problems);
 void validate(const StudentInit& init, core::Problems& problems);
 void validate(const StudentOptions& options, core::Problems& problems);
 void validate(const LocalTeacherOptions& options, core::Problems& problems);

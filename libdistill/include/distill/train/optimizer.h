@@ -19,6 +19,8 @@ class Optimizer {
   /// first; `lr_factor` multiplies the peak rate.
   virtual void step(const std::vector<at::Tensor>& gradients, double gradient_scale,
                     double lr_factor) = 0;
+  /// Parameters were written to by somebody else since construction: masters become what they are.
+  virtual void take_parameters() = 0;
   /// Updates done so far.
   virtual std::int64_t steps() const = 0;
   /// The rate at factor 1.

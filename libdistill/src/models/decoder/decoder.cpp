@@ -183,6 +183,19 @@ types::ModelOutput Decoder::forward_with_layers(const types::ModelInput& input,
   return result;
 }
 
+void Decoder::visit_last_projections(const types::ModelInput& input, const Visitor& visit) {
+  const c10::NoGradGuard no_graph;
+  check_input(input, shape_);
+  const auto rotary = rotary_.rows(input.position_ids, input.segments);
+  nn::Stream stream = embed(input.input_ids);
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const auto show = [&](nn::Linear& projection, const at::Tensor& inner, const at::Tensor& sum) {
+      visit({static_cast<std::int64_t>(i), inner, sum, projection});
+    };
+    stream = layers_[i].forward_shown(stream, norm_after(i), rotary, input.segments, show);
+  }
+}
+
 types::ModelOutput Decoder::forward_cached(const at::Tensor& ids,
                                            const nn::CachedSequences& sequences) {
   const c10::NoGradGuard no_graph;

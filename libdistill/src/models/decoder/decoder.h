@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <distill/models/causal_lm.h>
+#include <distill/models/last_projections.h>
 #include <distill/nn/decoder_block.h>
 #include <distill/nn/embedding.h>
 #include <distill/nn/kv_cache.h>
@@ -62,7 +63,7 @@ Plan windowed_plan(const Config& config, const io::JsonCursor& json, AddLayer ad
 }
 
 /// The pre-norm decoder that all families share: embedding, blocks, norm, head.
-class Decoder final : public CausalLm {
+class Decoder final : public CausalLm, public LastProjections {
  public:
   /// Without weights; `slots` say where they go. One block for each of `source_layers`.
   Decoder(const Plan& plan, std::span<const std::int64_t> source_layers,
@@ -75,6 +76,7 @@ class Decoder final : public CausalLm {
   }
   types::ModelOutput forward_with_layers(const types::ModelInput& input,
                                          const types::LayerRequest& wanted) override;
+  void visit_last_projections(const types::ModelInput& input, const Visitor& visit) override;
   using CausalLm::forward_cached;
   types::ModelOutput forward_cached(const at::Tensor& ids,
                                     const nn::CachedSequences& sequences) override;

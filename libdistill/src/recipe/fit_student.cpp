@@ -1,0 +1,138 @@
+#include <distill/recipe/fit_student.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include <ATen/ops/cat.h>
+
+#include <distill/core/error.h>
+#include <distill/data/batch_stream.h>
+#include <distill/models/check.h>
+#include <distill/models/load.h>
+
+namespace distill::recipe {
+
+namespace {
+
+const FitOptions* fit_of(const Recipe& recipe) {
+  const auto& init = recipe.student.init;
+  return init && init->fit ? &*init->fit : nullptr;
+}
+
+/// Whether the layers are those of the teacher that a run has in memory.
+bool is_teachers(const Recipe& recipe, const PlannedModels& models) {
+  return models.teacher.has_value() && recipe.student.init->from == InitFrom::kTeacher;
+}
+
+/// Rows one behind the other.
+types::ModelInput joined(const std::vector<types::ModelInput>& rows) {
+  std::vector<at::Tensor> ids, positions;
+  types::ModelInput all;
+  all.segments = {0};
+  for (const auto& row : rows) {
+    const std::int64_t begin = all.segments.back();
+    ids.push_back(row.input_ids);
+    positions.push_back(row.position_ids);
+    for (std::size_t i = 1; i < row.segments.size(); ++i) {
+      all.segments.push_back(begin + row.segments[i]);
+    }
+  }
+  all.input_ids = at::cat(ids);
+  all.position_ids = at::cat(positions);
+  return all;
+}
+
+/// The rows that training reads first, at least `tokens` of them where there are as many.
+types::ModelInput first_texts(const Recipe& recipe, const DataParts& data, std::int64_t tokens,
+                              at::Device device) {
+  data::BatchStream::Options options;
+  options.seed = static_cast<std::uint64_t>(recipe.seed);
+  options.prefetch = 0;
+  data::BatchStream batches(data.train, options);
+  std::vector<types::ModelInput> rows;
+  std::int64_t taken = 0;
+  while (taken < tokens && std::ssize(rows) < data.train->num_rows()) {
+    rows.push_back(types::moved_to(batches.next(), device).input);
+    taken += rows.back().input_ids.numel();
+  }
+  return joined(rows);
+}
+
+std::shared_ptr<models::CausalLm> source_model(const Recipe& recipe, const PlannedModels& models,
+                                               const ModelParts& parts, core::Logger& log,
+                                               std::optional<std::uint64_t> available_memory) {
+  if (is_teachers(recipe, models)) return parts.teacher_model;
+  return models::load_causal_lm(models.student.folder, {.dtype = dtype_of(recipe.precision),
+                                                        .device = models.device,
+                                                        .available_memory = available_memory,
+                                                        .log = &log});
+}
+
+void log_fits(const std::vector<models::LayerFit>& fits, std::int64_t tokens, core::Logger& log) {
+  double before = 0, after = 0;
+  for (const auto& fit : fits) {
+    before = std::max(before, fit.error_before);
+    after = std::max(after, fit.error_after);
+    log.debug("layer ", fit.layer, ": relative error of its result ", fit.error_before, " -> ",
+              fit.error_after);
+  }
+  log.info("student: ", fits.size(), " layers fitted on ", tokens,
+           " tokens to what the layers left out did; largest relative error ", before, " -> ",
+           after);
+}
+
+}  // namespace
+
+std::vector<models::LayerFit> fit_student(const Recipe& recipe, const PlannedModels& models,
+                                          const DataParts& data, ModelParts& parts,
+                                          core::Logger& log,
+                                          std::optional<std::uint64_t> available_memory,
+                                          const std::function<void()>& between_layers) {
+  const FitOptions* options = fit_of(recipe);
+  if (options == nullptr) return {};
+  const auto source = source_model(recipe, models, parts, log, available_memory);
+  const types::ModelInput texts = first_texts(recipe, data, options->tokens, models.device);
+  std::vector<models::LayerFit> fits;
+  try {
+    fits = models::fit_layers(*parts.student, *source, models.student.layers, texts,
+                              {.ridge = options->ridge, .between_layers = between_layers});
+  } catch (const UnsupportedError& error) {
+    fail<ConfigError>("student.init.fit: ", error.what());
+  }
+  if (fits.empty()) {
+    fail<ConfigError>("student.init.fit: all layers of ", models.student.folder.string(),
+                      " are of experts, which cannot be fitted; leave it out");
+  }
+  parts.optimizer->take_parameters();
+  log_fits(fits, texts.input_ids.numel(), log);
+  return fits;
+}
+
+std::uint64_t fit_bytes(const Recipe& recipe, const PlannedModels& models) {
+  const FitOptions* options = fit_of(recipe);
+  if (options == nullptr) return 0;
+  const auto tokens = static_cast<double>(std::max(options->tokens, recipe.data.sequence_length));
+  const auto hidden = static_cast<double>(models.student.hidden_size);
+  double inner = 0;
+  for (const auto& site : models.student.adapter_sites) {
+    constexpr std::string_view kLast = ".mlp.down_proj";
+    if (site.module.ends_with(kLast)) inner = std::max(inner, static_cast<double>(site.in));
+  }
+  const auto width = static_cast<double>(c10::elementSize(dtype_of(recipe.precision)));
+  const auto layers = static_cast<double>(models.student.layers.size());
+  const double states = tokens * hidden * layers * width;
+  const double one_layer =
+      tokens * static_cast<double>(models.student.largest_layer_values) * width;
+  // Of the equations: their matrix, its factor, and the right and the left side.
+  const double equations = 8 * (2 * inner * inner + 2 * inner * hidden);
+  const double all = states + one_layer + equations;
+  std::uint64_t bytes = all < 1e18 ? static_cast<std::uint64_t>(all) : std::uint64_t{1} << 60;
+  if (!is_teachers(recipe, models)) {
+    const auto weights = models::weight_bytes(
+        models.student.folder, {.dtype = dtype_of(recipe.precision), .device = models.device});
+    bytes += weights.allocated + weights.mapped;
+  }
+  return bytes;
+}
+
+}  // namespace distill::recipe

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""A chain of students against one made directly, on a real model.
+
+    tests/bench/progressive_versus_direct.py --train FILE.jsonl... --eval FILE.jsonl --work FOLDER [--steps 384]
+
+30 -> 18 -> 8 layers of SmolLM2-135M-Instruct, each stage of --steps rows, against 30 -> 8 with as many rows for the
+student of 8 layers (`direct`: equal student tokens) and with twice as many (`direct_twice`: equal tokens in all).
+`chain_big_teacher` takes its layers from the 18-layer student too, and is taught by the 30 layers. All of a seed is one
+pipeline; every student is measured against the 30 layers. Needs nothing but the built programs."""
+
+import argparse
+import json
+import os
+
+import variants
+
+RECIPE = """name: progressive
+output: runs/progressive
+precision: bf16
+device: cpu
+student:
+  init: {{from: teacher, fit: {{}}}}
+  freeze: [model.embed_tokens.weight]
+teacher: {{kind: local, model: {model}}}
+data:
+  train: {train}
+  sequence_length: 256
+loss:
+  - {{kind: forward_kl, temperature: 1.0}}
+train:
+  steps: {steps}
+  batch_size: 1
+  micro_batch_size: 1
+  optimizer: {{kind: adamw, lr: 1.0e-3, betas: [0.9, 0.95]}}
+  schedule: {{kind: cosine, warmup_steps: {warmup}, min_lr_ratio: 0.1}}
+checkpoint: {{every: 200}}
+stages:
+  - name: assistant
+    student: {{init: {{keep_layers: 18}}}}
+  - name: chain
+    student: {{init: {{keep_layers: 8}}}}
+    teacher: {{model: "${{stages.assistant.output}}"}}
+  - name: chain_big_teacher
+    student: {{init: {{from: model, keep_layers: 8}}, model: "${{stages.assistant.output}}"}}
+  - name: direct
+    student: {{init: {{keep_layers: 8}}}}
+  - name: direct_twice
+    student: {{init: {{keep_layers: 8}}}}
+    train: {{steps: {twice}, schedule: {{warmup_steps: {twice_warmup}}}}}
+"""
+STAGES = ["assistant", "chain", "chain_big_teacher", "direct", "direct_twice"]
+
+
+def run(args, recipe, seed, done):
+    environment = dict(os.environ, OMP_NUM_THREADS="1")
+    folder = args.work / f"seed_{seed}"
+    variants.call([args.build / "distill_train", recipe, f"output={folder}", f"seed={seed}"], environment)
+    for stage in STAGES:
+        if (stage, seed) in done:
+            continue
+        measured = variants.measure(args, folder / "stages" / stage / "final", environment)
+        report = json.loads((folder / "stages" / stage / "report.json").read_text())
+        yield {"variant": stage, "seed": seed, "tokens": report["tokens"], "seconds": report["seconds"],
+               **{key: measured[key] for key in ("perplexity", "kl_to_teacher", "top1_agreement")}}
+
+
+def main():
+    parser = variants.add_arguments(argparse.ArgumentParser(description=__doc__.splitlines()[0]))
+    parser.add_argument("--steps", type=int, default=384, help="of each stage; a row of 256 tokens each")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    recipe = args.work / "recipe.yaml"
+    warmup = max(1, args.steps // 16)
+    recipe.write_text(RECIPE.format(model=args.model, train=variants.train_files(args), steps=args.steps, warmup=warmup,
+                                    twice=2 * args.steps, twice_warmup=2 * warmup))
+    path = args.work / "results.jsonl"
+
+    def of_seed(seed):
+        done = {(result["variant"], result["seed"]) for result in variants.read_results(path)}
+        if all((stage, seed) in done for stage in STAGES):
+            return
+        for result in run(args, recipe, seed, done):
+            with path.open("a") as out:
+                out.write(json.dumps(result) + "\n")
+
+    variants.for_all(args.jobs, of_seed, args.seeds)
+    variants.print_table(variants.read_results(path))
+
+
+if __name__ == "__main__":
+    main()
