@@ -186,9 +186,11 @@ class Planner {
     use_real_names(planned);
   }
 
-  /// Tokens of rows that stand in for others are not kept: nobody asks for them again.
-  recipe::Recipe without_cache(recipe::Recipe own) const {
-    if (stand_ins_.has_rows(own)) own.data.cache = "off";
+  /// Tokens of rows that stand in for others go where those are: nobody asks for them again.
+  recipe::Recipe with_own_cache(recipe::Recipe own) const {
+    const bool keeps =
+        own.data.cache != "off" && (own.data.cache != "auto" || !options_.cache_folder.empty());
+    if (keeps && stand_ins_.has_rows(own)) own.data.cache = stand_ins_.token_folder(own);
     return own;
   }
 
@@ -198,7 +200,7 @@ class Planner {
 
   Plan plan_run(const recipe::Recipe& own) {
     TokenizingProgress progress(options_, log_);
-    return make_plan(without_cache(own), quiet_log(), progress.hooks([this] { stop_if_asked(); }),
+    return make_plan(with_own_cache(own), quiet_log(), progress.hooks([this] { stop_if_asked(); }),
                      factor());
   }
 
@@ -252,7 +254,7 @@ class Planner {
   void plan_capture(const recipe::Stage& own, const recipe::Stage& stage, StagePlan& planned) {
     const recipe::PlannedModels models = recipe::plan_capture(own.run());
     TokenizingProgress progress(options_, log_);
-    const recipe::DataParts data = recipe::load_data(without_cache(own.run()), models, quiet_log(),
+    const recipe::DataParts data = recipe::load_data(with_own_cache(own.run()), models, quiet_log(),
                                                      progress.hooks([this] { stop_if_asked(); }));
     add_capture_costs(own.run(), models, data, factor(), planned);
     stand_ins_.add_cache(stage, models, data, [this] { stop_if_asked(); });

@@ -8,8 +8,10 @@
 #include <utility>
 
 #include <distill/core/error.h>
+#include <distill/core/files.h>
 #include <distill/core/paths.h>
 #include <distill/core/strings.h>
+#include <distill/data/data_path.h>
 #include <distill/generation/generate_data.h>
 #include <distill/io/logit_cache_writer.h>
 #include <distill/lora/export_model.h>
@@ -194,6 +196,19 @@ void StandIns::add_rows(const recipe::Stage& stage, std::int64_t prompts,
 double StandIns::rows_for_each(const std::string& path) const {
   const auto found = factors_.find(path);
   return found == factors_.end() ? 1 : found->second;
+}
+
+std::string StandIns::token_folder(const recipe::Recipe& recipe) const {
+  constexpr std::uintmax_t kLarge = std::uintmax_t{256} << 20;
+  std::uintmax_t bytes = 0;
+  for (const auto* files : {&recipe.data.train, &recipe.data.eval}) {
+    for (const data::DataFile& file : *files) {
+      for (const fs::path& path : data::expand_data_path(file.path)) {
+        bytes += core::InputFile(path).size();
+      }
+    }
+  }
+  return bytes > kLarge ? recipe.data.cache : (root_ / "tokens").string();
 }
 
 bool StandIns::has_rows(const recipe::Recipe& recipe) const {

@@ -46,6 +46,9 @@ class StandIns {
   double rows_for_each(const std::string& path) const;
   /// The recipe reads rows that stand in: their tokens are of no use later.
   bool has_rows(const recipe::Recipe& recipe) const;
+  /// Where tokens of such a recipe are kept, in the form of `data.cache`: in a folder that goes
+  /// with this object; beside large files, whose tokens the run will want, where the recipe says.
+  std::string token_folder(const recipe::Recipe& recipe) const;
 
  private:
   std::filesystem::path place(const recipe::Stage& stage) const;

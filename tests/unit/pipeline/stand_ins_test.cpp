@@ -86,9 +86,15 @@ TEST_F(StandInRows, LeaveNothingInTheTokenCache) {
   const fs::path cache = chain_.folder / "tokens";
   fs::create_directories(cache);
   options.cache_folder = cache.string();
-  plan_pipeline(chain_.recipe(rows(4, 1, 100) + learner(), {"data.eval=[]"}), {}, options,
-                chain_.log);
+  const PipelinePlan plan = plan_pipeline(
+      chain_.recipe(rows(4, 1, 100) + learner(), {"data.eval=[]"}), {}, options, chain_.log);
   EXPECT_TRUE(fs::is_empty(cache));
+  EXPECT_TRUE(fs::is_empty(chain_.folder / "scratch"));
+  // As the run will do, it is planned to map them.
+  options.cache_folder.clear();
+  const PipelinePlan held = plan_pipeline(
+      chain_.recipe(rows(4, 1, 100) + learner(), {"data.eval=[]"}), {}, options, chain_.log);
+  EXPECT_LT(plan.stages[1].memory.library, held.stages[1].memory.library);
 }
 
 TEST_F(StandInRows, AStopIsHeardWhileTheyAreWritten) {

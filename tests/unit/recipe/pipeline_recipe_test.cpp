@@ -317,6 +317,23 @@ TEST_F(PipelineRecipeTest, WhatMayChangeIsNoPartOfWhatAStageComesTo) {
             stage_identity(read(kPipeline).stages[0]));
 }
 
+TEST_F(PipelineRecipeTest, AServerThatMovedDoesNotMakeRowsOthers) {
+  const auto rows = [&](const std::string& server) {
+    return stage_identity(read(with_stages("  - {name: one}\n"
+                                           "  - name: rows\n"
+                                           "    kind: generate\n"
+                                           "    teacher: {kind: server, " +
+                                           server +
+                                           "}\n"
+                                           "    generate: {prompts: p.jsonl}\n"))
+                              .stages[1]);
+  };
+  EXPECT_EQ(
+      rows("url: 'http://here:1/v1', model: m"),
+      rows("url: 'http://there:2/v1', model: m, parallel: 3, retries: 1, timeout_seconds: 9"));
+  EXPECT_NE(rows("url: 'http://here:1/v1', model: m"), rows("url: 'http://here:1/v1', model: n"));
+}
+
 TEST_F(PipelineRecipeTest, DifferencesAreToldByStage) {
   const std::string before = write_recipe(read(kPipeline));
   const auto found =
