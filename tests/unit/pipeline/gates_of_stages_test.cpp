@@ -92,6 +92,36 @@ TEST(GatesOfStages, AGateThatCameLaterHasItsStageDoneAgainWithWhatFollows) {
   EXPECT_TRUE(again.stages[0].was_done && again.stages[1].was_done);
 }
 
+/// Asks for a stop when a line holds this.
+class StoppingLogger : public core::Logger {
+ public:
+  StoppingLogger(core::StopFlag& stop, std::string at) : stop_(stop), at_(std::move(at)) {}
+  void write(core::LogLevel, std::string_view message) override {
+    if (message.find(at_) != std::string_view::npos) stop_.request(15);
+  }
+
+ private:
+  core::StopFlag& stop_;
+  std::string at_;
+};
+
+TEST(GatesOfStages, SuchATryThatIsStoppedGoesOn) {
+  for (const char* at : {"; another try: ", "beginning again, attempt 2"}) {
+    RetriedChain chain;
+    chain.run();
+    StoppingLogger log(chain.stop, at);
+    EXPECT_THROW(
+        run_pipeline(chain.recipe(TinyChain::two_stages(), chain.gate), {}, chain.options(), log),
+        Interrupted)
+        << at;
+    chain.stop.request(0);
+    const PipelineResult result = chain.run(TinyChain::two_stages(), chain.gate);
+    EXPECT_FALSE(result.stages[0].was_done || result.stages[1].was_done) << at;
+    EXPECT_EQ(result.stages[0].report->attempt, 2);
+    EXPECT_EQ(chain.weights("three"), chain.expected) << at;
+  }
+}
+
 TEST(GatesOfStages, TheLineageTellsOfTheAttemptThatCounts) {
   RetriedChain chain;
   chain.run(TinyChain::two_stages(), chain.gate);
