@@ -44,7 +44,8 @@ class PuppetGenerator : public generation::TextGenerator {
   }
   bool continues() const override { return goes_on; }
   bool draws() const override { return has_temperature; }
-  std::string name() const override { return "puppet"; }
+  std::string name() const override { return address.empty() ? "puppet" : "puppet at " + address; }
+  std::string asked_model() const override { return "puppet"; }
   std::string hash() const override { return "0123"; }
   std::vector<std::pair<std::string, std::string>> settings() const override {
     return {{"mood", mood}};
@@ -60,6 +61,7 @@ class PuppetGenerator : public generation::TextGenerator {
   bool has_temperature = true;
   bool says_tokens = true;  ///< as many as words
   std::string mood = "good";
+  std::string address;  ///< empty: here
 
  private:
   Answer answer_;

@@ -15,14 +15,19 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+double as_share(double share) {
+  return std::clamp(std::isfinite(share) ? share : 0.0, 0.0, 1.0);
+}
+
 constexpr double kQuiet = 0.5;          // seconds before anything is shown
 constexpr double kBetweenFrames = 0.1;  // seconds
 
 }  // namespace
 
 std::string progress_line(const ProgressOptions& options, double share, double seconds,
-                          const std::string& details) {
-  const double part = std::clamp(std::isfinite(share) ? share : 0.0, 0.0, 1.0);
+                          const std::string& details, double share_before) {
+  const double part = as_share(share);
+  const double new_part = part - as_share(share_before);
   const auto percent = static_cast<int>(std::floor(100 * part));
   std::string head = concat(options.label,
                             percent < 10    ? "   "
@@ -30,7 +35,9 @@ std::string progress_line(const ProgressOptions& options, double share, double s
                                             : " ",
                             percent, " %");
   std::string tail = details.empty() ? "" : "  " + details;
-  if (part > 0.01 && part < 1) tail += "  ETA " + human_seconds(seconds * (1 - part) / part);
+  if (new_part > 0.01 && part < 1) {
+    tail += "  ETA " + human_seconds(seconds * (1 - part) / new_part);
+  }
   const auto room = static_cast<std::size_t>(std::max<std::int64_t>(options.width - 1, 0));
   if (options.terminal) {
     constexpr std::int64_t kWidest = 24;
@@ -57,6 +64,11 @@ ProgressBar::~ProgressBar() {
   }
 }
 
+void ProgressBar::go_on_from(double done, double total) {
+  share_before_ = total > 0 ? done / total : 0;
+  begin_ = Clock::now();
+}
+
 void ProgressBar::update(double done, double total, const std::string& details) {
   if (!options_.output) return;
   const double wanted = drawn_
@@ -64,8 +76,8 @@ void ProgressBar::update(double done, double total, const std::string& details) 
                             : (options_.terminal ? kQuiet : options_.seconds_between_lines);
   if (seconds_since(last_) < wanted) return;
   last_ = Clock::now();
-  const std::string line =
-      progress_line(options_, total > 0 ? done / total : 0, seconds_since(begin_), details);
+  const std::string line = progress_line(options_, total > 0 ? done / total : 0,
+                                         seconds_since(begin_), details, share_before_);
   options_.output(options_.terminal ? "\r\x1b[K" + line : line + "\n");
   drawn_ = true;
 }

@@ -73,7 +73,7 @@ io::WorkFacts facts_of(const AugmentOptions& options, const TextGenerator& gener
   io::WorkFacts facts = {{"command", "augment"},
                          {"data", options.data.string()},
                          {"data's hash", core::hash_file(options.data)},
-                         {"model", generator.name()},
+                         {"model", generator.asked_model()},
                          {"model's hash", generator.hash()},
                          {"fields", core::join(options.fields)},
                          {"language", options.language},

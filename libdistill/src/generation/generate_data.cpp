@@ -1,5 +1,6 @@
 #include <distill/generation/generate_data.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -8,6 +9,7 @@
 #include <utility>
 
 #include <distill/core/hash.h>
+#include <distill/core/interrupted.h>
 #include <distill/core/json_writer.h>
 #include <distill/core/paths.h>
 #include <distill/core/random.h>
@@ -51,13 +53,20 @@ std::string shown(const auto& maybe) {
   return maybe ? core::concat(*maybe) : "none";
 }
 
+std::string hash_of_prompts(const GenerateDataOptions& o) {
+  return core::hash_file(o.prompts, [&o] {
+    if (o.stop == nullptr || !o.stop->requested()) return;
+    fail<Interrupted>("stopped by signal ", o.stop->reason());
+  });
+}
+
 /// What decides the rows.
 io::WorkFacts facts_of(const GenerateDataOptions& o, const TextGenerator& generator,
                        const AnswerJudge* judge) {
   io::WorkFacts facts = {{"command", "generate-data"},
                          {"prompts", o.prompts.string()},
-                         {"prompts' hash", core::hash_file(o.prompts)},
-                         {"model", generator.name()},
+                         {"prompts' hash", hash_of_prompts(o)},
+                         {"model", generator.asked_model()},
                          {"model's hash", generator.hash()},
                          {"judge", judge != nullptr ? judge->name() : ""},
                          {"judge's hash", judge != nullptr ? judge->hash() : ""},
@@ -69,6 +78,7 @@ io::WorkFacts facts_of(const GenerateDataOptions& o, const TextGenerator& genera
                          {"min likelihood", shown(o.min_likelihood)},
                          {"seed", core::concat(o.seed)},
                          {"rows at once", core::concat(o.rows_at_once)}};
+  if (o.most_prompts > 0) facts.emplace_back("most prompts", core::concat(o.most_prompts));
   for (auto& setting : generator.settings()) facts.push_back(std::move(setting));
   return facts;
 }
@@ -79,6 +89,7 @@ RowJobOptions job_options(const GenerateDataOptions& options, const TextGenerato
           .out = options.out,
           .facts = facts_of(options, generator, judge),
           .rows_at_once = options.rows_at_once,
+          .most_rows = options.most_prompts,
           .restart = options.restart,
           .stop = options.stop,
           .progress = options.progress,
@@ -102,7 +113,9 @@ class DataMaker {
     }
     note_progress(log);
     if (job_.file().finished()) return result_;
-    const std::int64_t total = look_at_prompts();
+    // Finds bad rows before work begins.
+    std::int64_t total = count_prompts(options_.prompts, [this] { job_.stop_if_asked(); });
+    if (options_.most_prompts > 0) total = std::min(total, options_.most_prompts);
     note_written();
     const RowJob::Steps steps{
         .make =
@@ -144,18 +157,6 @@ class DataMaker {
     num_calls_ = static_cast<std::uint64_t>(read("calls"));
     log.info(core::shown(options_.out), ": going on after ", core::with_thousands(result_.rows),
              " prompts");
-  }
-
-  /// Finds bad rows before work begins.
-  std::int64_t look_at_prompts() const {
-    std::int64_t count = 0;
-    io::JsonlReader reader(options_.prompts);
-    while (const auto row = reader.next()) {
-      conversation_of(*row);
-      ++count;
-    }
-    if (count == 0) fail<InputError>(core::shown(options_.prompts), ": no row in it");
-    return count;
   }
 
   static std::string identity(const Conversation& chat, const std::string& answer) {
@@ -258,6 +259,19 @@ void warn_of(const Result& result, core::Logger& log) {
 }
 
 }  // namespace
+
+std::int64_t count_prompts(const std::filesystem::path& prompts,
+                           const std::function<void()>& between_rows) {
+  std::int64_t count = 0;
+  io::JsonlReader reader(prompts);
+  while (const auto row = reader.next()) {
+    if (between_rows) between_rows();
+    conversation_of(*row);
+    ++count;
+  }
+  if (count == 0) fail<InputError>(core::shown(prompts), ": no row in it");
+  return count;
+}
 
 GenerateDataResult generate_data(const GenerateDataOptions& options, TextGenerator& generator,
                                  AnswerJudge* judge, core::Logger& log) {

@@ -43,13 +43,17 @@ void RowJob::stop_if_asked() const {
   fail<Interrupted>("stopped by signal ", options_.stop->reason());
 }
 
+bool RowJob::is_enough(std::int64_t rows) const {
+  return options_.most_rows > 0 && rows >= options_.most_rows;
+}
+
 void RowJob::make_all(std::int64_t& done, std::int64_t total, const Steps& steps) {
   io::JsonlReader reader(options_.in);
   for (std::int64_t i = 0; i < done; ++i) reader.next();
   while (true) {
     stop_if_asked();
     Rows rows;
-    while (std::ssize(rows) < options_.rows_at_once) {
+    while (std::ssize(rows) < options_.rows_at_once && !is_enough(done + std::ssize(rows))) {
       auto row = reader.next();
       if (!row) break;
       rows.push_back(std::move(*row));
@@ -63,6 +67,7 @@ void RowJob::make_all(std::int64_t& done, std::int64_t total, const Steps& steps
 }
 
 void RowJob::run(std::int64_t done, std::int64_t total, const Steps& steps, core::Logger& log) {
+  bar_.go_on_from(static_cast<double>(done), static_cast<double>(total));
   try {
     make_all(done, total, steps);
   } catch (...) {

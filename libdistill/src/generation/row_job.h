@@ -21,6 +21,7 @@ struct RowJobOptions {
   std::filesystem::path out;  ///< JSON Lines; must not exist
   io::WorkFacts facts;        ///< of all that decides the rows
   std::int64_t rows_at_once = 32;
+  std::int64_t most_rows = 0;  ///< of the input; 0: all
   bool restart = false;
   const core::StopFlag* stop = nullptr;
   core::ProgressOptions progress = {};
@@ -50,6 +51,7 @@ class RowJob {
   void run(std::int64_t done, std::int64_t total, const Steps& steps, core::Logger& log);
 
  private:
+  bool is_enough(std::int64_t rows) const;
   void make_all(std::int64_t& done, std::int64_t total, const Steps& steps);
 
   RowJobOptions options_;

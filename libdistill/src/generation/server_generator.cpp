@@ -59,6 +59,7 @@ class ServerGenerator final : public TextGenerator {
   std::string name() const override {
     return core::concat(options_.server.model, " at ", options_.server.url);
   }
+  std::string asked_model() const override { return options_.server.model; }
   std::string hash() const override { return ""; }
   bool continues() const override { return !chat_; }
   bool draws() const override { return options_.temperature > 0; }

@@ -83,18 +83,29 @@ void check_replaceable(const ExportOptions& options) {
                    "so --force does not replace it; choose another folder");
 }
 
+ExportDtypes dtypes_of(const ExportOptions& options, const io::SafetensorsFolder& weights) {
+  ExportDtypes dtypes;
+  dtypes.written = options.dtype ? *options.dtype : stored_dtype(weights, options.model);
+  // A merged weight is rounded once, on its way into the file.
+  const bool merges = !options.adapter.folder.empty();
+  dtypes.held = merges ? widest_dtype(weights) : dtypes.written;
+  return dtypes;
+}
+
 }  // namespace
+
+ExportDtypes export_dtypes(const ExportOptions& options) {
+  return dtypes_of(options, io::SafetensorsFolder::open(options.model));
+}
 
 void export_model(const ExportOptions& options, core::Logger& log) {
   if (options.force) check_replaceable(options);
   const auto weights = io::SafetensorsFolder::open(options.model);
   const bool merges = !options.adapter.folder.empty();
-  const auto dtype = options.dtype ? *options.dtype : stored_dtype(weights, options.model);
-  // A merged weight is rounded once, on its way into the file.
-  const auto model = load_model(options.model, options.adapter,
-                                {.dtype = merges ? widest_dtype(weights) : dtype,
-                                 .available_memory = options.available_memory,
-                                 .log = &log});
+  const auto [held, dtype] = dtypes_of(options, weights);
+  const auto model =
+      load_model(options.model, options.adapter,
+                 {.dtype = held, .available_memory = options.available_memory, .log = &log});
   if (merges) merge(*model);
   warn_of_rounding(weights, *model, dtype, log);
   models::save_causal_lm(*model, options.out,

@@ -1,3 +1,4 @@
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
@@ -33,6 +34,10 @@ std::optional<std::uint64_t> free_gpu_memory(at::Device device) {
   if (cudaMemGetInfo(&free, &all) == cudaSuccess) return free;
   cudaGetLastError();  // LibTorch's next look for errors is not to find this one
   return std::nullopt;
+}
+
+void release_gpu_memory() {
+  c10::cuda::CUDACachingAllocator::emptyCache();
 }
 
 }  // namespace distill::ops

@@ -24,4 +24,6 @@ std::optional<std::uint64_t> free_gpu_memory(at::Device) {
   return std::nullopt;
 }
 
+void release_gpu_memory() {}
+
 }  // namespace distill::ops

@@ -27,12 +27,16 @@ bool stays(const fs::path& path) {
   return name == ".lock" || name == "recipe.yaml" || name == "attempts.json" || name == "attempts";
 }
 
-}  // namespace
+struct Stored {
+  bool moved = true;  ///< all files of attempts before the last lie in their folders
+  std::vector<Retry> retries;
+};
 
-Attempts::Attempts(const RunFolder& folder) : folder_(folder) {
-  if (!core::path_exists(folder.attempts())) return;
-  const io::JsonValue value = io::read_json_file(folder.attempts());
-  const io::JsonCursor root(value, folder.attempts().string());
+Stored read_stored(const fs::path& path) {
+  Stored stored;
+  if (!core::path_exists(path)) return stored;
+  const io::JsonValue value = io::read_json_file(path);
+  const io::JsonCursor root(value, path.string());
   root.at("format_version").int_in(kFormatVersion, kFormatVersion);
   const io::JsonCursor retries = root.at("retries");
   for (std::size_t i = 0; i < retries.size(); ++i) {
@@ -40,9 +44,33 @@ Attempts::Attempts(const RunFolder& folder) : folder_(folder) {
     Retry retry{one.at("gate").as_string(), one.double_or("value", 0), {}};
     const io::JsonCursor set = one.at("set");
     for (std::size_t s = 0; s < set.size(); ++s) retry.set.push_back(set.at(s).as_string());
-    retries_.push_back(std::move(retry));
+    stored.retries.push_back(std::move(retry));
   }
-  if (root.at("moved").as_bool()) return;
+  stored.moved = root.at("moved").as_bool();
+  return stored;
+}
+
+/// The settings of the gate's next try; null: they are used up.
+const recipe::RetrySettings* next_settings(const recipe::Recipe& recipe,
+                                           const std::vector<Retry>& retries,
+                                           const std::string& require) {
+  const auto gate = std::ranges::find(recipe.gates, require, &recipe::Gate::require);
+  const auto used = static_cast<std::size_t>(std::ranges::count(retries, require, &Retry::gate));
+  if (gate == recipe.gates.end() || used >= gate->with.size()) return nullptr;
+  return &gate->with[used];
+}
+
+}  // namespace
+
+bool has_try_left(const fs::path& run, const recipe::Recipe& recipe, const GateResult& gate) {
+  const Stored stored = read_stored(run / "attempts.json");
+  return next_settings(recipe, stored.retries, gate.require) != nullptr;
+}
+
+Attempts::Attempts(const RunFolder& folder) : folder_(folder) {
+  Stored stored = read_stored(folder.attempts());
+  retries_ = std::move(stored.retries);
+  if (stored.moved) return;
   move_old_files();
   store(true);
 }
@@ -66,13 +94,9 @@ recipe::Recipe Attempts::apply(const recipe::Recipe& recipe) const {
 
 void Attempts::begin_next(const recipe::Recipe& recipe, const GateResult& failed,
                           core::Logger& log) {
-  const auto gate = std::ranges::find(recipe.gates, failed.require, &recipe::Gate::require);
-  const auto used =
-      static_cast<std::size_t>(std::ranges::count(retries_, failed.require, &Retry::gate));
-  if (gate == recipe.gates.end() || used >= gate->with.size()) {
-    fail<Error>(stopped_by_gate(folder_, failed, number()));
-  }
-  retries_.push_back({failed.require, failed.value, gate->with[used].set});
+  const auto* next = next_settings(recipe, retries_, failed.require);
+  if (next == nullptr) fail<Error>(stopped_by_gate(folder_, failed, number()));
+  retries_.push_back({failed.require, failed.value, next->set});
   log.warning(folder_.path().string(), ": ", gate_line(failed), "; beginning again, attempt ",
               number(), " with ", core::join(settings()));
   store(false);
@@ -107,11 +131,13 @@ void Attempts::move_old_files() const {
 
 std::string stopped_by_gate(const RunFolder& folder, const GateResult& failed,
                             std::int64_t attempt) {
+  // A gate may have come when all was done already.
+  const bool was_done = core::path_exists(folder.final_model());
   return core::concat(
       folder.path().string(), ": ", gate_line(failed),
-      attempt > 1 ? core::concat(" after ", attempt, " attempts") : std::string(),
-      ", so final/ is not written; change the recipe and add --restart, or loosen the gate and run "
-      "the same command again");
+      attempt > 1 ? core::concat(" after ", attempt, " attempts") : std::string(), ", so final/ ",
+      was_done ? "is not to be used, and stays as it is" : "is not written",
+      "; change the recipe and add --restart, or loosen the gate and run the same command again");
 }
 
 }  // namespace distill::pipeline

@@ -17,6 +17,18 @@ struct RetryWanted {
   GateResult gate;
 };
 
+/// A further try, as attempts.json has it.
+struct Retry {
+  std::string gate;  ///< its `require`
+  double value = 0;  ///< what it was
+  std::vector<std::string> set;
+};
+
+/// Whether a gate can have another try in the folder of a run. Throws FormatError when
+/// attempts.json is damaged.
+bool has_try_left(const std::filesystem::path& run, const recipe::Recipe& recipe,
+                  const GateResult& gate);
+
 /// How often a run was begun, and with which settings: attempts.json. What an earlier attempt wrote
 /// lies in attempts/N. A process that is killed at any moment leaves one attempt or the next.
 class Attempts {
@@ -33,11 +45,6 @@ class Attempts {
   void begin_next(const recipe::Recipe& recipe, const GateResult& failed, core::Logger& log);
 
  private:
-  struct Retry {
-    std::string gate;  ///< its `require`
-    double value = 0;  ///< what it was
-    std::vector<std::string> set;
-  };
   void store(bool moved) const;
   void move_old_files() const;
 

@@ -118,9 +118,10 @@ class Capture {
       together(ranks_, [&] {
         if (mine < groups.size()) write(groups[mine]);
       });
-      bar_.update(static_cast<double>(std::min(round + size, std::ssize(groups))),
-                  static_cast<double>(groups.size()),
-                  core::concat(core::with_thousands(positions_), " positions"));
+      const auto end = static_cast<double>(std::min(round + size, std::ssize(groups)));
+      const auto all = static_cast<double>(groups.size());
+      if (positions_ == 0) bar_.go_on_from(end, all);  // they were there before
+      bar_.update(end, all, core::concat(core::with_thousands(positions_), " positions"));
     }
     together(ranks_, [&] { writer_->sync(); });
     together(ranks_, [&] {

@@ -1,6 +1,8 @@
 #include "pipeline/chain_folder.h"
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <string_view>
 #include <system_error>
 
@@ -19,15 +21,14 @@ namespace {
 
 constexpr std::uint64_t kMaxRecipeBytes = std::uint64_t{4} << 20;
 
-/// The first line of the recipe.yaml of a pipeline. Part of the format, do not change.
-constexpr std::string_view kMarker = "# resolved recipe of a pipeline, written by distill_train\n";
-
 constexpr std::array<std::string_view, 5> kWritten = {"recipe.yaml", "manifest.json", "report.json",
                                                       "report.html", "final"};
 
+/// Beside what a run folder looks after itself.
+constexpr std::array<std::string_view, 1> kWrittenInStages = {"lineage.json"};
+
 bool is_pipeline(const fs::path& folder) {
-  const fs::path recipe = folder / "recipe.yaml";
-  return core::path_exists(recipe) && core::MappedFile::open(recipe).text().starts_with(kMarker);
+  return recipe_begins_with(folder, kPipelineMarker);
 }
 
 bool holds_nothing(const fs::path& folder) {
@@ -37,16 +38,34 @@ bool holds_nothing(const fs::path& folder) {
   return true;
 }
 
+/// The head of a cache waits beside it under a name of mkstemp's (capture_recipe.cpp).
+bool is_waiting_head(const fs::path& path) {
+  constexpr std::string_view kBegin = "cache.head.tmp-";
+  const std::string name = path.filename().string();
+  return name.starts_with(kBegin) && name.size() == kBegin.size() + 6 &&
+         std::all_of(name.begin() + kBegin.size(), name.end(),
+                     [](unsigned char c) { return std::isalnum(c) != 0; });
+}
+
 }  // namespace
+
+void require_pipeline_or_nothing(const fs::path& folder) {
+  if (!core::is_folder(folder) || is_pipeline(folder)) return;
+  if (recipe_begins_with(folder, kRunMarker)) {
+    fail<InputError>(core::shown(folder),
+                     ": is the folder of a single run, and this recipe has `stages:`; choose "
+                     "another `output`, or move the run's folder");
+  }
+  if (holds_nothing(folder)) return;
+  fail<InputError>(core::shown(folder),
+                   ": holds files that are not of a pipeline (no recipe.yaml that distill_train "
+                   "wrote for one); choose another `output`");
+}
 
 ChainFolder::ChainFolder(const fs::path& path, StartPolicy policy, core::Logger& log)
     : path_(path.has_filename() ? path : path.parent_path()) {
   make_folder(path_);
-  if (!is_pipeline(path_) && !holds_nothing(path_)) {
-    fail<InputError>(core::shown(path_),
-                     ": holds files that are not of a pipeline (no recipe.yaml that distill_train "
-                     "wrote for one); choose another `output`");
-  }
+  require_pipeline_or_nothing(path_);
   lock_ = std::make_unique<core::FolderLock>(path_);
   if (policy == StartPolicy::kRestart && is_pipeline(path_)) {
     move_aside(path_, log);
@@ -62,8 +81,16 @@ ChainFolder::ChainFolder(const fs::path& path, StartPolicy policy, core::Logger&
   }
 }
 
+void ChainFolder::remove_leftovers(const fs::path& stage) const {
+  if (!core::is_folder(stage)) return;
+  std::error_code ignored;
+  for (const auto& entry : core::list_folder(stage)) {
+    if (is_leftover(entry, kWrittenInStages) || is_waiting_head(entry)) fs::remove(entry, ignored);
+  }
+}
+
 void ChainFolder::store_recipe(const std::string& text) const {
-  const std::string whole = std::string(kMarker) + text;
+  const std::string whole = std::string(kPipelineMarker) + text;
   if (core::path_exists(recipe()) && core::read_file(recipe(), kMaxRecipeBytes) == whole) return;
   core::write_file_atomically(recipe(), whole);
 }
@@ -90,7 +117,7 @@ void ChainFolder::link_final(const fs::path& result) const {
 
 std::string stored_pipeline(const fs::path& folder) {
   if (!core::path_exists(folder / "recipe.yaml") || !is_pipeline(folder)) return "";
-  return core::read_file(folder / "recipe.yaml", kMaxRecipeBytes).substr(kMarker.size());
+  return core::read_file(folder / "recipe.yaml", kMaxRecipeBytes).substr(kPipelineMarker.size());
 }
 
 }  // namespace distill::pipeline

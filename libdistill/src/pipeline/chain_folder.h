@@ -24,6 +24,8 @@ class ChainFolder {
   std::filesystem::path report() const { return path_ / "report.json"; }
   std::filesystem::path final_model() const { return path_ / "final"; }
 
+  /// What a process that was killed left in the folder of a stage, which is this process's alone.
+  void remove_leftovers(const std::filesystem::path& stage) const;
   void store_recipe(const std::string& text) const;
   /// `final` leads to what a stage made, by a relative link: it takes no room, and the folder can
   /// be moved as a whole.
@@ -33,6 +35,9 @@ class ChainFolder {
   std::filesystem::path path_;
   std::unique_ptr<core::FolderLock> lock_;
 };
+
+/// Throws InputError for a folder that holds something else than a pipeline; it need not be there.
+void require_pipeline_or_nothing(const std::filesystem::path& folder);
 
 /// The resolved recipe of the pipeline in a folder, without its first line; empty: there is none.
 std::string stored_pipeline(const std::filesystem::path& folder);

@@ -26,6 +26,8 @@ void write(core::JsonWriter& json, const char* name, const std::vector<FileRecor
         .member("path", file.path)
         .member("size", file.size)
         .member("changed", file.changed)
+        .member("recorded", file.recorded)
+        .member("inode", file.inode)
         .member("hash", file.hash)
         .end_object();
   }
@@ -39,7 +41,8 @@ std::vector<FileRecord> files(const io::JsonCursor& stage, const char* name) {
     const io::JsonCursor file = list.at(i);
     const auto size = file.at("size").int_in(0, std::numeric_limits<std::int64_t>::max());
     records.push_back({file.at("path").as_string(), static_cast<std::uint64_t>(size),
-                       file.at("changed").as_int(), file.at("hash").as_string()});
+                       file.at("changed").as_int(), file.at("hash").as_string(),
+                       file.int_or("recorded", 0), file.int_or("inode", 0)});
   }
   return records;
 }
@@ -61,10 +64,20 @@ void write(core::JsonWriter& json, const StageRecord& stage) {
       .member("teacher", stage.teacher)
       .member("seconds", stage.seconds)
       .member("teraflop", stage.work / kTera);
+  if (stage.attempt > 1) {
+    json.member("attempt", stage.attempt).member("attempt_settings", stage.attempt_settings);
+    write(json, "set", stage.set);
+  }
   write(json, "from", stage.from);
   write(json, "inputs", stage.inputs);
   write(json, "outputs", stage.outputs);
   json.end_object();
+}
+
+std::vector<std::string> texts(const io::JsonCursor& list) {
+  std::vector<std::string> all;
+  for (std::size_t i = 0; i < list.size(); ++i) all.push_back(list.at(i).as_string());
+  return all;
 }
 
 StageRecord read_stage(const io::JsonCursor& cursor) {
@@ -78,8 +91,10 @@ StageRecord read_stage(const io::JsonCursor& cursor) {
   stage.teacher = cursor.at("teacher").as_string();
   stage.seconds = cursor.at("seconds").as_double();
   stage.work = cursor.at("teraflop").as_double() * kTera;
-  const io::JsonCursor from = cursor.at("from");
-  for (std::size_t i = 0; i < from.size(); ++i) stage.from.push_back(from.at(i).as_string());
+  stage.from = texts(cursor.at("from"));
+  stage.attempt = cursor.int_or("attempt", 1);
+  stage.attempt_settings = cursor.string_or("attempt_settings", "");
+  if (cursor.has("set")) stage.set = texts(cursor.at("set"));
   stage.inputs = files(cursor, "inputs");
   stage.outputs = files(cursor, "outputs");
   return stage;
@@ -105,7 +120,13 @@ void write_lineage(core::JsonWriter& json, const ChainManifest& manifest, const 
     if (!stage->student.empty()) json.member("student", stage->student);
     if (!stage->teacher.empty()) json.member("teacher", stage->teacher);
     write(json, "from", stage->from);
-    json.member("recipe", stage->settings).member("version", stage->version);
+    const bool is_first = stage->attempt_settings.empty();
+    json.member("recipe", is_first ? stage->settings : stage->attempt_settings);
+    if (stage->attempt > 1) {
+      json.member("attempt", stage->attempt);
+      write(json, "set", stage->set);
+    }
+    json.member("version", stage->version);
     json.key("inputs").begin_object();
     for (const FileRecord& file : stage->inputs) json.member(file.path, file.hash);
     json.end_object().key("outputs").begin_object();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -22,8 +23,13 @@ struct StageRecord {
   std::vector<std::string> from = {};   ///< stages whose results it read
   std::vector<FileRecord> inputs = {};  ///< files that are of no stage
   std::vector<FileRecord> outputs = {};
+  std::int64_t attempt = 1;           ///< that its result is of; more: gates wanted further tries
+  std::vector<std::string> set = {};  ///< overrides of that attempt
+  /// Hash of the recipe with them, and of the settings of the stages that it reads; empty:
+  /// `settings`.
+  std::string attempt_settings = {};
   double seconds = 0;  ///< of the last process
-  double work = 0;     ///< as StagePlan::work; of what was done in `seconds`
+  double work = 0;     ///< as StagePlan::work, of what was done in `seconds`; 0: not known
 };
 
 /// OUTPUT/manifest.json: which stages were done, from what. docs/formats/run_folder.md.

@@ -8,8 +8,11 @@
 #include <distill/core/hash.h>
 #include <distill/core/paths.h>
 #include <distill/core/strings.h>
+#include <distill/pipeline/measures.h>
 #include <distill/recipe/write.h>
 
+#include "pipeline/attempts.h"
+#include "pipeline/gates.h"
 #include "pipeline/stage_inputs.h"
 
 namespace distill::pipeline {
@@ -56,10 +59,9 @@ class Look {
   }
 
   std::string settings_of(const recipe::Stage& stage) const {
-    core::Hasher hasher;
-    hasher.add(recipe::stage_identity(stage));
-    for (const std::size_t needed : stage.needs) hasher.add(states_[needed].settings);
-    return hasher.hex();
+    std::vector<std::string> read;
+    for (const std::size_t needed : stage.needs) read.push_back(states_[needed].settings);
+    return settings_hash(stage, read);
   }
 
   void compare(const recipe::Stage& stage, StageState& state) {
@@ -76,7 +78,8 @@ class Look {
       return look_for_inputs(stage);
     }
     for (const std::size_t needed : stage.needs) {
-      if (states_[needed].progress != Progress::kAgain) continue;
+      const Progress before = states_[needed].progress;
+      if (before != Progress::kAgain && before != Progress::kRetry) continue;
       return again(concat("`", recipe_.stages[needed].name, "` before it is done again"));
     }
     const bool redo = std::ranges::find(redo_, stage.name) != redo_.end();
@@ -103,6 +106,35 @@ class Look {
                                  stage.name, " to do it and what follows again"));
     }
     state.progress = Progress::kDone;
+    judge_again(stage, state);
+  }
+
+  void judge_again(const recipe::Stage& stage, StageState& state) {
+    const auto* run = std::get_if<recipe::Recipe>(&stage.recipe);
+    if (run == nullptr || run->gates.empty()) return;
+    const fs::path report_file = stage.folder / "report.json";
+    if (!core::path_exists(report_file)) {  // it is made again from what else is there
+      state.progress = Progress::kBegun;
+      return;
+    }
+    const Report report = read_report(report_file);
+    std::vector<std::string> names;
+    for (const auto& [name, value] : measures(report)) names.push_back(name);
+    const auto problems = gate_problems(*run, names);
+    if (!problems.empty()) {
+      problems_.insert(problems_.end(), problems.begin(), problems.end());
+      return;
+    }
+    state.gates = judge(*run, report);
+    const GateResult* failed = deciding_gate(state.gates);
+    if (failed == nullptr) return;
+    const bool retries = failed->on_failure == recipe::OnFailure::kRetry;
+    if (retries && has_try_left(stage.folder, *run, *failed)) {
+      state.progress = Progress::kRetry;
+      state.why = gate_line(*failed);
+    } else {
+      state.stopped_by = gate_line(*failed);
+    }
   }
 
   void look_for_inputs(const recipe::Stage& stage) {
@@ -123,7 +155,8 @@ class Look {
     std::set<std::string> gone;
     for (const FileRecord& file : record.inputs) gone.insert(file.path);
     bool all_found = true;
-    for (const StageInput& input : external_inputs(stage, recipe_.output)) {
+    const recipe::Stage as_done = with_settings(stage, record.set);
+    for (const StageInput& input : external_inputs(as_done, recipe_.output)) {
       std::vector<fs::path> files;
       try {
         files = input.files();
@@ -165,6 +198,13 @@ class Look {
 };
 
 }  // namespace
+
+std::string settings_hash(const recipe::Stage& stage, const std::vector<std::string>& read) {
+  core::Hasher hasher;
+  hasher.add(recipe::stage_identity(stage));
+  for (const std::string& settings : read) hasher.add(settings);
+  return hasher.hex();
+}
 
 std::vector<StageState> look_at_stages(const recipe::PipelineRecipe& recipe,
                                        const ChainManifest& manifest, const std::string& stored,

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <utility>
 
+#include <sys/stat.h>
+
 #include <distill/core/hash.h>
 #include <distill/core/paths.h>
 
@@ -16,18 +18,22 @@ namespace {
 FileRecord look_at(const fs::path& path) {
   FileRecord record{.path = path.string()};
   std::error_code error;
-  const auto size = fs::file_size(path, error);
-  if (error) return record;
   const auto changed = fs::last_write_time(path, error);
   if (error) return record;
-  record.size = size;
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return record;
+  record.size = static_cast<std::uint64_t>(status.st_size);
   record.changed =
       std::chrono::duration_cast<std::chrono::nanoseconds>(changed.time_since_epoch()).count();
+  record.recorded = std::int64_t{status.st_ctim.tv_sec} * 1'000'000'000 + status.st_ctim.tv_nsec;
+  record.inode = static_cast<std::int64_t>(status.st_ino);
   return record;
 }
 
-bool looks_same(const FileRecord& a, const FileRecord& b) {
-  return a.size == b.size && a.changed == b.changed;
+bool looks_same(const FileRecord& before, const FileRecord& now) {
+  if (before.size != now.size || before.changed != now.changed) return false;
+  if (before.recorded == 0) return true;
+  return before.recorded == now.recorded && before.inode == now.inode;
 }
 
 }  // namespace
@@ -37,6 +43,7 @@ FileHashes::FileHashes(std::function<void()> between_parts)
 
 void FileHashes::remember(const std::vector<FileRecord>& records) {
   for (const FileRecord& record : records) {
+    if (record.recorded == 0) continue;  // good enough for its own stage alone
     if (looks_same(record, look_at(record.path))) known_[record.path] = record;
   }
 }
@@ -53,6 +60,14 @@ FileRecord FileHashes::record(const fs::path& path) {
 bool FileHashes::is_same(const FileRecord& before) {
   if (looks_same(before, look_at(before.path))) return true;
   return core::path_exists(before.path) && record(before.path).hash == before.hash;
+}
+
+bool FileHashes::renew(FileRecord& record) const {
+  const auto known = known_.find(record.path);
+  if (known == known_.end() || known->second.hash != record.hash) return false;
+  if (record.recorded != 0 && looks_same(record, known->second)) return false;
+  record = known->second;
+  return true;
 }
 
 }  // namespace distill::pipeline

@@ -37,6 +37,11 @@ void move_aside(const fs::path& path, core::Logger& log) {
   }
 }
 
+bool recipe_begins_with(const fs::path& folder, std::string_view marker) {
+  const fs::path recipe = folder / "recipe.yaml";
+  return core::path_exists(recipe) && core::MappedFile::open(recipe).text().starts_with(marker);
+}
+
 bool is_leftover(const fs::path& path, std::span<const std::string_view> names) {
   constexpr std::string_view kInfix = ".tmp-";
   const std::string name = path.filename().string();

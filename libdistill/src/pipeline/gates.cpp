@@ -14,9 +14,13 @@ using core::concat;
 using recipe::OnFailure;
 
 std::vector<std::string> gate_problems(const recipe::Recipe& recipe) {
+  if (recipe.gates.empty()) return {};
+  return gate_problems(recipe, measured_names(recipe));
+}
+
+std::vector<std::string> gate_problems(const recipe::Recipe& recipe,
+                                       const std::vector<std::string>& names) {
   std::vector<std::string> problems;
-  if (recipe.gates.empty()) return problems;
-  const std::vector<std::string> names = measured_names(recipe);
   for (std::size_t g = 0; g < recipe.gates.size(); ++g) {
     const std::string measure = recipe::parse_condition(recipe.gates[g].require).measure;
     if (std::ranges::find(names, measure) != names.end()) continue;

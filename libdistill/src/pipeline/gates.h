@@ -14,6 +14,9 @@ namespace distill::pipeline {
 /// What is wrong with the gates of a recipe: measures that its run will not have, a line each with
 /// where they stand.
 std::vector<std::string> gate_problems(const recipe::Recipe& recipe);
+/// The same of a run whose measures are known.
+std::vector<std::string> gate_problems(const recipe::Recipe& recipe,
+                                       const std::vector<std::string>& names);
 /// Throws ConfigError with those lines.
 void require_gates(const recipe::Recipe& recipe);
 

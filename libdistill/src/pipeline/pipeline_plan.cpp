@@ -1,22 +1,28 @@
 #include <distill/pipeline/pipeline_plan.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include <distill/core/error.h>
 #include <distill/core/interrupted.h>
 #include <distill/core/memory.h>
 #include <distill/core/paths.h>
+#include <distill/generation/generate_data.h>
 #include <distill/recipe/cache.h>
+#include <distill/recipe/path_names.h>
 
 #include "pipeline/chain_folder.h"
 #include "pipeline/chain_state.h"
 #include "pipeline/gates.h"
+#include "pipeline/generate_stage.h"
 #include "pipeline/memory.h"
+#include "pipeline/problem_lines.h"
 #include "pipeline/stage_costs.h"
 #include "pipeline/stage_inputs.h"
 #include "pipeline/stand_ins.h"
 #include "pipeline/tokenizing_progress.h"
+#include "pipeline/tries.h"
 
 namespace distill::pipeline {
 
@@ -28,29 +34,6 @@ using core::concat;
 using recipe::StageKind;
 using Progress = StageState::Progress;
 
-/// A message of wiring, which may begin with a dotted path, with its place in the file.
-std::string located(const recipe::SourceMap& source, const std::string& line) {
-  const auto colon = line.find(": ");
-  if (colon != std::string::npos) {
-    const std::string key = line.substr(0, colon);
-    const bool is_key =
-        key.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_.") == std::string::npos &&
-        source.places.contains(key.substr(0, key.find('.')));
-    if (is_key) return source.where(key) + line.substr(colon);
-  }
-  return concat(source.where(""), ": ", line);
-}
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    if (end > begin) lines.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return lines;
-}
-
 std::string state_text(const StageState& state) {
   switch (state.progress) {
     case Progress::kNew:
@@ -58,7 +41,8 @@ std::string state_text(const StageState& state) {
     case Progress::kBegun:
       return "goes on";
     case Progress::kDone:
-      return "done";
+      return state.stopped_by.empty() ? "done" : "done, but " + state.stopped_by;
+    case Progress::kRetry:
     case Progress::kAgain:
       break;
   }
@@ -74,6 +58,7 @@ class Planner {
         stand_ins_(options.scratch_folder, recipe.output) {}
 
   PipelinePlan run(const std::vector<std::string>& redo) {
+    require_pipeline_or_nothing(recipe_.output);
     check_outputs();
     FileHashes hashes([this] { stop_if_asked(); });
     const ChainManifest manifest = read_chain_manifest(fs::path(recipe_.output) / "manifest.json");
@@ -97,13 +82,25 @@ class Planner {
   void check_outputs() {
     for (const recipe::Stage& stage : recipe_.stages) {
       for (const StageInput& input : external_inputs(stage, recipe_.output)) {
-        if (!is_within(input.path, recipe_.output)) continue;
-        problems_.push_back(concat(stage.source.where(input.key), ": ", core::shown(input.path),
-                                   " lies in the pipeline's own folder ", recipe_.output,
-                                   ", which it writes to; keep what is read elsewhere, or name a "
-                                   "stage's result as `${stages.NAME.output}`"));
+        if (!is_own(input)) continue;
+        problems_.push_back(concat(stage.source.where(input.key), ": ", own_path(input)));
       }
     }
+  }
+
+  /// By its name, or by way of a link.
+  bool is_own(const StageInput& input) const {
+    if (recipe::is_within(input.path, recipe_.output)) return true;
+    std::error_code error;
+    const fs::path path = fs::weakly_canonical(input.path, error);
+    const fs::path folder = error ? fs::path() : fs::weakly_canonical(recipe_.output, error);
+    return !error && recipe::is_within(path, folder);
+  }
+
+  std::string own_path(const StageInput& input) const {
+    return concat(core::shown(input.path), " lies in the pipeline's own folder ", recipe_.output,
+                  ", which it writes to; keep what is read elsewhere, or name a stage's result as "
+                  "`${stages.NAME.output}`");
   }
 
   void plan_stage(std::size_t index, const StageState& state) {
@@ -123,15 +120,26 @@ class Planner {
       broken_.insert(index);
       return;
     }
-    try {
-      plan_kind(stand_ins_.with_stand_ins(stage), stage, planned);
-    } catch (const Interrupted&) {
-      throw;
-    } catch (const InputError& error) {
-      broken_.insert(index);
-      for (const auto& line : lines_of(stand_ins_.real_names(error.what()))) {
-        problems_.push_back(located(stage.source, line));
+    const recipe::Stage own = stand_ins_.with_stand_ins(stage);
+    attempt(index, [&] { check_secret(stage, options_); });
+    attempt(index, [&] {
+      if (stage.kind == StageKind::kGenerate) {
+        check_generator(std::get<recipe::GenerateRecipe>(own.recipe));
       }
+    });
+    if (!attempt(index, [&] { plan_kind(own, stage, planned); })) broken_.insert(index);
+  }
+
+  /// False when something is wrong, which does not keep the rest from being looked at.
+  bool attempt(std::size_t index, const std::function<void()>& part) {
+    try {
+      part();
+      return true;
+    } catch (const InputError& error) {
+      for (const auto& line : lines_of(stand_ins_.real_names(error.what()))) {
+        problems_.push_back(located(recipe_.stages[index].source, line));
+      }
+      return false;
     }
   }
 
@@ -139,7 +147,7 @@ class Planner {
   bool is_all_there(const recipe::Stage& stage) const {
     try {
       for (const StageInput& input : external_inputs(stage, recipe_.output)) {
-        if (is_within(input.path, recipe_.output)) return false;
+        if (is_own(input)) return false;
         input.files();
       }
     } catch (const InputError&) {
@@ -151,22 +159,24 @@ class Planner {
   void plan_kind(const recipe::Stage& own, const recipe::Stage& stage, StagePlan& planned) {
     switch (stage.kind) {
       case StageKind::kTrain:
-        plan_run(own.run(), planned);
+        planned.plan = plan_run(own.run());
+        tell(gate_problems(own.run()));
         if (stage.result() == recipe::StageResult::kModel) {
           stand_ins_.add_model(stage, planned.plan->models);
         }
         add_run_costs(own.run(), planned);
+        plan_tries(stage, planned);
         break;
       case StageKind::kEvaluate:
-        plan_run(own.run(), planned);
+        planned.plan = plan_run(own.run());
+        tell(gate_problems(own.run()));
         add_evaluation_costs(own.run(), planned);
         break;
       case StageKind::kCache:
         plan_capture(own, stage, planned);
         break;
       case StageKind::kGenerate:
-        add_generate_costs(std::get<recipe::GenerateRecipe>(own.recipe), planned);
-        stand_ins_.add_rows(stage, quiet_log());
+        plan_generate(std::get<recipe::GenerateRecipe>(own.recipe), stage, planned);
         break;
       case StageKind::kMerge:
         add_merge_costs(std::get<recipe::MergeRecipe>(own.recipe), planned);
@@ -176,19 +186,78 @@ class Planner {
     use_real_names(planned);
   }
 
-  void plan_run(const recipe::Recipe& own, StagePlan& planned) {
+  /// Tokens of rows that stand in for others go where those are: nobody asks for them again.
+  recipe::Recipe with_own_cache(recipe::Recipe own) const {
+    const bool keeps =
+        own.data.cache != "off" && (own.data.cache != "auto" || !options_.cache_folder.empty());
+    if (keeps && stand_ins_.has_rows(own)) own.data.cache = stand_ins_.token_folder(own);
+    return own;
+  }
+
+  RowFactor factor() const {
+    return [this](const std::string& path) { return stand_ins_.rows_for_each(path); };
+  }
+
+  Plan plan_run(const recipe::Recipe& own) {
     TokenizingProgress progress(options_, log_);
-    planned.plan = make_plan(own, quiet_log(), progress.hooks([this] { stop_if_asked(); }));
-    for (const auto& line : gate_problems(own)) problems_.push_back(line);
+    return make_plan(with_own_cache(own), quiet_log(), progress.hooks([this] { stop_if_asked(); }),
+                     factor());
+  }
+
+  void tell(const std::vector<std::string>& problems) {
+    problems_.insert(problems_.end(), problems.begin(), problems.end());
+  }
+
+  void plan_tries(const recipe::Stage& stage, StagePlan& planned) {
+    const auto problems = try_problems(stage.run(), stage.source, [&](const Try& one) {
+      const recipe::Stage tried = with_settings(stage, one.set);
+      for (const StageInput& input : external_inputs(tried, recipe_.output)) {
+        require_input(input);
+      }
+      const recipe::Stage own = stand_ins_.with_stand_ins(tried);
+      try {
+        planned.tries.push_back({one.where, memory_of(own.run(), one, *planned.plan)});
+        if (gate_problems(stand_ins_.with_stand_ins(stage).run()).empty()) require_gates(own.run());
+      } catch (const InputError& error) {
+        fail<ConfigError>(stand_ins_.real_names(error.what()));
+      }
+    });
+    tell(problems);
+  }
+
+  void require_input(const StageInput& input) const {
+    if (is_own(input)) fail<ConfigError>(input.key, ": ", own_path(input));
+    try {
+      input.files();
+    } catch (const InputError& error) {
+      fail<ConfigError>(input.key, ": ", error.what());
+    }
+  }
+
+  MemoryEstimate memory_of(const recipe::Recipe& own, const Try& one, const Plan& first) {
+    if (!one.reads_same_data()) return plan_run(own).memory;
+    const recipe::PlannedModels models = recipe::plan_models(own);
+    recipe::total_steps(own, first.train_rows);
+    MemoryEstimate memory = estimate_memory(own, models, 0);
+    memory.library = first.memory.library;
+    return memory;
+  }
+
+  void plan_generate(const recipe::GenerateRecipe& own, const recipe::Stage& stage,
+                     StagePlan& planned) {
+    const std::int64_t prompts =
+        generation::count_prompts(own.generate.prompts, [this] { stop_if_asked(); });
+    add_generate_costs(own, prompts, planned);
+    stand_ins_.add_rows(stage, prompts, options_.stop, quiet_log());
   }
 
   void plan_capture(const recipe::Stage& own, const recipe::Stage& stage, StagePlan& planned) {
     const recipe::PlannedModels models = recipe::plan_capture(own.run());
     TokenizingProgress progress(options_, log_);
-    const recipe::DataParts data = recipe::load_data(own.run(), models, quiet_log(),
+    const recipe::DataParts data = recipe::load_data(with_own_cache(own.run()), models, quiet_log(),
                                                      progress.hooks([this] { stop_if_asked(); }));
-    add_capture_costs(own.run(), models, data, planned);
-    stand_ins_.add_cache(stage, models, data);
+    add_capture_costs(own.run(), models, data, factor(), planned);
+    stand_ins_.add_cache(stage, models, data, [this] { stop_if_asked(); });
   }
 
   void use_real_names(StagePlan& planned) const {

@@ -6,6 +6,8 @@
 #include <distill/core/table.h>
 #include <distill/pipeline/run_pipeline.h>
 
+#include "pipeline/report_sets.h"
+
 namespace distill::pipeline {
 
 namespace {
@@ -57,8 +59,9 @@ std::string to_json(const PipelineResult& result) {
   core::JsonWriter json(2);
   json.begin_object().member("format_version", kFormatVersion).member("name", result.name);
   if (const Report* report = last_report(result)) {
-    if (report->before) json.key("before").raw(to_json(*report->before));
-    if (report->after) json.key("after").raw(to_json(*report->after));
+    write_side(json, "before", report->before, report->sets, &SetReport::before);
+    write_side(json, "after", report->after, report->sets, &SetReport::after);
+    write_differences(json, report->sets);
   }
   json.member("tokens", totals.tokens)
       .member("seconds", totals.seconds)

@@ -1,6 +1,7 @@
 #include <distill/pipeline/plan.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "pipeline/memory.h"
 
@@ -11,23 +12,60 @@ namespace {
 /// A double that an int64 can hold.
 constexpr double kMostTokens = 9e18;
 
+std::int64_t times(std::int64_t number, double factor) {
+  return static_cast<std::int64_t>(
+      std::llround(std::min(static_cast<double>(number) * factor, kMostTokens)));
+}
+
+/// A report as it will be when all rows are there.
+data::DataReport enlarged(data::DataReport report, const RowFactor& factor) {
+  const double all = row_factor(report, factor);
+  if (all == 1) return report;
+  for (data::FileReport& file : report.files) {
+    const double own = factor(file.path);
+    for (auto* number : {&file.documents, &file.tokens, &file.seen_documents, &file.seen_tokens}) {
+      *number = times(*number, own);
+    }
+  }
+  for (auto* number : {&report.documents, &report.tokens, &report.positions, &report.long_documents,
+                       &report.tokens_cut_off, &report.tokens_unlearned, &report.cut_to_fill}) {
+    *number = times(*number, all);
+  }
+  report.memory_bytes = static_cast<std::uint64_t>(static_cast<double>(report.memory_bytes) * all);
+  return report;
+}
+
 }  // namespace
 
-Plan make_plan(const recipe::Recipe& recipe, core::Logger& log, const recipe::DataHooks& hooks) {
+double row_factor(const data::DataReport& report, const RowFactor& factor) {
+  if (!factor) return 1;
+  double now = 0;
+  double later = 0;
+  for (const data::FileReport& file : report.files) {
+    now += static_cast<double>(file.seen_tokens);
+    later += static_cast<double>(file.seen_tokens) * factor(file.path);
+  }
+  return now > 0 ? later / now : 1;
+}
+
+Plan make_plan(const recipe::Recipe& recipe, core::Logger& log, const recipe::DataHooks& hooks,
+               const RowFactor& factor) {
   Plan plan;
   plan.models = recipe::plan_models(recipe);
   plan.trainable_parameters = count_trainable(recipe, plan.models).parameters;
   const auto data = recipe::load_data(recipe, plan.models, log, hooks);
   plan.preflight = data.preflight;
-  plan.train_data = data.train->report();
-  plan.train_rows = data.train->num_rows();
-  plan.train_tokens = data.train->num_tokens();
-  plan.train_targets = data.train->num_targets();
+  const double more = row_factor(data.train->report(), factor);
+  plan.train_data = enlarged(data.train->report(), factor);
+  plan.train_rows = times(data.train->num_rows(), more);
+  plan.train_tokens = times(data.train->num_tokens(), more);
+  plan.train_targets = times(data.train->num_targets(), more);
   if (data.eval) {
-    plan.eval_data = data.eval->report();
-    plan.eval_rows = data.eval->num_rows();
-    plan.eval_tokens = data.eval->num_tokens();
-    plan.eval_targets = data.eval->num_targets();
+    const double more_eval = row_factor(data.eval->report(), factor);
+    plan.eval_data = enlarged(data.eval->report(), factor);
+    plan.eval_rows = times(data.eval->num_rows(), more_eval);
+    plan.eval_tokens = times(data.eval->num_tokens(), more_eval);
+    plan.eval_targets = times(data.eval->num_targets(), more_eval);
   }
   for (const auto& set : data.sets) {
     plan.sets.push_back({set.options.name, set.student.kind(), set.student.num_rows()});

@@ -97,6 +97,23 @@ std::string sets_line(const std::vector<PlannedSet>& sets) {
   return parts.empty() ? "" : concat("sets     ", core::join(parts), "\n");
 }
 
+/// The three of what trains.
+std::string trained_line(const Plan& plan) {
+  return concat("trained  ", with_thousands(plan.trainable_parameters),
+                plan.models.adapters.empty() ? " parameters, " : " parameters of adapters, ",
+                percent(plan.trainable_parameters, plan.models.student.num_parameters), "\n");
+}
+std::string train_text(const Plan& plan) {
+  return concat("train ", with_thousands(plan.train_rows), " rows, ",
+                with_thousands(plan.train_tokens), " tokens, ", with_thousands(plan.train_targets),
+                " of them learned; ");
+}
+std::string steps_line(const recipe::Recipe& recipe, const Plan& plan) {
+  return concat("steps    ", with_thousands(plan.steps), " of ", recipe.train.batch_size,
+                " rows: about ", with_thousands(plan.run_tokens), " tokens, ",
+                percent(plan.steps * recipe.train.batch_size, plan.train_rows), " of the data\n");
+}
+
 std::string available_text(at::Device device) {
   const auto available = models::available_memory(device);
   return available ? concat(human_bytes(*available), " available") : "how much there is is unknown";
@@ -112,21 +129,14 @@ std::string plan_text(const recipe::Recipe& recipe, const Plan& plan) {
   for (const auto& teacher : models.several) out << "teacher  " << model_line(teacher) << "\n";
   if (models.cache) out << "teacher  " << cache_line(*models.cache) << "\n";
   out << "student  " << model_line(models.student) << "\n"
-      << "trained  " << with_thousands(plan.trainable_parameters)
-      << (models.adapters.empty() ? " parameters, " : " parameters of adapters, ")
-      << percent(plan.trainable_parameters, models.student.num_parameters) << "\n"
-      << "data     train " << with_thousands(plan.train_rows) << " rows, "
-      << with_thousands(plan.train_tokens) << " tokens, " << with_thousands(plan.train_targets)
-      << " of them learned; eval " << with_thousands(plan.eval_rows) << " rows, "
-      << with_thousands(plan.eval_tokens) << " tokens\n"
-      << sets_line(plan.sets) << "steps    " << with_thousands(plan.steps) << " of "
-      << recipe.train.batch_size << " rows: about " << with_thousands(plan.run_tokens)
-      << " tokens, " << percent(plan.steps * recipe.train.batch_size, plan.train_rows)
-      << " of the data\n"
-      << "device   " << models.device.str() << "\n"
+      << (plan.steps > 0 ? trained_line(plan) : "") << "data     "
+      << (plan.steps > 0 ? train_text(plan) : "") << "eval " << with_thousands(plan.eval_rows)
+      << " rows, " << with_thousands(plan.eval_tokens) << " tokens\n"
+      << sets_line(plan.sets) << (plan.steps > 0 ? steps_line(recipe, plan) : "") << "device   "
+      << models.device.str() << "\n"
       << "\n# before training\n"
-      << recipe::preflight_text(plan.preflight, "") << "\n# training data\n"
-      << data::report_text(plan.train_data, "");
+      << recipe::preflight_text(plan.preflight, "");
+  if (plan.steps > 0) out << "\n# training data\n" << data::report_text(plan.train_data, "");
   if (plan.eval_data) out << "\n# held-out data\n" << data::report_text(*plan.eval_data, "");
   for (const auto& [device, lines] : memory_of(plan)) {
     out << "\n# memory, estimated (" << device << ", " << available_text(at::Device(device))

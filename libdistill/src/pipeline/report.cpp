@@ -29,17 +29,6 @@ void write_members(core::JsonWriter& json, const eval::Evaluation& e) {
       .member("teacher_seconds", e.teacher_seconds);
 }
 
-/// The student before or after training.
-void write_side(core::JsonWriter& json, const char* name,
-                const std::optional<eval::Evaluation>& evaluation,
-                const std::vector<SetReport>& sets, SetSide side) {
-  if (!evaluation && !has_sets(sets, side)) return;
-  json.key(name).begin_object();
-  if (evaluation) write_members(json, *evaluation);
-  write_sets(json, sets, side);
-  json.end_object();
-}
-
 void write_members(core::JsonWriter& json, const ModelSize& size) {
   json.member("parameters", size.parameters).member("bytes", size.bytes);
 }
@@ -198,6 +187,16 @@ void read_attempts(const io::JsonCursor& root, Report& report) {
 }
 
 }  // namespace
+
+void write_side(core::JsonWriter& json, const char* name,
+                const std::optional<eval::Evaluation>& evaluation,
+                const std::vector<SetReport>& sets, SetSide side) {
+  if (!evaluation && !has_sets(sets, side)) return;
+  json.key(name).begin_object();
+  if (evaluation) write_members(json, *evaluation);
+  write_sets(json, sets, side);
+  json.end_object();
+}
 
 std::string to_json(const Report& report) {
   core::JsonWriter json(2);

@@ -18,6 +18,11 @@ void write_sets(core::JsonWriter& json, const std::vector<SetReport>& sets, SetS
 /// The member `differences`: each set's `after_minus_before` and `after_minus_teacher`.
 void write_differences(core::JsonWriter& json, const std::vector<SetReport>& sets);
 
+/// The student before or after training, as a member `name`; nothing where nothing was measured.
+void write_side(core::JsonWriter& json, const char* name,
+                const std::optional<eval::Evaluation>& evaluation,
+                const std::vector<SetReport>& sets, SetSide side);
+
 /// All of them from report.json. Throws FormatError.
 std::vector<SetReport> read_sets(const io::JsonCursor& report);
 

@@ -9,6 +9,7 @@
 #include <distill/io/checkpoint.h>
 #include <distill/metrics/sink.h>
 #include <distill/models/fingerprint.h>
+#include <distill/models/memory.h>
 #include <distill/pipeline/manifest.h>
 #include <distill/recipe/fit_student.h>
 #include <distill/recipe/forgetting.h>
@@ -29,6 +30,7 @@
 #include "pipeline/run_facts.h"
 #include "pipeline/run_files.h"
 #include "pipeline/tokenizing_progress.h"
+#include "pipeline/tries.h"
 
 namespace distill::pipeline {
 
@@ -328,12 +330,27 @@ Report run_with_reactions(const recipe::Recipe& recipe, const RunOptions& option
   }
 }
 
+/// A run that is done is held against the gates of now, which need not be those that it passed.
+/// Throws Error, or returns the gate that wants another try.
+std::optional<GateResult> judge_finished(const recipe::Recipe& recipe, const RunFolder& folder,
+                                         Report& report, core::Logger& log) {
+  report.gates = judge(recipe, report);
+  for (const GateResult& gate : report.gates) {
+    if (!gate.holds) log.warning(gate_line(gate));
+  }
+  const GateResult* failed = deciding_gate(report.gates);
+  if (failed == nullptr) return std::nullopt;
+  if (failed->on_failure == recipe::OnFailure::kRetry) return *failed;
+  fail<Error>(stopped_by_gate(folder, *failed, report.attempt));
+}
+
 }  // namespace
 
 RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log) {
   // What is wrong with the recipe's files is found before a run folder is made.
   recipe::plan_models(recipe);
   require_gates(recipe);
+  if (!options.planned) require_tries(recipe, options, log);
   const auto rewrite = [&recipe](const std::string& text) {
     const std::string source = (fs::path(recipe.output) / "recipe.yaml").string();
     return recipe::write_recipe_as_now(recipe::read_recipe(text, source, {}, recipe.registries()),
@@ -344,19 +361,23 @@ RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, co
   result.folder = folder.path();
   result.model = folder.final_model();
   if (recipe.student.lora) result.base = *recipe.student.model;
+  std::optional<GateResult> wanted;
   if (folder.state() == RunFolder::State::kFinished) {
-    result.was_finished = true;
     result.report = read_report(folder.report());
-    return result;
+    wanted = judge_finished(recipe, folder, result.report, log);
+    result.was_finished = !wanted;
+    if (result.was_finished) return result;
   }
-  for (Attempts attempts(folder);;) {
-    core::release_freed_memory();  // of the attempt before: this one begins with what is free
+  Attempts attempts(folder);
+  if (wanted) attempts.begin_next(recipe, *wanted, log);
+  while (true) {
+    models::release_freed_memory();  // of the attempt before: this one begins with what is free
     const recipe::Recipe now = attempts.apply(recipe);
     try {
       result.report = run_with_reactions(now, options, log, folder, attempts);
       return result;
-    } catch (const RetryWanted& wanted) {
-      attempts.begin_next(recipe, wanted.gate, log);
+    } catch (const RetryWanted& retry) {
+      attempts.begin_next(recipe, retry.gate, log);
     }
   }
 }

@@ -19,19 +19,16 @@ namespace {
 
 constexpr std::uint64_t kMaxRecipeBytes = std::uint64_t{4} << 20;
 
-/// The first line of the recipe.yaml that this class writes: a file without it is the user's own.
-/// Part of the run folder's format, do not change.
-constexpr std::string_view kMarker = "# resolved recipe of a run, written by distill_train\n";
-
 /// What a run writes beside its name first.
-constexpr std::array<std::string_view, 14> kWritten = {
+constexpr std::array<std::string_view, 15> kWritten = {
     "recipe.yaml",           "manifest.json",
     "teacher.json",          "evaluation_before.json",
     "evaluation_after.json", "sets_before.json",
     "sets_after.json",       "sets_teacher.json",
     "forgetting.json",       "metrics.jsonl",
     "report.json",           "report.html",
-    "attempts.json",         "final"};
+    "attempts.json",         "final",
+    "lineage.json"};
 
 /// What a process that was killed while writing left behind. Only called under the lock, in a
 /// folder that is known to be a run's.
@@ -79,12 +76,16 @@ RunFolder::RunFolder(fs::path path, const std::string& recipe_text, StartPolicy 
 }
 
 bool RunFolder::is_run() const {
-  return core::path_exists(recipe()) &&
-         core::MappedFile::open(recipe()).text().starts_with(kMarker);
+  return recipe_begins_with(path_, kRunMarker);
 }
 
 void RunFolder::require_run_or_nothing() const {
   if (is_run() || holds_nothing(path_)) return;
+  if (recipe_begins_with(path_, kPipelineMarker)) {
+    fail<InputError>(core::shown(path_),
+                     ": is the folder of a pipeline, and this recipe has no `stages:`; choose "
+                     "another `output`, or move the pipeline's folder");
+  }
   fail<InputError>(core::shown(path_),
                    ": holds files that are not of a run (no recipe.yaml that distill_train "
                    "wrote); choose another `output`");
@@ -98,7 +99,7 @@ void RunFolder::take_over(const std::string& recipe_text, StartPolicy policy, co
     // Or the run ended before its models and data were read: nothing depends on its recipe yet.
     begin_new(recipe_text, policy);
   } else {
-    const std::string stored = core::read_file(recipe(), kMaxRecipeBytes).substr(kMarker.size());
+    const std::string stored = core::read_file(recipe(), kMaxRecipeBytes).substr(kRunMarker.size());
     const std::string old_text = stored != recipe_text && rewrite ? rewrite(stored) : stored;
     if (old_text != recipe_text) refuse_other_recipe(recipe(), old_text, recipe_text);
     const bool finished = core::path_exists(report()) && core::path_exists(final_model());
@@ -119,7 +120,7 @@ void RunFolder::begin_new(const std::string& recipe_text, StartPolicy policy) {
 }
 
 void RunFolder::store_recipe(const std::string& recipe_text) {
-  core::write_file_atomically(recipe(), std::string(kMarker) + recipe_text);
+  core::write_file_atomically(recipe(), std::string(kRunMarker) + recipe_text);
 }
 
 }  // namespace distill::pipeline

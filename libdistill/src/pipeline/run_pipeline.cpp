@@ -8,6 +8,7 @@
 #include <distill/core/error.h>
 #include <distill/core/memory.h>
 #include <distill/core/paths.h>
+#include <distill/models/memory.h>
 #include <distill/pipeline/pipeline_plan.h>
 #include <distill/pipeline/report_html.h>
 #include <distill/recipe/write.h>
@@ -16,6 +17,7 @@
 #include "pipeline/chain_manifest.h"
 #include "pipeline/chain_state.h"
 #include "pipeline/folders.h"
+#include "pipeline/gates.h"
 #include "pipeline/memory.h"
 #include "pipeline/run_stage.h"
 #include "pipeline/stage_inputs.h"
@@ -34,11 +36,16 @@ void require_resources(const PipelinePlan& plan, const RunOptions& options, core
   std::string problems;
   for (const StagePlan& stage : plan.stages) {
     if (stage.is_done) continue;
-    try {
-      require_memory(stage.memory, stage.device, options.available_memory, log);
-    } catch (const InputError& error) {
-      problems += concat(problems.empty() ? "" : "\n", "stage `", stage.name, "`: ", error.what());
-    }
+    const auto require = [&](const MemoryEstimate& memory, const std::string& where) {
+      try {
+        require_memory(memory, stage.device, options.available_memory, log);
+      } catch (const InputError& error) {
+        problems += concat(problems.empty() ? "" : "\n", "stage `", stage.name, "`", where, ": ",
+                           error.what());
+      }
+    };
+    require(stage.memory, "");
+    for (const PlannedTry& one : stage.tries) require(one.memory, ", " + one.where);
   }
   if (!problems.empty()) throw InputError(problems);
   for (const auto& warning : plan.warnings) log.warning(warning);
@@ -71,6 +78,8 @@ class Chain {
     const auto states = look_at_stages(recipe_, manifest_, stored_pipeline(folder_.path()), redo,
                                        hashes_, problems);
     if (!problems.empty()) throw ConfigError(core::join(problems, "\n"));
+    renew_records();
+    for (const auto& stage : recipe_.stages) folder_.remove_leftovers(stage.folder);
     folder_.store_recipe(recipe::write_recipe(recipe_));
     result_.name = recipe_.name;
     result_.folder = folder_.path();
@@ -86,6 +95,17 @@ class Chain {
                       "; run the same command again to go on");
   }
 
+  /// Files that look changed and are not need not be read again the next time.
+  void renew_records() {
+    bool any = false;
+    for (StageRecord& record : manifest_.stages) {
+      for (auto* files : {&record.inputs, &record.outputs}) {
+        for (FileRecord& file : *files) any = hashes_.renew(file) || any;
+      }
+    }
+    if (any) write_chain_manifest(folder_.manifest(), manifest_, recipe_);
+  }
+
   std::string label(std::size_t index) const {
     return concat("stage ", index + 1, "/", recipe_.stages.size(), " ", recipe_.stages[index].name);
   }
@@ -95,24 +115,24 @@ class Chain {
     StageOutcome& outcome = result_.stages.emplace_back();
     outcome.name = stage.name;
     outcome.kind = stage.kind;
-    if (state.progress == Progress::kDone) return skip(index, outcome);
+    if (state.progress == Progress::kDone) return skip(index, state, outcome);
     stop_if_asked();
     announce(index, state);
     if (state.progress == Progress::kAgain && core::path_exists(stage.folder)) {
       move_aside(stage.folder, log_);
     }
     if (state.progress != Progress::kBegun) begin(stage, state);
-    core::release_freed_memory();  // of the stage before: the next one plans with what is free
+    models::release_freed_memory();  // of the stage before: the next one plans with what is free
     core::forget_peak_memory();
     const auto start = std::chrono::steady_clock::now();
     outcome.report = run_stage(stage, options_for(index), log_);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     outcome.seconds =
         outcome.report && outcome.report->seconds > 0 ? outcome.report->seconds : elapsed.count();
-    end(index, outcome.seconds);
+    end(index, state, outcome);
   }
 
-  void skip(std::size_t index, StageOutcome& outcome) {
+  void skip(std::size_t index, const StageState& state, StageOutcome& outcome) {
     const recipe::Stage& stage = recipe_.stages[index];
     const StageRecord& record = *manifest_.find(stage.name);
     log_.info(label(index), ": done before and unchanged, skipped");
@@ -124,6 +144,16 @@ class Chain {
     outcome.seconds = record.seconds;
     const fs::path report = stage.folder / "report.json";
     if (core::path_exists(report)) outcome.report = read_report(report);
+    for (const GateResult& gate : state.gates) {
+      if (!gate.holds) log_.warning(label(index), ": ", gate_line(gate));
+    }
+    if (!state.stopped_by.empty()) {
+      fail<Error>(
+          stage.folder.string(), ": ", state.stopped_by,
+          "; the stage is done and keeps its result; loosen the gate, or change the recipe, "
+          "and run the same command again");
+    }
+    if (outcome.report && !state.gates.empty()) outcome.report->gates = state.gates;
   }
 
   void announce(std::size_t index, const StageState& state) {
@@ -131,10 +161,14 @@ class Chain {
     std::string text = concat(label(index), ": ", recipe::name_of(planned.kind));
     if (!planned.models.empty()) text += ", " + planned.models;
     if (state.progress == Progress::kAgain) text += "; done again: " + state.why;
+    if (state.progress == Progress::kRetry) text += "; another try: " + state.why;
     if (state.progress == Progress::kBegun) text += "; going on";
     if (const auto pace = seconds_an_operation()) {
-      text += concat("; about ", core::human_seconds(planned.work * *pace), ", all that is left ",
-                     core::human_seconds(work_from(index) * *pace));
+      const double done =
+          state.progress == Progress::kBegun ? share_done(recipe_.stages[index], planned.steps) : 0;
+      const double own = planned.work * (1 - done);
+      text += concat("; about ", core::human_seconds(own * *pace), ", all that is left ",
+                     core::human_seconds((own + work_from(index + 1)) * *pace));
     }
     log_.info(text);
   }
@@ -161,6 +195,7 @@ class Chain {
   RunOptions options_for(std::size_t index) const {
     RunOptions options = options_;
     options.policy = StartPolicy::kAuto;
+    options.planned = true;
     options.label = label(index);
     const StagePlan& planned = plan_.stages[index];
     const double a_step = planned.steps > 0 ? planned.work / static_cast<double>(planned.steps) : 0;
@@ -178,18 +213,43 @@ class Chain {
     StageRecord record{.name = stage.name,
                        .kind = std::string(recipe::name_of(stage.kind)),
                        .settings = state.settings,
-                       .version = library_version(),
-                       .student = student_of(stage),
-                       .teacher = teacher_of(stage)};
-    for (const std::size_t needed : stage.needs) {
-      record.from.push_back(recipe_.stages[needed].name);
-    }
-    for (const StageInput& input : external_inputs(stage, recipe_.output)) {
-      for (const fs::path& file : input.files()) record.inputs.push_back(hashes_.record(file));
-    }
+                       .version = library_version()};
+    describe(stage, record);
     manifest_.at(stage.name) = std::move(record);
     forget_dependants(stage);
     write_chain_manifest(folder_.manifest(), manifest_, recipe_);
+  }
+
+  /// What a stage reads and makes its result of. A file that the record has keeps its hash, which
+  /// is of when the stage began.
+  void describe(const recipe::Stage& stage, StageRecord& record) {
+    record.student = student_of(stage);
+    record.teacher = teacher_of(stage);
+    record.from.clear();
+    for (const std::size_t needed : stage.needs) {
+      const recipe::Stage& other = recipe_.stages[needed];
+      if (reads_result(stage, other)) record.from.push_back(other.name);
+    }
+    std::vector<FileRecord> inputs;
+    for (const StageInput& input : external_inputs(stage, recipe_.output)) {
+      for (const fs::path& file : input.files()) {
+        const auto known = std::ranges::find(record.inputs, file.string(), &FileRecord::path);
+        inputs.push_back(known != record.inputs.end() ? *known : hashes_.record(file));
+      }
+    }
+    record.inputs = std::move(inputs);
+  }
+
+  /// A gate may have had the stage done with other settings than the recipe's first.
+  void note_attempt(const recipe::Stage& stage, const Report& report, StageRecord& record) {
+    record.attempt = report.attempt;
+    record.set = report.settings;
+    if (report.settings.empty()) return;
+    const recipe::Stage as_done = with_settings(stage, report.settings);
+    describe(as_done, record);
+    std::vector<std::string> read;
+    for (const auto& name : record.from) read.push_back(manifest_.at(name).settings);
+    record.attempt_settings = settings_hash(as_done, read);
   }
 
   /// What learned from the result that was there is to be done again, however this ends.
@@ -206,15 +266,19 @@ class Chain {
     }
   }
 
-  void end(std::size_t index, double seconds) {
+  void end(std::size_t index, const StageState& state, const StageOutcome& outcome) {
     const recipe::Stage& stage = recipe_.stages[index];
     StageRecord& record = manifest_.at(stage.name);
     record.outputs.clear();
     for (const fs::path& file : result_files(stage)) {
       record.outputs.push_back(hashes_.record(file));
     }
-    record.seconds = seconds;
-    record.work = plan_.stages[index].work;
+    record.seconds = outcome.seconds;
+    // Of training all parts are timed, of other work the last alone.
+    const bool timed =
+        state.progress != Progress::kBegun || (outcome.report && outcome.report->seconds > 0);
+    record.work = timed ? plan_.stages[index].work : 0;
+    if (outcome.report) note_attempt(stage, *outcome.report, record);
     record.done = true;
     if (stage.result() != recipe::StageResult::kNothing) {
       core::write_file_atomically(stage.folder / "lineage.json",

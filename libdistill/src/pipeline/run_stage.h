@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <distill/core/log.h>
+#include <distill/lora/export_model.h>
 #include <distill/pipeline/report.h>
 #include <distill/pipeline/run.h>
 #include <distill/recipe/pipeline_recipe.h>
@@ -16,6 +17,13 @@ namespace distill::pipeline {
 /// capture_recipe, generation::generate_data and lora::export_model do.
 std::optional<Report> run_stage(const recipe::Stage& stage, const RunOptions& options,
                                 core::Logger& log);
+
+/// How a merge is exported; `out` is left to the caller.
+lora::ExportOptions merge_options(const recipe::MergeRecipe& recipe);
+
+/// How much of its `steps` a stage that was stopped has behind it, 0 to 1; 0 of one that does not
+/// train.
+double share_done(const recipe::Stage& stage, std::int64_t steps);
 
 /// The files that the result of a stage consists of.
 std::vector<std::filesystem::path> result_files(const recipe::Stage& stage);

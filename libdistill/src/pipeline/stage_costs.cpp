@@ -4,12 +4,12 @@
 #include <cmath>
 
 #include <distill/core/paths.h>
-#include <distill/io/jsonl.h>
+#include <distill/lora/export_model.h>
 #include <distill/models/check.h>
 #include <distill/recipe/cache.h>
 
 #include "pipeline/memory.h"
-#include "pipeline/stand_ins.h"
+#include "pipeline/run_stage.h"
 
 namespace distill::pipeline {
 
@@ -74,7 +74,7 @@ void add_run_costs(const recipe::Recipe& recipe, StagePlan& stage) {
 }
 
 void add_evaluation_costs(const recipe::Recipe& recipe, StagePlan& stage) {
-  const Plan& plan = *stage.plan;
+  Plan& plan = *stage.plan;
   stage.work = count(plan.eval_tokens) *
                (forward(plan.models.student) + teachers_forward(recipe, plan.models));
   stage.tokens = plan.eval_tokens;
@@ -82,19 +82,26 @@ void add_evaluation_costs(const recipe::Recipe& recipe, StagePlan& stage) {
   stage.memory = plan.memory;
   stage.memory.master = stage.memory.moments = stage.memory.gradients = 0;
   stage.memory.idle_gradients = stage.memory.activations = stage.memory.loss = 0;
+  // What is planned as a run of one step trains nothing.
+  plan.memory = stage.memory;
+  plan.trainable_parameters = plan.steps = plan.run_tokens = 0;
+  plan.train_rows = plan.train_tokens = plan.train_targets = 0;
 }
 
 void add_capture_costs(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
-                       const recipe::DataParts& data, StagePlan& stage) {
+                       const recipe::DataParts& data, const RowFactor& factor, StagePlan& stage) {
   const recipe::ModelFacts& teacher = *models.teacher;
-  std::int64_t targets = data.train->num_targets();
-  stage.tokens = data.train->num_tokens();
-  std::uint64_t held = data.train->report().memory_bytes;
-  if (data.eval) {
-    targets += data.eval->num_targets();
-    stage.tokens += data.eval->num_tokens();
-    held += data.eval->report().memory_bytes;
+  double targets = 0;
+  double tokens = 0;
+  double held = 0;
+  for (const auto& rows : {data.train, data.eval}) {
+    if (!rows) continue;
+    const double more = row_factor(rows->report(), factor);
+    targets += more * count(rows->num_targets());
+    tokens += more * count(rows->num_tokens());
+    held += more * static_cast<double>(rows->report().memory_bytes);
   }
+  stage.tokens = static_cast<std::int64_t>(std::min(tokens, 9e18));
   stage.work = count(stage.tokens) * forward(teacher);
   stage.device = models.device;
   const auto weights =
@@ -107,16 +114,14 @@ void add_capture_costs(const recipe::Recipe& recipe, const recipe::PlannedModels
       bytes(at_once * count(static_cast<std::int64_t>(teacher.largest_layer_values)) * width);
   stage.memory.signal = bytes(at_once * count(teacher.hidden_size) * width);
   stage.memory.loss = bytes(std::min(at_once * count(teacher.vocab_size) * 4, 256.0 * (1 << 20)));
-  stage.memory.library = kLibrary + held;
+  stage.memory.library = kLibrary + bytes(held);
   const io::LogitCacheSpec spec = recipe::cache_spec(recipe, models, data, "");
-  stage.disk.cache = bytes(count(targets) * cached_bytes(spec));
+  stage.disk.cache = bytes(targets * cached_bytes(spec));
 }
 
-void add_generate_costs(const recipe::GenerateRecipe& recipe, StagePlan& stage) {
+void add_generate_costs(const recipe::GenerateRecipe& recipe, std::int64_t prompts,
+                        StagePlan& stage) {
   const recipe::AnswerOptions& asked = recipe.generate;
-  std::int64_t prompts = 0;
-  io::JsonlReader reader(asked.prompts);
-  while (reader.next()) ++prompts;
   const double answers = count(prompts) * count(asked.samples);
   const double tokens = answers * count(asked.max_new_tokens);
   stage.tokens = static_cast<std::int64_t>(std::min(tokens, 9e18));
@@ -143,8 +148,8 @@ void add_generate_costs(const recipe::GenerateRecipe& recipe, StagePlan& stage) 
 void add_merge_costs(const recipe::MergeRecipe& recipe, StagePlan& stage) {
   const recipe::ModelFacts model = recipe::read_model_facts(recipe.model, nullptr);
   models::check_causal_lm(model.folder, {});
-  const c10::ScalarType dtype = merged_dtype(recipe);
-  const auto weights = models::weight_bytes(model.folder, {.dtype = dtype, .writable = true});
+  const auto [held, dtype] = lora::export_dtypes(merge_options(recipe));
+  const auto weights = models::weight_bytes(model.folder, {.dtype = held, .writable = true});
   stage.memory.student = weights.allocated;
   stage.memory.library = kLibrary;
   stage.disk.model = bytes(count(model.num_parameters) *

@@ -12,11 +12,12 @@ namespace distill::pipeline {
 void add_run_costs(const recipe::Recipe& recipe, StagePlan& stage);
 /// The same of a stage that evaluates; its memory too, in which no optimizer is.
 void add_evaluation_costs(const recipe::Recipe& recipe, StagePlan& stage);
-/// Of a capture.
+/// Of a capture. `factor`: of rows that are not all there yet.
 void add_capture_costs(const recipe::Recipe& recipe, const recipe::PlannedModels& models,
-                       const recipe::DataParts& data, StagePlan& stage);
-/// Of a teacher that writes answers. Reads the prompts once.
-void add_generate_costs(const recipe::GenerateRecipe& recipe, StagePlan& stage);
+                       const recipe::DataParts& data, const RowFactor& factor, StagePlan& stage);
+/// Of a teacher that writes answers to so many prompts.
+void add_generate_costs(const recipe::GenerateRecipe& recipe, std::int64_t prompts,
+                        StagePlan& stage);
 void add_merge_costs(const recipe::MergeRecipe& recipe, StagePlan& stage);
 
 }  // namespace distill::pipeline

@@ -9,6 +9,8 @@
 #include <distill/data/data_path.h>
 #include <distill/models/outline.h>
 #include <distill/recipe/cache.h>
+#include <distill/recipe/path_names.h>
+#include <distill/recipe/read.h>
 #include <distill/recipe/several_teachers.h>
 #include <distill/recipe/walk_texts.h>
 
@@ -95,12 +97,17 @@ std::vector<fs::path> StageInput::files() const {
   return {};
 }
 
+recipe::Stage with_settings(recipe::Stage stage, const std::vector<std::string>& set) {
+  if (!set.empty()) stage.recipe = recipe::changed_recipe(stage.run(), set);
+  return stage;
+}
+
 std::vector<StageInput> external_inputs(const recipe::Stage& stage, const fs::path& output) {
   std::vector<StageInput> inputs;
   recipe::Stage copy = stage;
   for_each_text(copy, [&](const std::string& key, const std::string& text) {
     const auto kind = kind_of(stage, key);
-    if (!kind || text.empty() || is_within(text, output / "stages")) return;
+    if (!kind || text.empty() || recipe::is_within(text, output / "stages")) return;
     // A stage that evaluates has its data twice.
     if (stage.kind == recipe::StageKind::kEvaluate && key.starts_with("data.train.")) return;
     inputs.push_back({*kind, key, text});
@@ -108,17 +115,17 @@ std::vector<StageInput> external_inputs(const recipe::Stage& stage, const fs::pa
   return inputs;
 }
 
+bool reads_result(recipe::Stage stage, const recipe::Stage& earlier) {
+  bool found = false;
+  for_each_text(stage, [&](const std::string&, std::string& text) {
+    found = found || recipe::is_within(text, earlier.output());
+  });
+  return found;
+}
+
 void for_each_text(recipe::Stage& stage,
                    const std::function<void(const std::string&, std::string&)>& take) {
   std::visit([&](auto& any) { recipe::for_each_text(core::struct_ref(any), take); }, stage.recipe);
-}
-
-bool is_within(const fs::path& path, const fs::path& folder) {
-  const fs::path inside = path.lexically_normal();
-  fs::path around = folder.lexically_normal();
-  if (!around.has_filename()) around = around.parent_path();
-  const auto [a, b] = std::mismatch(around.begin(), around.end(), inside.begin(), inside.end());
-  return a == around.end();
 }
 
 std::string student_of(const recipe::Stage& stage) {

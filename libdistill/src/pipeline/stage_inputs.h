@@ -20,16 +20,21 @@ struct StageInput {
   std::vector<std::filesystem::path> files() const;
 };
 
+/// The stage as a further try of it has it, with these overrides of its recipe. Throws ConfigError
+/// when they do not fit.
+recipe::Stage with_settings(recipe::Stage stage, const std::vector<std::string>& set);
+
 /// In the order of the recipe. `output`: of the pipeline; results of its stages are left out.
 std::vector<StageInput> external_inputs(const recipe::Stage& stage,
                                         const std::filesystem::path& output);
 
+/// The result of the earlier stage is named in the recipe of the stage, settings of further tries
+/// apart.
+bool reads_result(recipe::Stage stage, const recipe::Stage& earlier);
+
 /// Calls `take` with every text of a stage's recipe and its dotted path; it may change them.
 void for_each_text(recipe::Stage& stage,
                    const std::function<void(const std::string&, std::string&)>& take);
-
-/// `path` is `folder`, or lies in it, by their names.
-bool is_within(const std::filesystem::path& path, const std::filesystem::path& folder);
 
 /// What a stage makes its model of, and who teaches, for people; empty: none.
 std::string student_of(const recipe::Stage& stage);

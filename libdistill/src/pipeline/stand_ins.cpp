@@ -1,19 +1,26 @@
 #include "pipeline/stand_ins.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include <distill/core/error.h>
+#include <distill/core/files.h>
 #include <distill/core/paths.h>
 #include <distill/core/strings.h>
+#include <distill/data/data_path.h>
 #include <distill/generation/generate_data.h>
 #include <distill/io/logit_cache_writer.h>
-#include <distill/io/safetensors.h>
+#include <distill/lora/export_model.h>
 #include <distill/models/outline.h>
 #include <distill/recipe/cache.h>
+#include <distill/recipe/path_names.h>
+#include <distill/recipe/walk_texts.h>
 
+#include "pipeline/run_stage.h"
 #include "pipeline/stage_inputs.h"
 
 namespace distill::pipeline {
@@ -33,20 +40,49 @@ class LongestAnswers final : public generation::TextGenerator {
     for (std::size_t i = 0; i < chats.size(); ++i) {
       // Different each time: the same answer to one prompt would be left out.
       std::string text = core::concat(seed, ' ', i);
-      for (std::int64_t word = 0; word < tokens_ / 2; ++word) text += " and so";
+      text.reserve(static_cast<std::size_t>(bytes()) + 32);
+      for (std::int64_t n = 0; n < bytes(); n += std::ssize(kTwoWords)) text += kTwoWords;
       answers.push_back(generation::TextAnswer{.text = text, .as_written = " " + text});
     }
     return answers;
   }
   bool continues() const override { return continues_; }
+  /// Of an answer, about. One that is longer than this is as any other to all who cut it.
+  std::int64_t bytes() const {
+    return std::min(tokens_ / 2 * std::ssize(kTwoWords), kMostOfAnswer);
+  }
   std::string name() const override { return "planning"; }
   std::string hash() const override { return ""; }
   std::vector<std::pair<std::string, std::string>> settings() const override { return {}; }
 
  private:
+  static constexpr std::string_view kTwoWords = " and so";
+  static constexpr std::int64_t kMostOfAnswer = std::int64_t{1} << 20;
   std::int64_t tokens_;
   bool continues_;
 };
+
+struct FirstRows {
+  std::int64_t prompts = 0;
+  std::int64_t samples = 1;
+  double rows_for_each = 1;
+};
+
+/// As many rows as show what all of them are like, few enough that no disk and no patience is asked
+/// for; all where they are few.
+FirstRows first_rows(const recipe::AnswerOptions& answers, std::int64_t prompts,
+                     std::int64_t answer_bytes) {
+  constexpr std::int64_t kMostBytes = std::int64_t{8} << 20;
+  constexpr std::int64_t kBytesBeside = 600;
+  constexpr std::int64_t kFew = 4;
+  const std::int64_t most = std::max(kFew, kMostBytes / (answer_bytes + kBytesBeside));
+  FirstRows first{prompts, answers.samples};
+  if (first.samples > most / prompts) first.samples = std::min(first.samples, kFew);
+  first.prompts = std::min(prompts, std::max<std::int64_t>(1, most / first.samples));
+  first.rows_for_each = static_cast<double>(prompts) / static_cast<double>(first.prompts) *
+                        static_cast<double>(answers.samples) / static_cast<double>(first.samples);
+  return first;
+}
 
 fs::path new_folder(const fs::path& scratch) {
   std::string pattern = (scratch / "distill-plan-XXXXXX").string();
@@ -88,7 +124,7 @@ recipe::Stage StandIns::with_stand_ins(recipe::Stage stage) const {
     if (key == "output") return;
     for (const std::string& name : made_) {
       const fs::path real = output_ / "stages" / name;
-      if (!is_within(text, real)) continue;
+      if (!recipe::is_within(text, real)) continue;
       text = (root_ / "stages" / name / fs::path(text).lexically_relative(real)).string();
       break;
     }
@@ -111,12 +147,13 @@ void StandIns::add_model(const recipe::Stage& stage, const recipe::PlannedModels
 void StandIns::add_merged(const recipe::Stage& stage) {
   const auto merge = std::get<recipe::MergeRecipe>(with_stand_ins(stage).recipe);
   fs::create_directories(place(stage));
-  models::write_outline(merge.model, {}, merged_dtype(merge), place(stage));
+  const auto written = lora::export_dtypes(merge_options(merge)).written;
+  models::write_outline(merge.model, {}, written, place(stage));
   note(stage);
 }
 
 void StandIns::add_cache(const recipe::Stage& stage, const recipe::PlannedModels& planned,
-                         const recipe::DataParts& data) {
+                         const recipe::DataParts& data, const std::function<void()>& between) {
   fs::create_directories(place(stage).parent_path());
   const recipe::Stage own = with_stand_ins(stage);
   const bool hidden =
@@ -128,6 +165,7 @@ void StandIns::add_cache(const recipe::Stage& stage, const recipe::PlannedModels
   for (const auto& dataset : {data.train, data.eval}) {
     if (!dataset) continue;
     recipe::for_each_segment(*dataset, [&](const recipe::SegmentPlace& segment) {
+      between();
       if (seen.insert(segment.key).second) writer.add(segment.key.words, segment.tokens, {});
     });
   }
@@ -136,31 +174,50 @@ void StandIns::add_cache(const recipe::Stage& stage, const recipe::PlannedModels
   note(stage);
 }
 
-void StandIns::add_rows(const recipe::Stage& stage, core::Logger& log) {
+void StandIns::add_rows(const recipe::Stage& stage, std::int64_t prompts,
+                        const core::StopFlag* stop, core::Logger& log) {
   fs::create_directories(place(stage).parent_path());
   const recipe::Stage own = with_stand_ins(stage);
   const auto& answers = std::get<recipe::GenerateRecipe>(own.recipe).generate;
   LongestAnswers generator(answers.max_new_tokens, answers.chat_template == "none");
+  const FirstRows first = first_rows(answers, prompts, generator.bytes());
   generation::GenerateDataOptions options;
   options.prompts = answers.prompts;
   options.out = place(stage);
-  options.samples = answers.samples;
-  options.rows_at_once = 1000;
+  options.samples = first.samples;
+  options.most_prompts = first.prompts;
+  options.rows_at_once = 10;
+  options.stop = stop;
   generation::generate_data(options, generator, nullptr, log);
+  factors_[place(stage).string()] = first.rows_for_each;
   note(stage);
 }
 
-c10::ScalarType merged_dtype(const recipe::MergeRecipe& recipe) {
-  if (recipe.dtype == recipe::MergeDtype::kFp32) return c10::ScalarType::Float;
-  if (recipe.dtype == recipe::MergeDtype::kBf16) return c10::ScalarType::BFloat16;
-  const auto weights = io::SafetensorsFolder::open(recipe.model);
-  for (const auto& [name, location] : weights.tensors()) {
-    const auto dtype = location.entry->dtype;
-    if (dtype == c10::ScalarType::BFloat16 || dtype == c10::ScalarType::Float8_e4m3fn) {
-      return c10::ScalarType::BFloat16;
+double StandIns::rows_for_each(const std::string& path) const {
+  const auto found = factors_.find(path);
+  return found == factors_.end() ? 1 : found->second;
+}
+
+std::string StandIns::token_folder(const recipe::Recipe& recipe) const {
+  constexpr std::uintmax_t kLarge = std::uintmax_t{256} << 20;
+  std::uintmax_t bytes = 0;
+  for (const auto* files : {&recipe.data.train, &recipe.data.eval}) {
+    for (const data::DataFile& file : *files) {
+      for (const fs::path& path : data::expand_data_path(file.path)) {
+        bytes += core::InputFile(path).size();
+      }
     }
   }
-  return c10::ScalarType::Float;
+  return bytes > kLarge ? recipe.data.cache : (root_ / "tokens").string();
+}
+
+bool StandIns::has_rows(const recipe::Recipe& recipe) const {
+  bool found = false;
+  recipe::Recipe copy = recipe;
+  recipe::for_each_text(core::struct_ref(copy), [&](const std::string&, std::string& text) {
+    found = found || factors_.contains(text);
+  });
+  return found;
 }
 
 }  // namespace distill::pipeline

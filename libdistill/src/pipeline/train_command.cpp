@@ -14,6 +14,7 @@
 
 #include "pipeline/gates.h"
 #include "pipeline/tokenizing_progress.h"
+#include "pipeline/tries.h"
 
 namespace distill::pipeline {
 
@@ -65,6 +66,7 @@ std::string run_one(const recipe::Recipe& recipe, const TrainCommand& command, c
   }
   if (command.dry_run) {
     TokenizingProgress progress(command.run, log);
+    require_tries(recipe, command.run, log);
     const Plan plan =
         make_plan(recipe, log, progress.hooks([&command] { stop_if_asked(command.run.stop); }));
     return command.json ? plan_json(recipe, plan) : plan_text(recipe, plan);

@@ -1,9 +1,12 @@
 #include <distill/recipe/generate_recipe.h>
 
 #include <cmath>
+#include <string_view>
 
 #include <distill/core/changeable.h>
+#include <distill/core/error.h>
 #include <distill/core/strings.h>
+#include <distill/core/text_pattern.h>
 
 namespace distill::recipe {
 
@@ -28,6 +31,19 @@ void describe(core::FieldVisitor& visit, AnswerOptions& options) {
   visit("rows_at_once", options.rows_at_once, "prompts of one part; a stop costs one part");
 }
 
+namespace {
+
+void check_pattern(const std::string& pattern, core::Problems& problems) {
+  if (pattern.empty()) return;
+  try {
+    core::TextPattern(pattern, core::TextPattern::Part::kInside, "");
+  } catch (const ConfigError& error) {
+    problems.add("answer_regex", std::string(error.what()).substr(std::string_view(": ").size()));
+  }
+}
+
+}  // namespace
+
 void validate(const AnswerOptions& options, core::Problems& problems) {
   const auto in_range = [&](const char* name, auto value, auto low, auto high) {
     if (value >= low && value <= high) return;
@@ -45,6 +61,15 @@ void validate(const AnswerOptions& options, core::Problems& problems) {
   in_range("min_tokens", options.min_tokens, std::int64_t{0}, kMost);
   if (options.max_tokens) in_range("max_tokens", *options.max_tokens, std::int64_t{1}, kMost);
   if (options.max_repetition) in_range("max_repetition", *options.max_repetition, 0.0, 1.0);
+  if (options.max_tokens && *options.max_tokens < options.min_tokens) {
+    problems.add("max_tokens", concat("must be at least `min_tokens`, ", options.min_tokens,
+                                      ", it is ", *options.max_tokens));
+  }
+  if (options.min_likelihood && !(*options.min_likelihood <= 0)) {
+    problems.add("min_likelihood",
+                 concat("is a mean log-probability, 0 at most, it is ", *options.min_likelihood));
+  }
+  check_pattern(options.answer_regex, problems);
   in_range("rows_at_once", options.rows_at_once, std::int64_t{1}, kMost);
   if (options.samples > 1 && options.temperature == 0) {
     problems.add("samples", "has no effect at temperature 0: all answers to a prompt are the same");
@@ -70,6 +95,13 @@ void validate(const GenerateRecipe& recipe, core::Problems& problems) {
   }
   if (local != nullptr && local->quantize) {
     problems.add("teacher.quantize", "has no effect where a teacher writes answers");
+  }
+  const std::string& chat = recipe.generate.chat_template;
+  const bool served = recipe.teacher.options<ServerTeacherOptions>() != nullptr;
+  if (served && chat != "auto" && chat != "none") {
+    problems.add("generate.chat_template",
+                 concat("is `", core::printable(chat),
+                        "`, and that of a server's model is its own; expected auto or none"));
   }
 }
 

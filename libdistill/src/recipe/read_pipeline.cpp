@@ -176,7 +176,8 @@ class PipelineReader {
     const auto folder = folder_of(named.name);
     Node node = merged(with_keys(defaults_, keys(named.kind), true), own);
     spell_out_gates(node);
-    references_.push_back(resolve_references(node, index, named_, mentions_, problems_));
+    const std::filesystem::path folders = std::filesystem::path(result_.output) / "stages";
+    references_.push_back(resolve_references(node, index, {named_, mentions_, folders}, problems_));
     complete_stage(node, own, named.kind, folder, path, problems_);
     Stage stage{.name = named.name,
                 .kind = named.kind,
@@ -251,7 +252,7 @@ class PipelineReader {
     Stage& stage = result_.stages[index];
     for (const Reference& reference : references_[index]) {
       const Stage& from = result_.stages[reference.stage];
-      const auto expected = expected_result(reference.path);
+      const auto expected = expected_result(reference.key);
       if (expected && *expected != from.result()) {
         const bool merge =
             *expected == StageResult::kModel && from.result() == StageResult::kAdapter;

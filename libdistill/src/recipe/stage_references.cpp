@@ -7,6 +7,10 @@
 #include <utility>
 
 #include <distill/core/strings.h>
+#include <distill/recipe/path_names.h>
+
+#include "recipe/struct_writer.h"
+#include "recipe/yaml_parse.h"
 
 namespace distill::recipe::detail {
 
@@ -49,9 +53,18 @@ bool for_each_reference(std::string& text, Take&& take) {
   return true;
 }
 
-bool is_inside(const std::string& path, const std::string& folder) {
-  return path == folder ||
-         (path.size() > folder.size() && path.starts_with(folder) && path[folder.size()] == '/');
+/// What follows `with.N` in the dotted path of a setting of another try, as in
+/// `gates.0.with.1.set.2`; nothing where it is another path.
+std::optional<std::string> path_of_try(const std::string& path) {
+  constexpr std::string_view kSet = ".set.";
+  const std::size_t set = path.find(kSet);
+  if (!path.starts_with("gates.") || set == std::string::npos) return std::nullopt;
+  return path.substr(0, set);
+}
+
+void put_at(Node& node, Place place) {
+  node.place = node.key_place = place;
+  for (Node& child : node.children) put_at(child, place);
 }
 
 /// Whether `from` needs the result of `to`, or of one that does.
@@ -71,12 +84,20 @@ bool reaches(const Mentions& mentions, std::size_t from, std::size_t to) {
 
 class Resolver {
  public:
-  Resolver(std::size_t self, const std::vector<NamedStage>& stages, const Mentions& mentions,
-           ProblemList& problems)
-      : self_(self), stages_(stages), mentions_(mentions), problems_(problems) {}
+  Resolver(std::size_t self, const StageNames& names, ProblemList& problems)
+      : self_(self),
+        stages_(names.stages),
+        mentions_(names.mentions),
+        folders_(names.folders),
+        problems_(problems) {}
 
   void visit(Node& node, const std::string& path) {
-    if (node.is_scalar() && !path.starts_with("gates.")) resolve(node, path);
+    if (path == "gates" && stages_[self_].kind == StageKind::kCache) return;  // it has none
+    if (node.is_scalar()) {
+      const bool of_gates = around_.empty() && path.starts_with("gates.");
+      if (!of_gates) resolve(node, path);
+      if (of_gates && path_of_try(path)) resolve_setting(node, *path_of_try(path));
+    }
     for (std::size_t i = 0; i < node.children.size(); ++i) {
       Node& child = node.children[i];
       const bool map = node.kind == Node::Kind::kMap;
@@ -86,6 +107,23 @@ class Resolver {
   std::vector<Reference> references;
 
  private:
+  /// `teacher.model=${stages.a.output}`: the value belongs into the recipe of another try. What is
+  /// wrong with its form is found where it is read.
+  void resolve_setting(Node& node, const std::string& around) {
+    const std::size_t equals = node.text.find('=');
+    if (equals == std::string::npos) return;
+    ProblemList unread("", {});
+    auto value = parse_yaml(std::string_view(node.text).substr(equals + 1), 0, unread);
+    if (!value || !unread.empty()) return;
+    put_at(*value, node.place);
+    const std::string key = node.text.substr(0, equals);
+    const std::size_t before = references.size();
+    around_ = around;
+    visit(*value, key);
+    around_.clear();
+    if (references.size() > before) node.text = core::concat(key, "=", emit_inline(*value));
+  }
+
   void resolve(Node& node, const std::string& path) {
     bool good = true;
     const bool closed = for_each_reference(node.text, [&](std::string_view inside) {
@@ -95,18 +133,31 @@ class Resolver {
     });
     if (!closed) problem(node, path, "`${` without `}`");
     if (!closed || !good) return;
-    for (std::size_t i = 0; i < stages_.size(); ++i) {
-      if (stages_[i].output.empty() || !is_inside(node.text, stages_[i].output.string())) continue;
-      if (i == self_) {
-        problem(node, path, "names the result of this very stage");
-      } else if (i > self_) {
-        problem(node, path,
-                concat("names the result of the later stage `", stages_[i].name,
-                       "`; move that before this one"));
-      } else {
-        references.push_back({i, path, node.place});
-      }
+    if (path != "output" && is_within(node.text, folders_)) refer(node, path);
+  }
+
+  /// A path into the folders of the stages: to a result, or it must not be.
+  void refer(Node& node, const std::string& path) {
+    const auto found = std::ranges::find_if(stages_, [&](const NamedStage& stage) {
+      return !stage.output.empty() && is_within(node.text, stage.output);
+    });
+    if (found == stages_.end()) {
+      return problem(node, path,
+                     concat("`", core::printable(node.text),
+                            "` lies in the folders of this pipeline's stages and is no result of "
+                            "one; name a result as `${stages.NAME.output}`"));
     }
+    const auto stage = static_cast<std::size_t>(found - stages_.begin());
+    if (stage == self_) return problem(node, path, "names the result of this very stage");
+    if (stage > self_) {
+      return problem(node, path,
+                     concat("names the result of the later stage `", found->name,
+                            "`; move that before this one"));
+    }
+    // One spelling of one place: everything that compares paths then sees the same.
+    const auto inside = whole_path(node.text).lexically_relative(whole_path(found->output));
+    node.text = (inside == "." ? found->output : found->output / inside).string();
+    references.push_back({stage, path, around_.empty() ? path : around_, node.place});
   }
 
   /// Nothing, and a problem, where no result can be meant.
@@ -158,21 +209,24 @@ class Resolver {
   }
 
   void problem(const Node& node, const std::string& path, const std::string& what) {
-    problems_.add(node.place, concat("stages.", self_, ".", path), what);
+    const std::string setting = around_.empty() ? "" : path + ": ";
+    problems_.add(node.place, concat("stages.", self_, ".", around_.empty() ? path : around_),
+                  setting + what);
   }
 
   std::size_t self_;
   const std::vector<NamedStage>& stages_;
   const Mentions& mentions_;
+  const std::filesystem::path& folders_;
   ProblemList& problems_;
+  std::string around_;  ///< inside of which setting of a gate; empty: of none
 };
 
 }  // namespace
 
-std::vector<Reference> resolve_references(Node& node, std::size_t self,
-                                          const std::vector<NamedStage>& stages,
-                                          const Mentions& mentions, ProblemList& problems) {
-  Resolver resolver(self, stages, mentions, problems);
+std::vector<Reference> resolve_references(Node& node, std::size_t self, const StageNames& names,
+                                          ProblemList& problems) {
+  Resolver resolver(self, names, problems);
   resolver.visit(node, "");
   return std::move(resolver.references);
 }

@@ -22,19 +22,27 @@ struct NamedStage {
 /// A value of a stage's recipe that names another stage's result.
 struct Reference {
   std::size_t stage = 0;  ///< which
-  std::string path;       ///< dotted, in the referring stage
+  std::string key;        ///< dotted, of what is set, in the referring stage or a try of it
+  std::string path;       ///< dotted, of where it stands: `key`, or a setting of a gate
   Place place;
 };
 
 /// Which stages each stage mentions.
 using Mentions = std::vector<std::vector<std::size_t>>;
 
-/// Puts results in the place of `${stages.NAME.output}` in every text of stage `self`, and collects
-/// who is meant, also where a result is named by its path. What means no earlier stage goes to
-/// `problems`.
-std::vector<Reference> resolve_references(Node& node, std::size_t self,
-                                          const std::vector<NamedStage>& stages,
-                                          const Mentions& mentions, ProblemList& problems);
+/// What a pipeline's stages are called, and where they lie.
+struct StageNames {
+  const std::vector<NamedStage>& stages;
+  const Mentions& mentions;
+  const std::filesystem::path& folders;  ///< OUTPUT/stages
+};
+
+/// Puts results in the place of `${stages.NAME.output}` in every text of stage `self`, those of
+/// further tries included, and collects who is meant. A path to a result counts as well, and is
+/// spelled as the result's then. What means no earlier stage, and any other path into the folders
+/// of stages, goes to `problems`.
+std::vector<Reference> resolve_references(Node& node, std::size_t self, const StageNames& names,
+                                          ProblemList& problems);
 
 /// Which stages a tree mentions by `${stages.NAME.output}`, whether or not that makes sense.
 std::vector<std::size_t> mentioned_stages(const Node& node, const std::vector<NamedStage>& stages);

@@ -25,6 +25,22 @@ TEST(Progress, SharesOutOfRangeAreBounded) {
   EXPECT_EQ(progress_line(options, 0.0 / 0.0, 1, ""), "x   0 %");
 }
 
+TEST(Progress, WhatWasDoneBeforeTakesNoPartInTheTimeThatIsLeft) {
+  const ProgressOptions options{.label = "x"};
+  // A quarter in ten seconds, and a quarter is left.
+  EXPECT_EQ(progress_line(options, 0.75, 10, "", 0.5), "x  75 %  ETA 10 s");
+  // Nothing is known yet.
+  EXPECT_EQ(progress_line(options, 0.5, 10, "", 0.5), "x  50 %");
+  std::string shown;
+  ProgressBar bar({.label = "x",
+                   .seconds_between_lines = 0.01,
+                   .output = [&](std::string_view text) { shown += text; }});
+  bar.go_on_from(98, 100);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+  bar.update(99, 100, "");
+  EXPECT_EQ(shown.find("ETA 0 s"), std::string::npos) << shown;
+}
+
 TEST(Progress, ShortWorkShowsNothing) {
   std::string shown;
   {

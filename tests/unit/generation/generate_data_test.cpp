@@ -304,6 +304,42 @@ TEST_F(GenerateDataTest, OtherOptionsAreRefusedUntilItBeginsAnew) {
   EXPECT_NE(message.find("`min likelihood` was none and is -2"), std::string::npos) << message;
 }
 
+TEST_F(GenerateDataTest, AServerMayMoveBetweenTwoParts) {
+  options_.rows_at_once = 1;
+  echo_.address = "home";
+  echo_.breaks_at = 1;
+  EXPECT_THROW(run({prompt("a"), prompt("b")}, echo_), TeacherError);
+  echo_.breaks_at = 100;
+  echo_.address = "elsewhere";
+  EXPECT_EQ(run({prompt("a"), prompt("b")}, echo_).written, 2);
+  EXPECT_EQ(echo_.asked, (std::vector<std::string>{"a", "b"}));  // each once
+  // Where a row comes from is told all the same.
+  EXPECT_NE(text().find("puppet at home"), std::string::npos);
+  EXPECT_NE(text().find("puppet at elsewhere"), std::string::npos);
+}
+
+TEST_F(GenerateDataTest, NoMorePromptsAreReadThanWanted) {
+  options_.most_prompts = 3;
+  options_.rows_at_once = 2;
+  options_.samples = 2;
+  const auto result = run({prompt("a"), prompt("b"), prompt("c"), prompt("d")}, echo_);
+  EXPECT_EQ(result.rows, 3);
+  EXPECT_EQ(result.asked, 6);
+  EXPECT_EQ(pairs().back().first, "c");
+}
+
+TEST_F(GenerateDataTest, PromptsAreCountedAndReadUntilStopped) {
+  const auto file =
+      testing::write_lines(folder_ / "in.jsonl", {prompt("a"), prompt("b"), prompt("c")});
+  std::int64_t calls = 0;
+  EXPECT_EQ(count_prompts(file, [&] { ++calls; }), 3);
+  EXPECT_EQ(calls, 3);
+  EXPECT_THROW(count_prompts(file, [] { throw Interrupted("stopped"); }), Interrupted);
+  testing::write_lines(folder_ / "in.jsonl", {prompt("a"), R"({"text": "no question"})"});
+  EXPECT_NE(message_of<FormatError>([&] { count_prompts(file); }).find("in.jsonl:2"),
+            std::string::npos);
+}
+
 TEST_F(GenerateDataTest, BadRowsAreFoundBeforeWorkBegins) {
   const auto refused = [&](const std::string& line) {
     const auto message = message_of<FormatError>([&] { run({prompt("a"), line}, echo_); });

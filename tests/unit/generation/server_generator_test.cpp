@@ -82,6 +82,7 @@ TEST(ServerGenerator, AnswersInOrderWithoutBlanksAndSaysWhatWasCutOff) {
   EXPECT_FALSE(answers[2].has_value());
   EXPECT_EQ(answers[3]->text, "b!");
   EXPECT_EQ(generator->name(), "m at " + served.server().url("/v1"));
+  EXPECT_EQ(generator->asked_model(), "m");  // wherever it is
 }
 
 TEST(ServerGenerator, EachPromptHasASeedThatDependsOnItsPlaceAlone) {

@@ -85,6 +85,45 @@ TEST(Gates, ARetryBeginsAnewWithOtherSettings) {
   EXPECT_TRUE(run.run(gates(gate)).was_finished);
 }
 
+TEST(Gates, ThatCameLaterHoldForARunThatIsDone) {
+  TinyRun run;
+  run.run();
+  const std::string weights = read(run.in_run("final/model.safetensors"));
+  const std::string what =
+      message_of<Error>([&] { run.run(gates("[{require: kl_to_teacher < 0}]")); });
+  EXPECT_SAYS(what, "gate `kl_to_teacher < 0`: does not hold, it is ");
+  EXPECT_SAYS(what, "final/ is not to be used, and stays as it is");
+  EXPECT_EQ(read(run.in_run("final/model.safetensors")), weights);
+  const auto warned = run.run(gates("[{require: kl_to_teacher < 0, on_failure: warn}]"));
+  EXPECT_TRUE(warned.was_finished);
+  EXPECT_FALSE(warned.report.gates.at(0).holds);
+  const std::string again =
+      core::concat("[{require: kl_to_teacher < ",
+                   core::JsonWriter().value(*warned.report.after->kl_to_teacher).text(),
+                   ", on_failure: retry, with: {train.steps: 20}}]");
+  const auto retried = run.run(gates(again));
+  EXPECT_FALSE(retried.was_finished);
+  EXPECT_EQ(retried.report.attempt, 2);
+  EXPECT_EQ(retried.report.steps, 20);
+  EXPECT_EQ(read(run.in_run("attempts/1/final/model.safetensors")), weights);
+  EXPECT_TRUE(run.run(gates(again)).was_finished);
+}
+
+TEST(Gates, FurtherTriesAreCheckedAsRecipesBeforeTheFirst) {
+  TinyRun run;
+  const auto refusal = [&](const std::string& with) {
+    return message_of<ConfigError>([&] {
+      run.run(gates("[{require: perplexity < 0, on_failure: retry, with: [{train.steps: 4}, " +
+                    with + "]}]"));
+    });
+  };
+  EXPECT_SAYS(refusal("{teacher.model: /nowhere/model}"), "gates.0.with.1: ");
+  EXPECT_SAYS(refusal("{student.init.keep_layers: 5}"), "has 4 layers");
+  EXPECT_SAYS(refusal("{data.train: [{path: /nowhere/rows.jsonl}]}"), "/nowhere/rows.jsonl");
+  EXPECT_SAYS(refusal("{evaluate.at_end: false}"), "`perplexity` is not measured");
+  EXPECT_FALSE(fs::exists(run.in_run("recipe.yaml")));
+}
+
 TEST(Gates, WhenTheTriesAreUsedUpTheRunStops) {
   TinyRun run;
   const auto strict =

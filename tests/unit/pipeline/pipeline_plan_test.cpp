@@ -160,6 +160,44 @@ TEST(PipelinePlan, TextAndJsonTellOfEveryStage) {
   EXPECT_GT(stages.at(1).at("disk_bytes").at("total").as_int(), 0);
 }
 
+TEST(PipelinePlan, AnEvaluationTrainsNothing) {
+  TinyChain chain;
+  const auto recipe = chain.recipe(
+      "  - {name: scores, kind: evaluate, student: {model: " + kModel.string() + "}}\n");
+  const PipelinePlan plan = plan_pipeline(recipe, {}, chain.options(), chain.log);
+  EXPECT_EQ(plan.stages[0].plan->trainable_parameters, 0);
+  EXPECT_EQ(plan.stages[0].plan->memory.moments, 0u);
+  EXPECT_EQ(plan.stages[0].plan->memory.total(), plan.stages[0].memory.total());
+  const std::string text = plan_text(recipe, plan);
+  const std::string own = text.substr(text.find("## stage scores"));
+  for (const char* part : {"trained  ", "steps    ", "moments", "gradients", "training data"}) {
+    EXPECT_EQ(own.find(part), std::string::npos) << part << " in " << own;
+  }
+  EXPECT_SAYS(own, "eval ");
+}
+
+TEST(PipelinePlan, AMergeIsPlannedInWhatItComputesWith) {
+  TinyChain chain;
+  const auto merge = [&](const std::string& dtype) {
+    return chain
+        .plan(
+            "  - name: adapted\n"
+            "    student: {model: " +
+            kModel.string() +
+            ", lora: {rank: 2}}\n"
+            "    teacher: {kind: base}\n"
+            "  - {name: merged, kind: merge, adapter: \"${stages.adapted.output}\", dtype: " +
+            dtype + "}\n")
+        .stages[1];
+  };
+  const StagePlan wide = merge("fp32");
+  const StagePlan narrow = merge("bf16");
+  // fp32 weights are merged as such and rounded once, on the way into the file.
+  EXPECT_GT(wide.memory.student, 0u);
+  EXPECT_EQ(narrow.memory.student, wide.memory.student);
+  EXPECT_EQ(2 * narrow.disk.model, wide.disk.model);
+}
+
 TEST(PipelinePlan, InputInsideThePipelinesFolderIsRefused) {
   TinyChain chain;
   chain.run();

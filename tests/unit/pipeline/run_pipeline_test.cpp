@@ -7,6 +7,7 @@
 #include <distill/io/json_value.h>
 #include <distill/teachers/local_teacher.h>
 
+#include "pipeline/run_stage.h"
 #include "unit/pipeline/tiny_chain.h"
 
 namespace distill::pipeline {
@@ -133,6 +134,84 @@ TEST(RunPipeline, NothingIsWrittenIntoAnotherFolder) {
   std::ofstream(chain.in_chain("mine.txt")) << "mine";
   EXPECT_SAYS(message_of<InputError>([&] { chain.run(); }), "files that are not of a pipeline");
   EXPECT_FALSE(fs::exists(chain.in_chain("recipe.yaml")));
+}
+
+TEST(RunPipeline, TheFolderOfARunAndThatOfAPipelineAreToldApart) {
+  TinyChain chain;
+  auto single = chain.recipe(TinyChain::two_stages()).stages[0].run();
+  single.output = chain.output();
+  const auto run_single = [&] { run_recipe(single, chain.options(), chain.log); };
+  run_single();
+  EXPECT_SAYS(message_of<InputError>([&] { chain.run(); }),
+              "is the folder of a single run, and this recipe has `stages:`");
+  EXPECT_SAYS(message_of<InputError>([&] { chain.plan(); }), "is the folder of a single run");
+  fs::remove_all(chain.output());
+  chain.run();
+  EXPECT_SAYS(message_of<InputError>(run_single),
+              "is the folder of a pipeline, and this recipe has no `stages:`");
+}
+
+TEST(RunPipeline, WhatAKilledProcessLeftInAStageIsRemoved) {
+  TinyChain chain;
+  chain.run();
+  const fs::path stage = chain.in_chain("stages/three");
+  for (const char* name : {"lineage.json.tmp-123", "cache.head.tmp-aB3xYz", "notes.tmp-123",
+                           "lineage.json.tmp-mine", "cache.head.tmp-long-name"}) {
+    std::ofstream(stage / name) << "x";
+  }
+  chain.run();
+  EXPECT_FALSE(fs::exists(stage / "lineage.json.tmp-123"));
+  EXPECT_FALSE(fs::exists(stage / "cache.head.tmp-aB3xYz"));
+  for (const char* users : {"notes.tmp-123", "lineage.json.tmp-mine", "cache.head.tmp-long-name"}) {
+    EXPECT_TRUE(fs::exists(stage / users)) << users;
+  }
+}
+
+TEST(RunPipeline, WhatAStoppedStageHasBehindItIsNotPlannedAgain) {
+  TinyChain chain;
+  const recipe::Stage stage = chain.recipe(TinyChain::two_stages()).stages[0];
+  EXPECT_EQ(share_done(stage, 6), 0);
+  for (const char* name : {"step_00000002", "step_00000003", "reaction_1"}) {
+    fs::create_directories(stage.folder / "checkpoints" / name);
+  }
+  EXPECT_EQ(share_done(stage, 6), 0.5);
+  EXPECT_EQ(share_done(stage, 2), 1);
+}
+
+TEST(RunPipeline, ALinkIntoThePipelinesFolderIsRefused) {
+  TinyChain chain;
+  chain.run();
+  fs::create_directory_symlink(chain.output(), chain.folder / "link");
+  EXPECT_SAYS(message_of<ConfigError>([&] {
+                chain.run(TinyChain::two_stages(),
+                          {"stages.two.teacher.model=" + (chain.folder / "link/final").string()});
+              }),
+              "lies in the pipeline's own folder");
+}
+
+TEST(RunPipeline, AnInputWhoseTimeWasSetBackIsFound) {
+  TinyChain chain;
+  chain.run();
+  std::string rows = read(chain.train_file());
+  const auto time = fs::last_write_time(chain.train_file());
+  rows[rows.find("\"text\": \"") + 10] ^= 1;
+  std::ofstream(chain.train_file()) << rows;
+  fs::last_write_time(chain.train_file(), time);
+  EXPECT_SAYS(message_of<ConfigError>([&] { chain.run(); }), "train.jsonl has changed since");
+}
+
+TEST(RunPipeline, ItsReportHasTheSetsToo) {
+  TinyChain chain;
+  const PipelineResult result =
+      chain.run(TinyChain::two_stages(),
+                {"evaluate={sets: [{name: held, path: " + chain.train_file().string() + "}]}"});
+  const auto value = io::read_json_file(chain.in_chain("report.json"));
+  for (const char* side : {"before", "after"}) {
+    const io::JsonCursor held = io::JsonCursor(value, "").at(side).at("sets").at("held");
+    const auto& own = result.stages[1].report->sets.at(0);
+    EXPECT_DOUBLE_EQ(held.at("perplexity").as_double(),
+                     (*side == 'b' ? own.before : own.after)->value("perplexity"));
+  }
 }
 
 TEST(RunPipeline, TheLineageTellsWhereTheModelComesFrom) {

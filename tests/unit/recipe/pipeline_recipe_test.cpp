@@ -1,5 +1,7 @@
 #include <distill/recipe/pipeline_recipe.h>
 
+#include <filesystem>
+
 #include <gtest/gtest.h>
 
 #include <distill/core/error.h>
@@ -174,6 +176,91 @@ TEST_F(PipelineRecipeTest, AResultIsKnownByItsPathToo) {
               "names the result of the later stage `two`");
 }
 
+TEST_F(PipelineRecipeTest, APathToAResultCountsHoweverItIsSpelled) {
+  const auto with_teacher = [&](const std::string& path) {
+    return read(
+        with_stages("  - {name: one}\n  - {name: two, teacher: {model: \"" + path + "\"}}\n"));
+  };
+  const std::string expected = stage_identity(with_teacher("${stages.one.output}").stages[1]);
+  const std::string whole = std::filesystem::absolute("out/stages/one/final").string();
+  for (const std::string& path :
+       {std::string("./out/stages/one/final"), std::string("out/stages/two/../one//final/"),
+        std::string("elsewhere/../out/./stages/one/final"), whole}) {
+    const PipelineRecipe chain = with_teacher(path);
+    EXPECT_EQ(chain.stages[1].needs, std::vector<std::size_t>{0}) << path;
+    EXPECT_EQ(local_model(chain.stages[1].run()), "out/stages/one/final") << path;
+    EXPECT_EQ(stage_identity(chain.stages[1]), expected) << path;
+  }
+}
+
+TEST_F(PipelineRecipeTest, OtherPathsIntoTheStagesAreRefused) {
+  const std::string what = refusal(
+      with_stages("  - {name: one}\n"
+                  "  - {name: two, teacher: {model: out/stages/one/checkpoints/step_00000001}}\n"
+                  "  - {name: three, teacher: {model: ./out/stages/gone/final}}\n"
+                  "  - {name: four, data: {train: [{path: out/stages/one}]}}\n"));
+  EXPECT_SAYS(what,
+              "p.yaml:11: stages.1.teacher.model: `out/stages/one/checkpoints/step_00000001` "
+              "lies in the folders of this pipeline's stages");
+  EXPECT_SAYS(what, "p.yaml:12: stages.2.teacher.model: ");
+  EXPECT_SAYS(what, "p.yaml:13: stages.3.data.train.0.path: ");
+  EXPECT_SAYS(what, "name a result as `${stages.NAME.output}`");
+}
+
+TEST_F(PipelineRecipeTest, SettingsOfFurtherTriesNameResultsToo) {
+  const auto gates = [](const std::string& with) {
+    return "    gates: [{require: perplexity < 9, on_failure: retry, with: [" + with + "]}]\n";
+  };
+  const PipelineRecipe chain =
+      read(with_stages("  - {name: one}\n  - name: two\n" +
+                       gates("{teacher: {model: \"${stages.one.output}\"}, seed: 3}, "
+                             "{teacher.model: ./out/stages/one/final}")));
+  EXPECT_EQ(chain.stages[1].needs, std::vector<std::size_t>{0});
+  const auto& with = chain.stages[1].run().gates.at(0).with;
+  EXPECT_EQ(with.at(0).set,
+            (std::vector<std::string>{"teacher.model=out/stages/one/final", "seed=3"}));
+  EXPECT_EQ(with.at(1).set, std::vector<std::string>{"teacher.model=out/stages/one/final"});
+  const std::string what = refusal(with_stages(
+      "  - name: one\n" + gates("{seed: 2}, {teacher.model: \"${stages.twoo.output}\"}") +
+      "  - {name: rows, kind: generate, teacher: {kind: local, model: m, quantize: null},\n"
+      "     generate: {prompts: p.jsonl}}\n"
+      "  - name: two\n" +
+      gates("{teacher.model: out/stages/one}")));
+  EXPECT_SAYS(what,
+              "p.yaml:11: stages.0.gates.0.with.1: teacher.model: `${stages.twoo.output}` means "
+              "no stage (did you mean `two`?)");
+  EXPECT_SAYS(what, "p.yaml:15: stages.2.gates.0.with.0: teacher.model: `out/stages/one` lies in");
+  EXPECT_SAYS(refusal(with_stages(
+                  "  - {name: rows, kind: generate, teacher: {kind: local, model: m, quantize: "
+                  "null}, generate: {prompts: p.jsonl}}\n"
+                  "  - name: two\n" +
+                  gates("{teacher.model: \"${stages.rows.output}\"}"))),
+              "stages.1.gates.0.with.0: the stage `rows` leaves rows of data, expected a model");
+}
+
+TEST_F(PipelineRecipeTest, WhatDecidesGeneratedRowsIsCheckedWhereItIsWritten) {
+  const auto rows = [&](const std::string& more) {
+    return refusal(
+        with_stages("  - {name: one}\n"
+                    "  - name: rows\n"
+                    "    kind: generate\n"
+                    "    teacher: {kind: server, url: 'http://h:1/v1', model: m}\n"
+                    "    generate:\n"
+                    "      prompts: p.jsonl\n" +
+                    more));
+  };
+  const std::string what = rows(
+      "      answer_regex: '(yes'\n"
+      "      min_tokens: 9\n"
+      "      max_tokens: 8\n"
+      "      min_likelihood: 0.5\n");
+  EXPECT_SAYS(what, "p.yaml:16: stages.1.generate.answer_regex: `(yes` is no regular expression");
+  EXPECT_SAYS(what, "p.yaml:18: stages.1.generate.max_tokens: must be at least `min_tokens`, 9");
+  EXPECT_SAYS(what, "p.yaml:19: stages.1.generate.min_likelihood: ");
+  EXPECT_SAYS(rows("      chat_template: llama3\n"),
+              "p.yaml:16: stages.1.generate.chat_template: is `llama3`");
+}
+
 TEST_F(PipelineRecipeTest, WhatIsSetOrUselessIsRefused) {
   const std::string what = refusal(with_stages(
       "  - {name: a, output: elsewhere}\n"
@@ -228,6 +315,23 @@ TEST_F(PipelineRecipeTest, WhatMayChangeIsNoPartOfWhatAStageComesTo) {
   EXPECT_EQ(with("9"), with("8"));
   EXPECT_NE(stage_identity(read(kPipeline, {"stages.half.seed=1"}).stages[0]),
             stage_identity(read(kPipeline).stages[0]));
+}
+
+TEST_F(PipelineRecipeTest, AServerThatMovedDoesNotMakeRowsOthers) {
+  const auto rows = [&](const std::string& server) {
+    return stage_identity(read(with_stages("  - {name: one}\n"
+                                           "  - name: rows\n"
+                                           "    kind: generate\n"
+                                           "    teacher: {kind: server, " +
+                                           server +
+                                           "}\n"
+                                           "    generate: {prompts: p.jsonl}\n"))
+                              .stages[1]);
+  };
+  EXPECT_EQ(
+      rows("url: 'http://here:1/v1', model: m"),
+      rows("url: 'http://there:2/v1', model: m, parallel: 3, retries: 1, timeout_seconds: 9"));
+  EXPECT_NE(rows("url: 'http://here:1/v1', model: m"), rows("url: 'http://here:1/v1', model: n"));
 }
 
 TEST_F(PipelineRecipeTest, DifferencesAreToldByStage) {

@@ -26,6 +26,9 @@ class ProgressBar {
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
+  /// So much was done by an earlier process: what is left is not timed by it. The clock begins
+  /// here.
+  void go_on_from(double done, double total);
   /// `done` of `total` in any unit; `details` stand behind the bar. Cheap to call often.
   void update(double done, double total, const std::string& details);
   /// Takes the bar away; the next update begins anew.
@@ -35,11 +38,13 @@ class ProgressBar {
   ProgressOptions options_;
   std::chrono::steady_clock::time_point begin_;
   std::chrono::steady_clock::time_point last_;
+  double share_before_ = 0;
   bool drawn_ = false;
 };
 
 /// `tokenizing  42 % [####......]  1,234 documents  ETA 20 s` in at most `width` columns.
+/// `seconds` were needed from `share_before` to `share`.
 std::string progress_line(const ProgressOptions& options, double share, double seconds,
-                          const std::string& details);
+                          const std::string& details, double share_before = 0);
 
 }  // namespace distill::core

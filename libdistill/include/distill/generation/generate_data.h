@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <iosfwd>
 #include <optional>
 #include <string>
@@ -30,6 +31,7 @@ struct GenerateDataOptions {
   std::uint64_t seed = 17;
   std::int64_t rows_at_once = 32;  ///< what is lost at most when it is stopped
   bool restart = false;            ///< begin anew where an unfinished run is
+  std::int64_t most_prompts = 0;   ///< no more are read; 0: all
   const core::StopFlag* stop = nullptr;
   core::ProgressOptions progress = {};
 };
@@ -60,6 +62,12 @@ struct GenerateDataResult {
 /// exists, a row without a prompt, unfinished work of other options; Interrupted when stopped.
 GenerateDataResult generate_data(const GenerateDataOptions& options, TextGenerator& generator,
                                  AnswerJudge* judge, core::Logger& log);
+
+/// How many prompts there are; each is read. `between_rows` is called often, what it throws ends
+/// it. Throws InputError for a file without one, FormatError naming FILE:LINE for a row that asks
+/// nothing.
+std::int64_t count_prompts(const std::filesystem::path& prompts,
+                           const std::function<void()>& between_rows = {});
 
 /// As one JSON object, or as a table.
 void print_result(const GenerateDataResult& result, bool json, std::ostream& out);

@@ -52,6 +52,9 @@ class TextGenerator {
   /// `converse` throws Interrupted soon after `stop` is requested; null: never.
   void stop_with(const core::StopFlag* stop) { stop_flag_ = stop; }
   virtual std::string name() const = 0;  ///< for provenance: the model's folder, a server's address
+  /// What unfinished work must be of the same of: a model that is served may move to another
+  /// address.
+  virtual std::string asked_model() const { return name(); }
   virtual std::string hash() const = 0;  ///< of what decides its answers; empty: not known
   /// Options that decide its answers, for people to compare.
   virtual std::vector<std::pair<std::string, std::string>> settings() const = 0;

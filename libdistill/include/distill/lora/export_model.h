@@ -24,6 +24,15 @@ struct ExportOptions {
   std::optional<std::uint64_t> available_memory = {};
 };
 
+/// What an export computes with and writes.
+struct ExportDtypes {
+  c10::ScalarType held = c10::ScalarType::Float;  ///< of the weights as they are loaded
+  c10::ScalarType written = c10::ScalarType::Float;
+};
+/// From the headers of the model's weights. Throws ConfigError when they are stored in types of
+/// which none can be kept.
+ExportDtypes export_dtypes(const ExportOptions& options);
+
 /// Writes a model folder anew: checked, in another dtype or in shards of another size, without what
 /// the model does not use. Weights that keep their dtype keep every byte. `out` appears whole or
 /// not at all. An adapter is merged: the folder is a plain model then. Throws as load_causal_lm and

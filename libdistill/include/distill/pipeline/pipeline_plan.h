@@ -22,16 +22,23 @@ struct DiskEstimate {
   std::uint64_t total() const { return model + checkpoints + cache + rows; }
 };
 
+/// A further try that a gate of a stage may ask for.
+struct PlannedTry {
+  std::string where;  ///< `gates.0.with.1`
+  MemoryEstimate memory;
+};
+
 /// What a stage would do.
 struct StagePlan {
   std::string name;
   recipe::StageKind kind = recipe::StageKind::kTrain;
-  std::string state;         ///< `new`, `goes on`, `done`, or `again: why`
+  std::string state;         ///< `new`, `goes on`, `done`, `done, but WHY`, or `again: WHY`
   bool is_done = false;      ///< nothing is planned then
   std::optional<Plan> plan;  ///< of train and evaluate
   std::string models;        ///< who teaches whom, for people
   at::Device device = at::kCPU;
   MemoryEstimate memory;
+  std::vector<PlannedTry> tries;
   DiskEstimate disk;
   std::int64_t tokens = 0;  ///< that its models read or write
   /// Floating-point operations, about: 2 for each parameter and token of a forward pass.
@@ -46,8 +53,9 @@ struct PipelinePlan {
   std::uint64_t disk() const;               ///< of what is not done
 };
 
-/// Plans every stage that is not done with what will be there when it begins. Trains nothing and
-/// writes nothing but the token cache and, in `options.scratch_folder`, what goes again. `redo`:
+/// Plans every stage that is not done with what will be there when it begins, and the further tries
+/// that its gates may ask for. Trains nothing and writes nothing but the token cache and, in
+/// `options.scratch_folder`, what goes again. `redo`:
 /// names of stages to do again. Throws ConfigError with everything that is wrong with any stage, a
 /// line each, with file and line; Interrupted.
 PipelinePlan plan_pipeline(const recipe::PipelineRecipe& recipe,

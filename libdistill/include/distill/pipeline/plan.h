@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -63,10 +64,16 @@ struct Plan {
   MemoryEstimate memory;
 };
 
+/// How many rows there will be for each that a file holds now; 1 for a file that is what it is.
+using RowFactor = std::function<double(const std::string& path)>;
+
 /// Reads configs, weight headers and data; trains nothing and writes nothing but the token cache.
 /// Throws as wiring does, and what the hooks throw.
-Plan make_plan(const recipe::Recipe& recipe, core::Logger& log,
-               const recipe::DataHooks& hooks = {});
+Plan make_plan(const recipe::Recipe& recipe, core::Logger& log, const recipe::DataHooks& hooks = {},
+               const RowFactor& factor = {});
+
+/// The same of all the files of a report together, by their tokens.
+double row_factor(const data::DataReport& report, const RowFactor& factor);
 
 std::string plan_text(const recipe::Recipe& recipe, const Plan& plan);
 std::string plan_json(const recipe::Recipe& recipe, const Plan& plan);

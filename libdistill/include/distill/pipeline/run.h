@@ -27,6 +27,7 @@ struct RunOptions {
   std::string scratch_folder = "/tmp";  ///< of a pipeline: for what is planned with and goes again
   /// Bytes that may be allocated; empty: what models::available_memory says.
   std::optional<std::uint64_t> available_memory = {};
+  bool planned = false;  ///< further tries that gates may want are known to be good
   /// What progress shows of a run that is one of several; as in metrics::ConsoleOptions.
   std::string label = {};
   std::function<std::optional<double>(double eta_seconds, double seconds_per_step)> whole_eta = {};
