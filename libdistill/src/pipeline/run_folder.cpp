@@ -24,14 +24,21 @@ constexpr std::uint64_t kMaxRecipeBytes = std::uint64_t{4} << 20;
 constexpr std::string_view kMarker = "# resolved recipe of a run, written by distill_train\n";
 
 /// What a run writes beside its name first.
-constexpr std::array<std::string_view, 14> kWritten = {
-    "recipe.yaml",           "manifest.json",
-    "teacher.json",          "evaluation_before.json",
-    "evaluation_after.json", "sets_before.json",
-    "sets_after.json",       "sets_teacher.json",
-    "forgetting.json",       "metrics.jsonl",
-    "report.json",           "report.html",
-    "attempts.json",         "final"};
+constexpr std::array<std::string_view, 15> kWritten = {"recipe.yaml",
+                                                       "manifest.json",
+                                                       "teacher.json",
+                                                       "evaluation_before.json",
+                                                       "evaluation_after.json",
+                                                       "sets_before.json",
+                                                       "sets_after.json",
+                                                       "sets_teacher.json",
+                                                       "forgetting.json",
+                                                       "metrics.jsonl",
+                                                       "report.json",
+                                                       "report.html",
+                                                       "stopped.json",
+                                                       "attempts.json",
+                                                       "final"};
 
 /// What a process that was killed while writing left behind. Only called under the lock, in a
 /// folder that is known to be a run's.
