@@ -79,6 +79,13 @@ std::string category_table(const SetComparison& sets) {
   return table.text("  ");
 }
 
+std::string few_rows_note(const SetComparison& sets) {
+  const bool sampled = sets.difference || sets.student.kind == SetKind::kQuestions;
+  return core::concat("  so few rows say little",
+                      sampled ? "; intervals of differences and bias scores are too narrow" : "",
+                      "\n");
+}
+
 }  // namespace
 
 std::string set_table(const SetComparison& sets) {
@@ -89,10 +96,7 @@ std::string set_table(const SetComparison& sets) {
                        "; in brackets 95 % intervals");
   if (sets.difference) text += ", of differences over the same rows";
   text += "\n";
-  if (rows < kFewRows) {
-    text +=
-        "  so few rows say little; intervals of differences and of bias scores are too narrow\n";
-  }
+  if (rows < kFewRows) text += few_rows_note(sets);
   if (sets.student.cut > 0) {
     text += core::concat("  ", core::with_thousands(sets.student.cut),
                          " rows lost the beginning of their context to fit the model\n");

@@ -323,6 +323,16 @@ TEST(ReportHtml, OtherFoldersAreRefused) {
             folder.path().string() +
                 ": holds neither report.json nor metrics.jsonl; give the folder of a run");
   EXPECT_FALSE(std::filesystem::exists(folder / "report.html"));
+  const auto refused = [](const std::filesystem::path& run, const std::filesystem::path& out = {}) {
+    return message_of<InputError>([&] { write_report_html({.run = run, .out = out}); });
+  };
+  EXPECT_EQ(refused(folder / "none"),
+            (folder / "none").string() + ": no such folder; give the folder of a run");
+  std::ofstream(folder / "report.json") << kReport;
+  EXPECT_EQ(refused(folder / "report.json"),
+            (folder / "report.json").string() + ": is a file; give the folder of a run");
+  EXPECT_EQ(refused(folder.path(), folder.path()),
+            folder.path().string() + ": is a folder; name the file to write");
 }
 
 }  // namespace

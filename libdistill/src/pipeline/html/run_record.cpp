@@ -84,6 +84,11 @@ fs::path report_file(const fs::path& folder) {
 }  // namespace
 
 RunRecord read_run_record(const fs::path& folder, const std::string& report_json) {
+  if (!core::is_folder(folder)) {
+    fail<InputError>(core::shown(folder),
+                     core::path_exists(folder) ? ": is a file" : ": no such folder",
+                     "; give the folder of a run");
+  }
   const fs::path report = report_file(folder);
   const bool has_report = !report_json.empty() || core::path_exists(report);
   const fs::path metrics = folder / "metrics.jsonl";
