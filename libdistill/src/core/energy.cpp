@@ -136,8 +136,9 @@ EnergyMeter::EnergyMeter(const EnergyMeterOptions& options) : impl_(std::make_un
   impl_->counters = find_counters(options.root);
   if (impl_->counters.empty()) return;
   try {
-    impl_->thread = std::jthread([impl = impl_.get(), every = options.sample_every](
-                                     std::stop_token stop) { impl->keep_sampling(stop, every); });
+    impl_->thread =
+        std::jthread([impl = impl_.get(), every = options.sample_every](
+                         const std::stop_token& stop) { impl->keep_sampling(stop, every); });
   } catch (const std::system_error&) {
     // There is no thread to be had: `joules` looks at the counters too.
   }
