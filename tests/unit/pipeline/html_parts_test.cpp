@@ -69,6 +69,8 @@ TEST(Numbers, ChangesSayWhatMatters) {
 TEST(Numbers, MeasuresAreKnownByTheirNames) {
   EXPECT_EQ(measure("kl_to_teacher").title, "KL to the teacher");
   EXPECT_EQ(measure("kl_to_teacher").better, -1);
+  EXPECT_EQ(measure("accuracy_norm").title, "Accuracy, a byte");
+  EXPECT_EQ(measure("bias_score_disambiguated").title, "Bias score, disambiguated");
   EXPECT_EQ(measure("answer_accuracy").unit, Unit::kShare);
   EXPECT_EQ(measure("answer_accuracy").better, 1);
   EXPECT_EQ(measure("inaccuracy").unit, Unit::kNumber);
