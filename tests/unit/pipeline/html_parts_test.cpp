@@ -172,7 +172,7 @@ bool reaches(const std::string& svg, const char* css_class, double share_of_widt
   Axis axis = value_axis(0, 100, /*may_be_logarithmic=*/false);
   axis.from = 310 - 28;
   axis.to = 10;
-  const double x = 52 + share_of_width * (1090 - 12 - 52);
+  const double x = 60 + share_of_width * (1090 - 12 - 60);
   const double y = axis.pixel(value);
   return std::ranges::any_of(svg_points(svg, css_class), [x, y](const auto& point) {
     return std::abs(point.first - x) < 0.2 && std::abs(point.second - y) < 0.2;

@@ -31,7 +31,7 @@ struct Frame {
     bottom = height - 28;
   }
   double width, height;
-  double left = 52, top = 10, right, bottom;
+  double left = 60, top = 10, right, bottom;  // room for `-1.05e-3`
   Axis x, y;
 };
 
