@@ -5,6 +5,7 @@
 
 #include "commands.h"
 #include "generator_arguments.h"
+#include "limits.h"
 #include "signals.h"
 
 namespace distill::cli {
@@ -21,7 +22,7 @@ void add_augment(CLI::App& cli, Action& action) {
   app->add_option("--via", options->via, "Language they are translated into and back from");
   app->add_option("--prompt", options->prompt, "What the model is told: {text}, {from}, {to}");
   app->add_option("--back-prompt", options->back_prompt, "The same for the way back");
-  app->add_option("--copies", options->copies, "Tries for each row")->check(CLI::PositiveNumber);
+  app->add_option("--copies", options->copies, "Tries for each row")->check(positive());
   app->add_option("--min-length", options->min_length, "Least length of a new text, relative");
   app->add_option("--max-length", options->max_length, "Greatest length, relative");
   add_parts(*app, *options);

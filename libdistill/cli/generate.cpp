@@ -4,6 +4,7 @@
 #include <distill/commands/generate.h>
 
 #include "commands.h"
+#include "limits.h"
 #include "model_arguments.h"
 
 namespace distill::cli {
@@ -19,13 +20,13 @@ void add_generate(CLI::App& cli, Action& action) {
   app->add_option("--chat-template", options->chat_template,
                   "auto, chatml, llama3, deepseek, mistral, qwen3 or none");
   app->add_option("--max-new-tokens", options->generate.max_new_tokens, "Most tokens to write")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app->add_option("--temperature", options->generate.sampling.temperature,
                   "0 always takes the likeliest token")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   app->add_option("--top-k", options->generate.sampling.top_k,
                   "Sample from so many likeliest ids; 0: all")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   app->add_option("--top-p", options->generate.sampling.top_p,
                   "Sample from the likeliest ids of this probability")
       ->check(CLI::Range(0.0, 1.0));
@@ -35,7 +36,7 @@ void add_generate(CLI::App& cli, Action& action) {
   app->add_option("--seed", options->generate.sampling.seed, "Same seed, same text");
   app->add_option("--stop", options->stop, "End an answer before this text; may be repeated");
   app->add_option("--batch-size", options->generate.batch_size, "Prompts continued at once")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app->add_flag("--json", options->json, "One JSON object per prompt");
   app->callback([&action, options] {
     action = [options](core::Logger& log) {

@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "generator_arguments.h"
+#include "limits.h"
 #include "signals.h"
 
 namespace distill::cli {
@@ -29,9 +30,9 @@ std::unique_ptr<generation::AnswerJudge> make_judge(const generation::GenerateDa
 
 void add_filters(CLI::App& app, generation::GenerateDataOptions& options, std::string& judge) {
   app.add_option("--min-tokens", options.min_tokens, "Least tokens of an answer")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   app.add_option("--max-tokens", options.max_tokens, "Most tokens of an answer that is kept")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app.add_option("--max-repetition", options.max_repetition,
                  "Largest share of runs of four words that were there before")
       ->check(CLI::Range(0.0, 1.0));
@@ -53,8 +54,7 @@ void add_generate_data(CLI::App& cli, Action& action) {
   auto json = std::make_shared<bool>(false);
   app->add_option("--prompts", options->prompts, "JSONL with `messages` or `prompt`")->required();
   app->add_option("--out", options->out, "JSONL file to write; must not exist")->required();
-  app->add_option("--samples", options->samples, "Answers to each prompt")
-      ->check(CLI::PositiveNumber);
+  app->add_option("--samples", options->samples, "Answers to each prompt")->check(positive());
   add_filters(*app, *options, *judge);
   add_parts(*app, *options);
   app->add_flag("--json", *json, "Write one JSON object");

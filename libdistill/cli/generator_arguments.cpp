@@ -4,6 +4,7 @@
 
 #include <distill/core/error.h>
 
+#include "limits.h"
 #include "model_arguments.h"
 
 namespace distill::cli {
@@ -33,10 +34,10 @@ CLI::Option* add_server(CLI::App& app, ServerArguments& arguments) {
       ->check(CLI::Range(1, 1024));
   app.add_option("--retries", server.retry.max_retries, "Of one request, when the server fails")
       ->needs(url)
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   app.add_option("--timeout", server.timeout_seconds, "Seconds for one answer")
       ->needs(url)
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   return url;
 }
 
@@ -51,14 +52,14 @@ std::shared_ptr<GeneratorArguments> add_generator(CLI::App& app) {
       ->required();
   auto* url = add_server(app, arguments->server);
   app.add_option("--temperature", local.generate.sampling.temperature, "0: the likeliest words")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   app.add_option("--top-p", local.generate.sampling.top_p, "Sample from the likeliest ids")
       ->check(CLI::Range(0.0, 1.0));
   app.add_option("--max-new-tokens", local.generate.max_new_tokens, "Most tokens of a text")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app.add_option("--batch-size", local.generate.batch_size, "Texts written at once")
       ->excludes(url)
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app.add_option("--chat-template", local.chat_template, "auto, chatml or none");
   add_dtype(app, local.dtype)->excludes(url);
   return arguments;

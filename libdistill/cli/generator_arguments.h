@@ -9,6 +9,8 @@
 #include <distill/core/stop_flag.h>
 #include <distill/generation/text_generator.h>
 
+#include "limits.h"
+
 namespace distill::cli {
 
 /// What only a model that is served has.
@@ -36,7 +38,7 @@ template <class Options>
 void add_parts(CLI::App& app, Options& options) {
   app.add_option("--seed", options.seed, "Same seed, same texts");
   app.add_option("--rows-at-once", options.rows_at_once, "Rows of a part; a stop costs one part")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app.add_flag("--restart", options.restart, "Begin anew where an unfinished run is");
 }
 

@@ -6,6 +6,7 @@
 #include <distill/commands/inspect.h>
 
 #include "commands.h"
+#include "limits.h"
 
 namespace distill::cli {
 
@@ -18,7 +19,7 @@ void add_inspect(CLI::App& cli, Action& action) {
   app->add_option("--model", options->model, "Base model or tokenizer, where one is needed");
   app->add_option("--sample", options->sample,
                   "Show the tokens of this row of a data file and which are learned (with --model)")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app->add_flag("--json", options->json, "Write one JSON object");
   app->callback([&action, options] {
     action = [options](core::Logger&) {

@@ -11,17 +11,18 @@ void add_quantize(CLI::App& app, std::optional<ops::WeightFormat>& quantize) {
       {"int8", ops::WeightFormat::kInt8},
       {"fp8", ops::WeightFormat::kFp8},
       {"nf4", ops::WeightFormat::kNf4}};
-  app.add_option("--quantize", quantize,
-                 "Hold the model's projections in few bits: int8, fp8 or nf4")
-      ->transform(CLI::CheckedTransformer(kNames, CLI::ignore_case));
+  app.add_option("--quantize", quantize, "Hold the model's projections in few bits")
+      ->transform(CLI::CheckedTransformer(kNames, CLI::ignore_case))
+      ->option_text("int8|fp8|nf4");
 }
 
 void add_device(CLI::App& app, recipe::Device& device) {
   static const std::map<std::string, recipe::Device> kNames = {{"auto", recipe::Device::kAuto},
                                                                {"cpu", recipe::Device::kCpu},
                                                                {"cuda", recipe::Device::kCuda}};
-  app.add_option("--device", device, "auto, cpu or cuda: the first GPU")
-      ->transform(CLI::CheckedTransformer(kNames, CLI::ignore_case));
+  app.add_option("--device", device, "Where it runs; cuda is the first GPU")
+      ->transform(CLI::CheckedTransformer(kNames, CLI::ignore_case))
+      ->option_text("auto|cpu|cuda");
 }
 
 }  // namespace

@@ -17,8 +17,9 @@ template <class Dtype>
 CLI::Option* add_dtype(CLI::App& app, Dtype& dtype) {
   static const std::map<std::string, c10::ScalarType> kNames = {
       {"fp32", c10::ScalarType::Float}, {"bf16", c10::ScalarType::BFloat16}};
-  return app.add_option("--dtype", dtype, "Type of weights and activations: fp32 or bf16")
-      ->transform(CLI::CheckedTransformer(kNames, CLI::ignore_case));
+  return app.add_option("--dtype", dtype, "Type of weights and activations")
+      ->transform(CLI::CheckedTransformer(kNames, CLI::ignore_case))
+      ->option_text("fp32|bf16");
 }
 
 void add_ignore_memory(CLI::App& app, std::optional<std::uint64_t>& available_memory);

@@ -45,8 +45,9 @@ TEST_F(DistillEval, ChoiceAsJsonWithATeacher) {
 TEST_F(DistillEval, BiasAsATableByType) {
   const auto result = eval("bias", pairs, {"--teacher", tiny()});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  for (const char* part : {"student", "teacher", "student - teacher", "prefers the stereotype",
-                           "age", "1 rows", "over the same rows"}) {
+  for (const char* part :
+       {"student", "teacher", "student - teacher", "prefers the stereotype", "age", "1 row;",
+        "0.0 points (", "so few rows say little", "over the same rows"}) {
     EXPECT_NE(result.out.find(part), std::string::npos) << part << "\n" << result.out;
   }
   for (std::size_t begin = 0; begin < result.out.size();) {
@@ -62,10 +63,46 @@ TEST_F(DistillEval, BadRowsAndTasksAreOneLine) {
     ASSERT_EQ(error_lines(result).size(), 1u) << result.err;
     EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
   };
-  refused(eval("choice", pairs), "p.jsonl:1: `context` is missing");
-  refused(eval("bias", questions), "q.jsonl:1: `category` is missing");
+  refused(
+      eval("choice", pairs),
+      "p.jsonl:1: `context` is missing, expected `context`, `choices` and `label`, found "
+      "`stereotype`, `antistereotype`, `bias_type`; a pair of sentences is for the task `bias`");
+  refused(eval("bias", questions), "q.jsonl:1: `category` is missing, expected a question about");
+  refused(eval("bias", questions), "other questions are for the task `choice`");
+  refused(eval("perplexity", questions), "is for the task `choice` or `bias`");
+  refused(eval("choice", questions, {"--chat-template", "none"}),
+          "--chat-template: has no effect with --task choice");
+  refused(eval("bias", pairs, {"--sequence-length", "64"}),
+          "--sequence-length: has no effect with --task bias");
+  refused(eval("choice", questions, {"--max-rows", "-1"}),
+          "--max-rows: expected a number of 0 or more, it is `-1`");
+  refused(eval("choice", questions, {"--max-rows", "few"}), "it is `few`");
   refused(eval("guess", questions), "--task");
   refused(eval("choice", (folder / "none.jsonl").string()), "none.jsonl");
+}
+
+// Told before a large file is read for nothing.
+TEST_F(DistillEval, ATeacherOfAnotherTokenizerIsForSetsAlone) {
+  const auto shared = shared_folder();
+  if (!shared) GTEST_SKIP() << "no shared data";
+  const std::vector<std::string> teacher = {"--teacher", (*shared / "models/stories260K").string()};
+  EXPECT_EQ(eval("choice", questions, teacher).exit_code, 0);
+  const auto refused = eval("perplexity", (folder / "none.jsonl").string(), teacher);
+  EXPECT_EQ(refused.exit_code, 2);
+  ASSERT_EQ(error_lines(refused).size(), 1u) << refused.err;
+  EXPECT_NE(refused.err.find("its tokenizer differs from that of"), std::string::npos);
+  EXPECT_NE(refused.err.find("leave out --teacher, or use --task choice or bias"),
+            std::string::npos)
+      << refused.err;
+}
+
+TEST_F(DistillEval, HelpSaysWhatTheRowsAre) {
+  const std::string help = distill({"eval", "--help"}).out;
+  for (const char* part : {"perplexity|agreement|choice|bias", "context, choices, label",
+                           "fp32|bf16", "auto|cpu|cuda", "int8|fp8|nf4"}) {
+    EXPECT_NE(help.find(part), std::string::npos) << part << "\n" << help;
+  }
+  EXPECT_EQ(help.find("->"), std::string::npos) << help;
 }
 
 // The whole of a real set through the reader and the scorer of a model that knows nothing.

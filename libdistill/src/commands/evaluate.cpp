@@ -33,16 +33,20 @@ std::shared_ptr<const data::Dataset> load_data(const EvaluateCommandOptions& opt
   return options.max_rows > 0 ? dataset->first_rows(options.max_rows) : dataset;
 }
 
-std::unique_ptr<teachers::Teacher> load_teacher(const EvaluateCommandOptions& options,
-                                                at::Device device,
-                                                const text::Tokenizer& tokenizer) {
-  if (options.teacher.empty()) return nullptr;
+void require_same_tokenizer(const EvaluateCommandOptions& options,
+                            const text::Tokenizer& tokenizer) {
+  if (options.teacher.empty()) return;
   const auto own = text::load_tokenizer(options.teacher);
-  if (own->fingerprint() != tokenizer.fingerprint()) {
-    fail<InputError>(options.teacher.string(), ": its tokenizer differs from that of ",
-                     options.source.model.string(),
-                     "; agreement compares token by token and needs the same one");
-  }
+  if (own->fingerprint() == tokenizer.fingerprint()) return;
+  fail<InputError>(options.teacher.string(), ": its tokenizer differs from that of ",
+                   options.source.model.string(),
+                   ", and KL and agreement compare token by token; leave out --teacher, or use "
+                   "--task choice or bias, where each model reads with its own");
+}
+
+std::unique_ptr<teachers::Teacher> load_teacher(const EvaluateCommandOptions& options,
+                                                at::Device device) {
+  if (options.teacher.empty()) return nullptr;
   return teachers::make_local_teacher(
       models::load_causal_lm(options.teacher,
                              {.dtype = options.source.dtype,
@@ -91,8 +95,9 @@ void evaluate_model(const EvaluateCommandOptions& options, std::ostream& out, co
     return;
   }
   const auto tokenizer = text::load_tokenizer(options.source.model);
+  require_same_tokenizer(options, *tokenizer);
   const auto dataset = load_data(options, *tokenizer, log);
-  const auto teacher = load_teacher(options, device, *tokenizer);
+  const auto teacher = load_teacher(options, device);
   const auto model = load_model(options.source, log);
   const auto ranks = dist::make_single();
   const auto result = eval::evaluate(*model, teacher.get(), *dataset, *ranks, {});

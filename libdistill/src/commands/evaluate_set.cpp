@@ -20,7 +20,7 @@ eval::SetResult measure(models::CausalLm& model, const std::filesystem::path& fo
                                               .max_positions = model.shape().max_positions,
                                               .sequence_length = options.sequence_length},
                                              log);
-  log.info(folder.string(), ": measuring ", set.num_rows(), " rows");
+  log.info(folder.string(), ": measuring ", set.num_rows(), set.num_rows() == 1 ? " row" : " rows");
   const auto ranks = dist::make_single();
   return set.measure(model, *ranks, {});
 }

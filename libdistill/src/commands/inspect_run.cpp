@@ -31,6 +31,13 @@ void describe_report(const fs::path& path, Inspection& inspection) {
   inspection.facts.emplace_back("seconds", core::concat(report.at("seconds").as_double()));
 }
 
+void describe_stop(const fs::path& path, Inspection& inspection) {
+  const auto value = io::read_json_file(path);
+  const io::JsonCursor report(value, path.string());
+  inspection.facts.emplace_back("stopped",
+                                core::without_controls(report.at("stopped").as_string()));
+}
+
 /// Folders of checkpoints below `root`, also those of runs that went back and the one they go back
 /// to, relative to it.
 std::vector<std::string> checkpoint_names(const fs::path& root) {
@@ -106,7 +113,11 @@ Inspection inspect_run_folder(const InspectOptions& options) {
   Inspection inspection;
   inspection.kind = "run folder";
   const bool finished = core::path_exists(options.path / "report.json");
+  const fs::path stopped = options.path / "stopped.json";
   inspection.facts.emplace_back("state", finished ? "finished" : "unfinished");
+  if (!finished && core::path_exists(stopped)) {
+    collect_problem(inspection, [&] { describe_stop(stopped, inspection); });
+  }
   if (finished) {
     collect_problem(inspection, [&] { describe_report(options.path / "report.json", inspection); });
   }

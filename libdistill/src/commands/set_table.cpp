@@ -1,5 +1,6 @@
 #include "commands/set_table.h"
 
+#include <cstdint>
 #include <utility>
 
 #include <distill/core/strings.h>
@@ -15,6 +16,9 @@ using eval::SetKind;
 using eval::SetSummary;
 
 using Row = std::vector<std::string>;
+
+/// Samples of fewer rows are too much alike for the bootstrap.
+constexpr std::int64_t kFewRows = 30;
 
 /// The figure that is shown by category.
 std::string main_figure(SetKind kind) {
@@ -75,15 +79,24 @@ std::string category_table(const SetComparison& sets) {
   return table.text("  ");
 }
 
+std::string few_rows_note(const SetComparison& sets) {
+  const bool sampled = sets.difference || sets.student.kind == SetKind::kQuestions;
+  return core::concat("  so few rows say little",
+                      sampled ? "; intervals of differences and bias scores are too narrow" : "",
+                      "\n");
+}
+
 }  // namespace
 
 std::string set_table(const SetComparison& sets) {
   std::string text = figures_table(sets);
   if (!sets.student.categories.empty()) text += "\n" + category_table(sets);
-  text += core::concat("\n  ", core::with_thousands(sets.student.rows),
-                       " rows; in brackets 95 % intervals");
+  const std::int64_t rows = sets.student.rows;
+  text += core::concat("\n  ", core::with_thousands(rows), rows == 1 ? " row" : " rows",
+                       "; in brackets 95 % intervals");
   if (sets.difference) text += ", of differences over the same rows";
   text += "\n";
+  if (rows < kFewRows) text += few_rows_note(sets);
   if (sets.student.cut > 0) {
     text += core::concat("  ", core::with_thousands(sets.student.cut),
                          " rows lost the beginning of their context to fit the model\n");

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -42,22 +43,41 @@ std::optional<std::uint64_t> number_in(const fs::path& path) {
   }
 }
 
+using Clock = std::chrono::steady_clock;
+
+/// The most microjoules that one package can have used in that time: no package takes 1 kW for
+/// long, and the clock may be read a moment after the counter.
+double most_microjoules(Clock::duration time) {
+  constexpr double kMicrowatts = 1e9;
+  constexpr double kMoment = 1;  // seconds
+  return kMicrowatts * (std::chrono::duration<double>(time).count() + kMoment);
+}
+
 /// One counter, in microjoules, that begins again at 0 behind `range`.
 struct Counter {
   fs::path file;
   std::uint64_t range = 0;
   std::uint64_t last = 0;
   std::uint64_t total = 0;
+  Clock::time_point seen = Clock::now();
 
   void sample() {
     const auto value = number_in(file);
     if (!value) return;
-    if (*value >= last) {
-      total += *value - last;
-    } else if (last <= range) {
-      total += range - last + *value;
-    }
+    const auto now = Clock::now();
+    total += *value >= last ? *value - last : used_since(*value, most_microjoules(now - seen));
     last = *value;
+    seen = now;
+  }
+
+  /// Of a counter that went down. It has come to its range if that is little enough to have been
+  /// used; else it was set back, to 0 if `value` is that little, and what it lost is not known.
+  std::uint64_t used_since(std::uint64_t value, double most) const {
+    if (last <= range) {
+      const std::uint64_t around = range - last + value;
+      if (static_cast<double>(around) <= most) return around;
+    }
+    return static_cast<double>(value) <= most ? value : 0;
   }
 };
 
@@ -81,7 +101,8 @@ std::vector<Counter> find_counters(const fs::path& root) {
     if (!is_package(entry->path())) continue;
     const auto value = number_in(entry->path() / "energy_uj");
     const auto range = number_in(entry->path() / "max_energy_range_uj");
-    if (value && range) found.push_back({entry->path() / "energy_uj", *range, *value});
+    if (value && range)
+      found.push_back({.file = entry->path() / "energy_uj", .range = *range, .last = *value});
   }
   return found;
 }
@@ -115,8 +136,9 @@ EnergyMeter::EnergyMeter(const EnergyMeterOptions& options) : impl_(std::make_un
   impl_->counters = find_counters(options.root);
   if (impl_->counters.empty()) return;
   try {
-    impl_->thread = std::jthread([impl = impl_.get(), every = options.sample_every](
-                                     std::stop_token stop) { impl->keep_sampling(stop, every); });
+    impl_->thread =
+        std::jthread([impl = impl_.get(), every = options.sample_every](
+                         const std::stop_token& stop) { impl->keep_sampling(stop, every); });
   } catch (const std::system_error&) {
     // There is no thread to be had: `joules` looks at the counters too.
   }

@@ -6,6 +6,8 @@
 #include <distill/core/strings.h>
 #include <distill/io/json_value.h>
 
+#include "data/member_names.h"
+
 namespace distill::data {
 
 namespace {
@@ -13,21 +15,6 @@ namespace {
 using Messages = std::vector<text::ChatMessage>;
 
 constexpr auto kForms = choice_names(RowForm{});
-
-/// The members of a row for a message: names only, a few of them, null ones marked.
-std::string member_names(const io::JsonObject& object) {
-  constexpr std::size_t kShown = 5;
-  std::vector<std::string> names;
-  for (const auto& [name, value] : object.members()) {
-    if (names.size() == kShown) {
-      names.emplace_back("...");
-      break;
-    }
-    names.push_back(
-        core::concat("`", core::printable(name, 20), value.is_null() ? "` (null)" : "`"));
-  }
-  return names.empty() ? "no members" : core::join(names);
-}
 
 /// Some words, not blanks alone.
 const std::string& words(const io::JsonCursor& text, const char* expected) {
@@ -166,6 +153,13 @@ std::string read_label(const io::JsonCursor& row, const std::string& field) {
   return label;
 }
 
+/// Rows of sets that measure a model hold no text to learn.
+const char* hint_of(const io::JsonCursor& row) {
+  if (row.has("choices")) return "; a question with choices is for the task `choice` or `bias`";
+  if (row.has("stereotype")) return "; a pair of sentences is for the task `bias`";
+  return "";
+}
+
 RowForm recognise(const io::JsonCursor& row) {
   std::vector<std::size_t> found;
   for (std::size_t i = 0; i < kForms.size(); ++i) {
@@ -175,7 +169,7 @@ RowForm recognise(const io::JsonCursor& row) {
     fail<FormatError>(row.source(),
                       ": expected a member `text`, `messages`, `conversations`, `prompt` or "
                       "`instruction`, found ",
-                      member_names(row.as_object()));
+                      member_names(row.as_object()), hint_of(row));
   }
   if (found.size() > 1) {
     fail<FormatError>(row.source(), ": holds both `", kForms[found[0]], "` and `", kForms[found[1]],

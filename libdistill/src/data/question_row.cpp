@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cctype>
+#include <initializer_list>
 
 #include <distill/core/error.h>
 #include <distill/core/paths.h>
 #include <distill/core/strings.h>
 #include <distill/data/data_path.h>
+
+#include "data/member_names.h"
 
 namespace distill::data {
 
@@ -38,6 +41,27 @@ bool is_first_of(const io::JsonCursor& member, const char* first, const char* se
         core::concat("is `", core::printable(word, 40), "`, expected ", first, " or ", second));
   }
   return word == first;
+}
+
+/// A row of another form is told as such: that one member is missing would say little.
+void require_members(const io::JsonCursor& row, std::initializer_list<const char*> names,
+                     const char* form, const char* hint) {
+  for (const char* name : names) {
+    if (row.has(name)) continue;
+    fail<FormatError>(row.source(), ": `", name, "` is missing, expected ", form, ", found ",
+                      member_names(row.as_object()), hint);
+  }
+}
+
+void require_question(const io::JsonCursor& row, bool bias) {
+  const bool pair = row.has("stereotype") && !row.has("choices");
+  require_members(row, {"context", "choices", "label"}, "`context`, `choices` and `label`",
+                  pair ? "; a pair of sentences is for the task `bias`" : "");
+  if (!bias) return;
+  require_members(row, {"category", "condition", "polarity", "groups", "stereotyped"},
+                  "a question about bias with `category`, `condition`, `polarity`, `groups` and "
+                  "`stereotyped`",
+                  "; other questions are for the task `choice`");
 }
 
 std::vector<std::string> names_in(const io::JsonCursor& list) {
@@ -109,6 +133,7 @@ QuestionRow parse_question_row(const io::JsonlRow& row, bool bias) {
   const io::JsonCursor cursor(row.value, row.source);
   QuestionRow question;
   question.source = row.source;
+  require_question(cursor, bias);
   question.context = cursor.at("context").as_string();
   const io::JsonCursor choices = cursor.at("choices");
   const std::size_t count = choices.as_array().size();
@@ -130,6 +155,10 @@ PairRow parse_pair_row(const io::JsonlRow& row) {
   const io::JsonCursor cursor(row.value, row.source);
   PairRow pair;
   pair.source = row.source;
+  require_members(
+      cursor, {"stereotype", "antistereotype", "bias_type"},
+      "`stereotype`, `antistereotype` and `bias_type`",
+      cursor.has("choices") ? "; a set holds pairs or questions, as its first row does" : "");
   pair.stereotype = filled(cursor.at("stereotype"));
   pair.antistereotype = filled(cursor.at("antistereotype"));
   pair.bias_type = name_of(cursor.at("bias_type"));

@@ -103,7 +103,8 @@ std::unique_ptr<Channel> connect_c10d(const std::string& text, const ConnectOpti
     store->set(MeetingKeys(own).here, way.other);
     return own;
   });
-  return detail::meet(store, number, detail::kStudentRank, way.own, who, options.pulse);
+  return detail::meet(store, number, detail::kStudentRank, way.own, who, options.pulse,
+                      [&] { look_at_stop(address, options); });
 }
 
 }  // namespace distill::dist

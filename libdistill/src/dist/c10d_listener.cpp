@@ -7,6 +7,7 @@
 
 #include "dist/address.h"
 #include "dist/c10d_meeting.h"
+#include "dist/c10d_meetings.h"
 #include "dist/socket_io.h"
 
 namespace distill::dist {
@@ -20,8 +21,8 @@ using detail::MeetingKeys;
 using detail::Store;
 using detail::told_of;
 
-/// Students that are called at one time; others wait. One that does not come costs the others
-/// nothing.
+/// Students that are called, and met, at one time; others wait. One that does not come costs the
+/// others nothing.
 constexpr std::size_t kMostCalled = 64;
 
 class C10dListener final : public Listener {
@@ -45,11 +46,8 @@ class C10dListener final : public Listener {
   std::unique_ptr<Channel> accept(double seconds) override {
     const auto end = detail::deadline_in(seconds);
     while (true) {
-      const auto number = told_of(describe(), "its store is gone", [this] {
-        call();
-        return who_is_here();
-      });
-      if (number) return meet(*number);
+      if (auto channel = meetings_.take()) return channel;
+      if (meetings_.count() < kMostCalled) meet_the_next();
       if (std::chrono::steady_clock::now() >= end) return nullptr;
       std::this_thread::sleep_for(10ms);
     }
@@ -93,11 +91,19 @@ class C10dListener final : public Listener {
     return std::nullopt;
   }
 
+  void meet_the_next() {
+    const auto number = told_of(describe(), "its store is gone", [this] {
+      call();
+      return who_is_here();
+    });
+    if (number) begin_meeting(*number);
+  }
+
   void forget(const MeetingKeys& keys) {
     for (const auto& key : {keys.ready, keys.here, keys.gone}) store_->deleteKey(key);
   }
 
-  std::unique_ptr<Channel> meet(std::int64_t number) {
+  void begin_meeting(std::int64_t number) {
     const MeetingKeys keys(number);
     const std::string who = core::concat(describe(), ": student ", number);
     const auto seen = told_of(who, "its store is gone", [&] { return store_->get(keys.here); });
@@ -107,7 +113,11 @@ class C10dListener final : public Listener {
       fail<DistributedError>(who, ": sees this machine at `", core::printable(host, 60),
                              "`, which is no address");
     }
-    return detail::meet(store_, number, detail::kTeacherRank, host, who, pulse_);
+    meetings_.begin([store = store_, number, host, who, pulse = pulse_](const auto& ended) {
+      return detail::meet(store, number, detail::kTeacherRank, host, who, pulse, [&] {
+        if (ended()) fail<DistributedError>(who, ": is not waited for any more");
+      });
+    });
   }
 
   Address address_;
@@ -116,6 +126,7 @@ class C10dListener final : public Listener {
   Store store_;
   std::int64_t num_called_ = 0;
   std::deque<Called> called_;
+  detail::Meetings meetings_;
 };
 
 }  // namespace

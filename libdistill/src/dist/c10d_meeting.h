@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -52,8 +53,10 @@ auto told_of(const std::string& where, const char* what, Action&& action) {
 }
 
 /// A channel between the teacher and this student, which both are about to form. `host`: this
-/// machine's address on the way. `who`: the other end.
+/// machine's address on the way. `who`: the other end. `look`: asked often while the other one is
+/// waited for; throws to end that; may be empty.
 std::unique_ptr<Channel> meet(const Store& store, std::int64_t number, int rank,
-                              const std::string& host, const std::string& who, const Pulse& pulse);
+                              const std::string& host, const std::string& who, const Pulse& pulse,
+                              const std::function<void()>& look);
 
 }  // namespace distill::dist::detail

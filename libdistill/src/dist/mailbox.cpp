@@ -68,10 +68,10 @@ double Mailbox::silence() const {
   return std::chrono::duration<double>(Clock::now() - heard_).count();
 }
 
-void Mailbox::end(double seconds) {
+void Mailbox::end_by(Clock::time_point time) {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, std::chrono::duration<double>(seconds),
-                    [this] { return (outbox_.empty() && !sending_) || !error_.empty(); });
+  changed_.wait_until(lock, time,
+                      [this] { return (outbox_.empty() && !sending_) || !error_.empty(); });
   ending_ = true;
   changed_.notify_all();
 }
@@ -146,7 +146,7 @@ std::optional<Outgoing> Mailbox::next(double beat_seconds) {
   } else {
     message.frame.kind = Frame::kBeat;
   }
-  sending_ = true;
+  sending_ = is_any;  // nobody is owed a sign of life
   return message;
 }
 

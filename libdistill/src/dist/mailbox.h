@@ -18,6 +18,8 @@ namespace distill::dist::detail {
 /// What came and what is to go, between those who use a channel and its two threads.
 class Mailbox {
  public:
+  using Clock = std::chrono::steady_clock;
+
   /// `who`: the other end. `holds_data`: that of a message takes memory of this process.
   Mailbox(std::string who, bool holds_data) : who_(std::move(who)), holds_data_(holds_data) {}
 
@@ -26,8 +28,8 @@ class Mailbox {
   void post(Outgoing message);
   void set_limits(const ChannelLimits& limits);
   double silence() const;
-  /// Nothing more comes or goes; what was posted has so many seconds to go.
-  void end(double seconds);
+  /// Nothing more comes or goes; what was posted has until then to go.
+  void end_by(Clock::time_point time);
 
   // For the thread that reads.
   /// Waits until there is room for what follows the frame. Throws DistributedError for what is no
@@ -43,8 +45,6 @@ class Mailbox {
   void fail_writing(const std::exception& error);
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   std::uint64_t cost_of(std::uint64_t body, std::uint64_t bulk) const;
   bool has_room(const Frame& frame) const;
   void note(const std::exception& error);
@@ -59,7 +59,7 @@ class Mailbox {
   std::deque<Outgoing> outbox_;
   std::uint64_t outbox_bytes_ = 0;
   std::size_t outbox_data_ = 0;  ///< messages with data that takes memory of this process
-  bool sending_ = false;         ///< one more is on its way
+  bool sending_ = false;         ///< one more is on its way, no sign of life
   bool reading_ = false;         ///< one more comes in
   Clock::time_point heard_ = Clock::now();
   std::string error_;               ///< the first; why nothing goes any more

@@ -8,7 +8,7 @@ namespace distill::dist::detail {
 namespace {
 
 /// What was sent last may be on its way when a channel ends.
-constexpr double kFarewell = 2;
+constexpr std::chrono::seconds kFarewell(2);
 
 void read_all(Mailbox& mailbox, Wire& wire) {
   try {
@@ -42,7 +42,7 @@ QueuedChannel::QueuedChannel(std::shared_ptr<Mailbox> mailbox, std::unique_ptr<W
   try {
     writer_ = std::thread([this, pulse] { write_all(*mailbox_, *wire_, pulse.beat_seconds); });
   } catch (...) {  // no more threads: the first must not outlive its channel
-    mailbox_->end(0);
+    mailbox_->end_by(std::chrono::steady_clock::now());
     wire_->stop();
     reader_.join();
     throw;
@@ -50,10 +50,15 @@ QueuedChannel::QueuedChannel(std::shared_ptr<Mailbox> mailbox, std::unique_ptr<W
 }
 
 QueuedChannel::~QueuedChannel() {
-  mailbox_->end(kFarewell);
+  farewell();
+  mailbox_->end_by(*farewell_ends_);
   wire_->stop();
   reader_.join();
   writer_.join();
+}
+
+void QueuedChannel::farewell() {
+  if (!farewell_ends_) farewell_ends_ = std::chrono::steady_clock::now() + kFarewell;
 }
 
 void QueuedChannel::send(std::uint32_t kind, std::span<const std::byte> body,

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include <distill/dist/channel.h>
@@ -21,6 +23,7 @@ class QueuedChannel : public Channel {
 
   void send(std::uint32_t kind, std::span<const std::byte> body,
             const std::shared_ptr<Bulk>& bulk) final;
+  void farewell() final;
   std::optional<Message> receive(double seconds) final { return mailbox_->take(seconds); }
   void set_limits(const ChannelLimits& limits) final { mailbox_->set_limits(limits); }
   double silence() const final { return mailbox_->silence(); }
@@ -32,6 +35,7 @@ class QueuedChannel : public Channel {
  private:
   std::shared_ptr<Mailbox> mailbox_;
   std::unique_ptr<Wire> wire_;
+  std::optional<std::chrono::steady_clock::time_point> farewell_ends_;
   std::thread reader_;
   std::thread writer_;
 };

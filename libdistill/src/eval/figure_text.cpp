@@ -55,7 +55,9 @@ std::string value_text(std::string_view figure, double value, bool sign) {
   const Title* title = find(figure);
   const Unit unit = title != nullptr ? title->unit : Unit::kScore;
   return core::concat(sign && value > 0 ? "+" : "", number(value, unit),
-                      unit == Unit::kPercent ? " %" : "");
+                      unit != Unit::kPercent ? ""
+                      : sign                 ? " points"
+                                             : " %");
 }
 
 std::string estimate_text(const Estimate& estimate, bool sign) {

@@ -80,9 +80,9 @@ void ForgettingMonitor::react(const ForgettingLook& seen) {
                    state_.num_reactions(), " of ", options_.react->max_reactions, ")");
   }
   if (options_.on_failure == train::OnForgetting::kStop) {
-    fail<Forgotten>(parts_.folder.path().string(), ": ", what,
-                    options_.react ? ", and no reaction is left" : "",
-                    "; nothing of it is saved as final (`forgetting.on_failure`)");
+    throw Forgotten(parts_.folder.path(),
+                    core::concat(what, options_.react ? ", and no reaction is left" : "",
+                                 "; nothing of it is saved as final (`forgetting.on_failure`)"));
   }
   parts_.log.warning(what);
 }
@@ -121,9 +121,7 @@ ForgettingReport ForgettingMonitor::report() const {
     report.drops = last->drops;
     report.within_limit = last->worst().second <= options_.max_drop;
   }
-  for (const auto& reaction : state_.reactions) {
-    report.reactions.push_back({reaction.step, reaction.back_to, reaction.set, reaction.drop});
-  }
+  report.reactions = state_.reactions;
   return report;
 }
 

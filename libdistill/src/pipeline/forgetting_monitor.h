@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,7 +29,13 @@ class WentBack : public Error {
 /// Too much was forgotten, and the recipe says to stop then.
 class Forgotten : public Error {
  public:
-  using Error::Error;
+  Forgotten(const std::filesystem::path& run, const std::string& reason)
+      : Error(run.string() + ": " + reason), reason_(reason) {}
+  /// Without the name of the run.
+  const std::string& reason() const { return reason_; }
+
+ private:
+  std::string reason_;
 };
 
 /// Looks after some steps whether the student is worse than before training, keeps the newest that

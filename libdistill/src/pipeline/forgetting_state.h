@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include <distill/pipeline/forgetting_reaction.h>
+
 namespace distill::pipeline {
 
 /// How much worse each set was than before training, at one step.
@@ -18,18 +20,10 @@ struct ForgettingLook {
   const std::pair<std::string, double>& worst() const;
 };
 
-/// One time that the run went back.
-struct ForgettingEvent {
-  std::int64_t step = 0;     ///< where too much was forgotten
-  std::int64_t back_to = 0;  ///< where the run went on from; 0: its beginning
-  std::string set;           ///< that was worst
-  double drop = 0;
-};
-
 /// What a run's monitor has seen and done: forgetting.json.
 struct ForgettingState {
   std::vector<ForgettingLook> looks;  ///< those at steps that were given up too
-  std::vector<ForgettingEvent> reactions;
+  std::vector<ForgettingReaction> reactions;
 
   std::int64_t num_reactions() const { return static_cast<std::int64_t>(reactions.size()); }
   /// The look at a step of what the run now goes on from; null: there is none.

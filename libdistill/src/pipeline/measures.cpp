@@ -115,6 +115,10 @@ void add_set(const SetReport& set, std::map<std::string, double>& named) {
   const bool is_bias =
       set.after->kind == eval::SetKind::kPairs || set.after->kind == eval::SetKind::kQuestions;
   if (set.gap && is_bias) named[set.name + ".bias_gap"] = set.gap->value(kShare);
+  // Who names nobody has a score of 0, but no share of answers that do.
+  if (set.gap && set.after->kind == eval::SetKind::kQuestions) {
+    named[set.name + ".bias_score_gap"] = set.gap->value("bias_score");
+  }
 }
 
 /// The worst over all choice sets; NaN when any of them is.

@@ -201,6 +201,7 @@ void write_side(core::JsonWriter& json, const char* name,
 std::string to_json(const Report& report) {
   core::JsonWriter json(2);
   json.begin_object().member("format_version", kFormatVersion).member("name", report.name);
+  if (!report.stopped.empty()) json.member("stopped", report.stopped);
   write_side(json, "before", report.before, report.sets, &SetReport::before);
   write_side(json, "after", report.after, report.sets, &SetReport::after);
   write_differences(json, report.sets);
@@ -249,6 +250,7 @@ Report read_report(const std::filesystem::path& path) {
   report.peak_memory_bytes = static_cast<std::uint64_t>(count(root, "peak_memory_bytes"));
   read_attempts(root, report);
   report.energy_joules = optional_number(root, "energy_joules");
+  report.stopped = root.string_or("stopped", "");
   report.device = root.string_or("device", "");
   report.finished = root.string_or("finished", "");
   if (root.has("quantization")) report.quantization = quantization(root.at("quantization"));

@@ -1,6 +1,8 @@
 #include <distill/pipeline/report_html.h>
 
+#include <distill/core/error.h>
 #include <distill/core/files.h>
+#include <distill/core/paths.h>
 #include <distill/core/strings.h>
 
 #include "pipeline/html/look_up.h"
@@ -38,6 +40,9 @@ std::string page(const html::RunRecord& record) {
 fs::path write_report_html(const ReportHtmlOptions& options) {
   const fs::path folder = options.run.has_filename() ? options.run : options.run.parent_path();
   const fs::path out = options.out.empty() ? folder / "report.html" : options.out;
+  if (core::is_folder(out)) {
+    fail<InputError>(core::shown(out), ": is a folder; name the file to write");
+  }
   core::write_file_atomically(out, page(html::read_run_record(folder, options.report_json)));
   return out;
 }

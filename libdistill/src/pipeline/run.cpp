@@ -58,6 +58,7 @@ class Run {
 
   Report execute() {
     prepare();
+    remove_stopped_report(folder_);
     train::Trainer trainer = make_trainer();
     const std::int64_t restored = trainer.restore(remembering_.get());
     if (restored == 0) fit_student();
@@ -234,7 +235,8 @@ class Run {
       throw;
     } catch (const WentBack&) {
       throw;
-    } catch (const Forgotten&) {
+    } catch (const Forgotten& why) {
+      report_stop(trainer.so_far(), why);
       throw;
     } catch (const std::exception&) {
       log_.warning(folder_.path().string(), ": training failed; the newest checkpoint in ",
@@ -242,15 +244,26 @@ class Run {
       throw;
     }
     log_teacher(result.steps);
-    report_.steps = result.steps;
-    report_.skipped_steps = result.skipped_steps;
-    report_.tokens = result.tokens;
-    report_.seconds = result.seconds;
+    describe(result);
     if (result.stopped_by == 0) return;
     fail<Interrupted>(folder_.path().string(), ": stopped by signal ", result.stopped_by,
                       " after step ", result.steps, " of ", steps_,
                       result.steps > 0 ? ", which is saved" : "; there is nothing to save yet",
                       kGoOn);
+  }
+
+  void describe(const train::TrainResult& result) {
+    report_.steps = result.steps;
+    report_.skipped_steps = result.skipped_steps;
+    report_.tokens = result.tokens;
+    report_.seconds = result.seconds;
+  }
+
+  /// What there is to see of a run that the monitor has ended.
+  void report_stop(const train::TrainResult& result, const Forgotten& why) {
+    describe(result);
+    describe_process();
+    write_stopped_reports(report_, why.reason(), folder_, log_);
   }
 
   void evaluate_after() {
@@ -273,6 +286,8 @@ class Run {
     }
     const GateResult* failed = deciding_gate(report_.gates);
     if (failed == nullptr) return;
+    describe_process();
+    write_stopped_reports(report_, gate_line(*failed), folder_, log_);
     if (failed->on_failure == recipe::OnFailure::kRetry) throw RetryWanted{*failed};
     fail<Error>(stopped_by_gate(folder_, *failed, report_.attempt));
   }
@@ -280,10 +295,15 @@ class Run {
   /// The report comes last: with it the run counts as finished.
   void finish() {
     save_final_model(*models_.student, plan_, base_fingerprint_, folder_.final_model(), log_);
+    describe_process();
+    write_reports(report_, folder_, log_);
+  }
+
+  /// What is known at the end, however it came.
+  void describe_process() {
     if (monitor_) report_.forgetting = monitor_->report();
     report_.peak_memory_bytes = core::peak_memory();
     report_.device = plan_.device.str();
-    write_reports(report_, folder_, log_);
   }
 
   void stop_here_if_asked() {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <ctime>
+#include <system_error>
 
 #include <distill/core/error.h>
 #include <distill/core/files.h>
@@ -61,6 +62,13 @@ std::string now_in_utc() {
   return text.data();
 }
 
+/// With what is known at its end.
+std::string finished_report(Report& report, const RunFolder& folder) {
+  report.energy_joules = measured_energy(folder.metrics());
+  report.finished = now_in_utc();
+  return to_json(report);
+}
+
 /// The member of a line that the run wrote; nothing for another line.
 std::optional<double> energy_of(std::string_view line) {
   if (line.find(kEnergy) == std::string_view::npos) return std::nullopt;
@@ -100,9 +108,7 @@ std::optional<double> measured_energy(const fs::path& metrics) {
 }
 
 void write_reports(Report& report, const RunFolder& folder, core::Logger& log) {
-  report.energy_joules = measured_energy(folder.metrics());
-  report.finished = now_in_utc();
-  const std::string json = to_json(report);
+  const std::string json = finished_report(report, folder);
   try {
     write_report_html({.run = folder.path(), .report_json = json});
   } catch (const std::exception& error) {
@@ -110,6 +116,27 @@ void write_reports(Report& report, const RunFolder& folder, core::Logger& log) {
                 "; try `distill report ", folder.path().string(), "`");
   }
   core::write_file_atomically(folder.report(), json);
+}
+
+void write_stopped_reports(Report report, const std::string& why, const RunFolder& folder,
+                           core::Logger& log) {
+  report.stopped = why;
+  try {
+    const std::string json = finished_report(report, folder);
+    core::write_file_atomically(folder.stopped_report(), json);
+    const auto page = write_report_html({.run = folder.path(), .report_json = json});
+    log.info("what was measured: ", page.string());
+  } catch (const std::exception& error) {
+    log.warning("what was measured could not be written: ", error.what());
+  }
+}
+
+void remove_stopped_report(const RunFolder& folder) {
+  std::error_code error;
+  fs::remove(folder.stopped_report(), error);
+  if (error) {
+    fail<IoError>(folder.stopped_report().string(), ": could not remove it: ", error.message());
+  }
 }
 
 }  // namespace distill::pipeline

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include <distill/core/energy.h>
 #include <distill/core/log.h>
@@ -24,5 +25,12 @@ std::optional<double> measured_energy(const std::filesystem::path& metrics);
 /// The end of a run: adds energy and date to the report, writes report.html, then report.json. That
 /// report.html could not be made is a warning.
 void write_reports(Report& report, const RunFolder& folder, core::Logger& log);
+
+/// The end of a run that leaves no final/: stopped.json, in the form of report.json with `stopped`,
+/// and report.html. That they could not be made is a warning: there is worse to be told.
+void write_stopped_reports(Report report, const std::string& why, const RunFolder& folder,
+                           core::Logger& log);
+/// Of a run that goes on. Throws IoError.
+void remove_stopped_report(const RunFolder& folder);
 
 }  // namespace distill::pipeline

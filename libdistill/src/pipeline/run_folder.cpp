@@ -20,7 +20,7 @@ namespace {
 constexpr std::uint64_t kMaxRecipeBytes = std::uint64_t{4} << 20;
 
 /// What a run writes beside its name first.
-constexpr std::array<std::string_view, 15> kWritten = {
+constexpr std::array<std::string_view, 16> kWritten = {
     "recipe.yaml",           "manifest.json",
     "teacher.json",          "evaluation_before.json",
     "evaluation_after.json", "sets_before.json",
@@ -28,7 +28,7 @@ constexpr std::array<std::string_view, 15> kWritten = {
     "forgetting.json",       "metrics.jsonl",
     "report.json",           "report.html",
     "attempts.json",         "final",
-    "lineage.json"};
+    "lineage.json",          "stopped.json"};
 
 /// What a process that was killed while writing left behind. Only called under the lock, in a
 /// folder that is known to be a run's.

@@ -117,6 +117,32 @@ void measure_once(const Completion& c, Place place) {
   set(c.stage, "evaluate", std::move(once));
 }
 
+/// Defaults are left out; what the stage itself says would change nothing, and is not kept quiet.
+void measure_as_it_is(const Completion& c) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kOfTraining = {{
+      {"lora",
+       "; adapters that nobody has trained change nothing, and a trained one is measured "
+       "behind a stage of kind `merge`"},
+      {"quantize", "; `distill eval --quantize` measures a model in few bits"},
+      {"freeze", ""},
+  }};
+  Node* student = c.stage.find("student");
+  if (student == nullptr) return;
+  const Node* own = c.own.find("student");
+  for (const auto& [key, instead] : kOfTraining) {
+    const Node* child = own != nullptr ? own->find(key) : nullptr;
+    const bool says_something =
+        child != nullptr && (child->is_scalar() || !child->children.empty());
+    if (says_something) {
+      c.problems.add(child->key_place, join_path(c.path, concat("student.", key)),
+                     concat("has no effect in a stage of kind `evaluate`, which measures the model "
+                            "as it is",
+                            instead));
+    }
+    erase(*student, key);
+  }
+}
+
 void complete_evaluation(const Completion& c) {
   const Place place = c.stage.place;
   if (Node* data = c.stage.find("data"); data != nullptr && data->kind == Node::Kind::kMap) {
@@ -129,9 +155,7 @@ void complete_evaluation(const Completion& c) {
     }
   }
   measure_once(c, place);
-  if (Node* student = c.stage.find("student"); student != nullptr) {
-    for (const char* key : {"lora", "freeze", "quantize"}) erase(*student, key);
-  }
+  measure_as_it_is(c);
 }
 
 }  // namespace

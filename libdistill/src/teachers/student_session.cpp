@@ -212,6 +212,7 @@ void StudentSession::say_bye() {
     channel_->send(kind_of(TeacherMessage::kBye), {});
   } catch (const Error&) {
   }
+  channel_->farewell();
 }
 
 }  // namespace distill::teachers::detail

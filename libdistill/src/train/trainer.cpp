@@ -280,5 +280,8 @@ void Trainer::add_sink(metrics::Sink& sink) {
 TrainResult Trainer::run() {
   return impl_->run();
 }
+TrainResult Trainer::so_far() const {
+  return impl_->result(0);
+}
 
 }  // namespace distill::train

@@ -42,6 +42,41 @@ TEST(EnergyMeter, GoesOnWhereACounterBeginsAgain) {
   EXPECT_DOUBLE_EQ(meter.joules(), 3.53261);
 }
 
+// Far from its range a counter that goes down was set back: taken for one that came around it would
+// count 162 kJ in a moment.
+TEST(EnergyMeter, ACounterThatIsSetBackCountsWhatItSaysSince) {
+  FakeCounters counters;
+  counters.add("intel-rapl:0", "package-0", 100'000'000'000, 262'143'328'850);
+  EnergyMeter meter(counters.options());
+  counters.set("intel-rapl:0", 100'004'000'000);
+  EXPECT_DOUBLE_EQ(meter.joules(), 4);
+  counters.set("intel-rapl:0", 5'000'000);
+  EXPECT_DOUBLE_EQ(meter.joules(), 9);
+  counters.set("intel-rapl:0", 7'000'000);
+  EXPECT_DOUBLE_EQ(meter.joules(), 11);
+}
+
+TEST(EnergyMeter, ACounterThatIsSetToAnotherValueCountsNothingForThat) {
+  FakeCounters counters;
+  counters.add("intel-rapl:0", "package-0", 100'000'000'000, 262'143'328'850);
+  EnergyMeter meter(counters.options());
+  counters.set("intel-rapl:0", 60'000'000'000);
+  EXPECT_DOUBLE_EQ(meter.joules(), 0);
+  counters.set("intel-rapl:0", 60'003'000'000);
+  EXPECT_DOUBLE_EQ(meter.joules(), 3);
+}
+
+// A value beyond the range, or a range of all that a number holds, is no way around.
+TEST(EnergyMeter, NonsenseOfACounterIsNotCounted) {
+  FakeCounters counters;
+  counters.add("intel-rapl:0", "package-0", 3'000'000'000, 1'000'000'000);
+  counters.add("intel-rapl:1", "package-1", 2'000'000, 18'446'744'073'709'551'615U);
+  EnergyMeter meter(counters.options());
+  counters.set("intel-rapl:0", 2'000'000);
+  counters.set("intel-rapl:1", 1'999'999);
+  EXPECT_DOUBLE_EQ(meter.joules(), 2 + 1.999999);
+}
+
 TEST(EnergyMeter, LooksOftenEnoughByItself) {
   FakeCounters counters;
   counters.add("intel-rapl:0", "package-0", 0, 10'000'000);

@@ -125,6 +125,16 @@ TEST(Forgetting, StopsWhereTheRecipeSaysSo) {
   EXPECT_NE(message.find("`text` is worse by "), std::string::npos) << message;
   EXPECT_LT(message.size(), 400u);
   EXPECT_FALSE(fs::exists(run.in_run("final")));
+  const Report stored = read_report(run.in_run("stopped.json"));
+  EXPECT_EQ((run.folder / "run").string() + ": " + stored.stopped, message);
+  EXPECT_EQ(stored.steps, 4);
+  EXPECT_GT(stored.tokens, 0);
+  EXPECT_GT(stored.forgetting.value().drops.at(0).second, 0.05);
+  const std::string page = read(run.in_run("report.html"));
+  for (const char* part : {"Stopped run", "`text` is worse by ", "nothing of it is saved as final",
+                           "no set worse than before by more than", "does not hold"}) {
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+  }
   EXPECT_EQ(message_of<Error>([&] { run.run(overrides); }), message);  // it decides the same again
 }
 

@@ -65,6 +65,34 @@ TEST(Gates, AStopLeavesNoFinalModelAndALooserGateGoesOn) {
   EXPECT_TRUE(fs::exists(run.in_run("final/model.safetensors")));
 }
 
+TEST(Gates, AStopLeavesAPageThatSaysWhy) {
+  TinyRun run;
+  message_of<Error>([&] { run.run(gates("[{require: kl_to_teacher < 0}]")); });
+  const std::string page = read(run.in_run("report.html"));
+  EXPECT_SAYS(page, "Stopped run");
+  EXPECT_SAYS(page, "gate `kl_to_teacher &lt; 0`: does not hold, it is ");
+  EXPECT_SAYS(page, "<span class=\"no\">does not hold</span>");
+  const Report stored = read_report(run.in_run("stopped.json"));
+  EXPECT_EQ(stored.steps, 12);
+  EXPECT_TRUE(stored.after);
+  EXPECT_SAYS(stored.stopped, "does not hold");
+  run.run(gates("[{require: kl_to_teacher < 100}]"));
+  EXPECT_FALSE(fs::exists(run.in_run("stopped.json")));
+  EXPECT_SAYS(read(run.in_run("report.html")), "Distillation run");
+  EXPECT_EQ(read(run.in_run("report.json")).find("stopped"), std::string::npos);
+}
+
+TEST(Gates, EachTryThatWasNotGoodEnoughLeavesItsPage) {
+  TinyRun run;
+  message_of<Error>([&] {
+    run.run(gates("[{require: kl_to_teacher < 0, on_failure: retry, with: {train.steps: 4}}]"));
+  });
+  EXPECT_EQ(read_report(run.in_run("attempts/1/stopped.json")).steps, 12);
+  EXPECT_SAYS(read(run.in_run("attempts/1/report.html")), "12 steps");
+  EXPECT_EQ(read_report(run.in_run("stopped.json")).steps, 4);
+  EXPECT_SAYS(read(run.in_run("report.html")), "Attempt 2");
+}
+
 TEST(Gates, ARetryBeginsAnewWithOtherSettings) {
   TinyRun straight;
   const auto expected = straight.run({"train.steps=20"});

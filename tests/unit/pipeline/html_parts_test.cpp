@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -10,11 +11,13 @@
 #include "pipeline/html/numbers.h"
 #include "pipeline/html/svg_path.h"
 #include "support/html_check.h"
+#include "support/svg_points.h"
 
 namespace distill::pipeline::html {
 namespace {
 
 using distill::testing::HtmlCheck;
+using distill::testing::svg_points;
 
 TEST(Markup, EscapesWhatHasAMeaning) {
   EXPECT_EQ(escaped("<a href=\"x\" b='y'>&"), "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp;");
@@ -66,6 +69,8 @@ TEST(Numbers, ChangesSayWhatMatters) {
 TEST(Numbers, MeasuresAreKnownByTheirNames) {
   EXPECT_EQ(measure("kl_to_teacher").title, "KL to the teacher");
   EXPECT_EQ(measure("kl_to_teacher").better, -1);
+  EXPECT_EQ(measure("accuracy_norm").title, "Accuracy, a byte");
+  EXPECT_EQ(measure("bias_score_disambiguated").title, "Bias score, disambiguated");
   EXPECT_EQ(measure("answer_accuracy").unit, Unit::kShare);
   EXPECT_EQ(measure("answer_accuracy").better, 1);
   EXPECT_EQ(measure("inaccuracy").unit, Unit::kNumber);
@@ -159,6 +164,62 @@ TEST(LineChart, EmptyOnesAreLeftOutAndSinglePointsAreNot) {
   EXPECT_EQ(HtmlCheck(text).count("circle"), 1);
   EXPECT_EQ(text.find("nan"), std::string::npos) << text;
   EXPECT_EQ(text.find("inf"), std::string::npos) << text;
+}
+
+/// Whether the path of a class has a point at the column, at the height of the value, in a chart of
+/// the page's whole width whose values go from 0 to 100.
+bool reaches(const std::string& svg, const char* css_class, double share_of_width, double value) {
+  Axis axis = value_axis(0, 100, /*may_be_logarithmic=*/false);
+  axis.from = 310 - 28;
+  axis.to = 10;
+  const double x = 60 + share_of_width * (1090 - 12 - 60);
+  const double y = axis.pixel(value);
+  return std::ranges::any_of(svg_points(svg, css_class), [x, y](const auto& point) {
+    return std::abs(point.first - x) < 0.2 && std::abs(point.second - y) < 0.2;
+  });
+}
+
+/// A line that is smoothed, with a single spike of 100 at point 120 of 400.
+LineChart spiked_chart(bool spread) {
+  LineChart chart{.id = "x", .title = "t", .lines = {{.name = "a"}}};
+  chart.size = LineChart::Size::kWhole;
+  chart.linear = true;
+  for (int i = 0; i <= 400; ++i) {
+    const double value = i == 0 ? 0 : i == 120 ? 100 : 10 + i * 37 % 5;
+    chart.lines[0].points.push_back({1.0 * i, value, value, value, 1});
+  }
+  chart.lines[0].smooth = true;
+  chart.lines[0].spread = spread;
+  return chart;
+}
+
+// The mean over neighbours takes a spike of one step down to a fifth; it must be seen all the same.
+TEST(LineChart, ASingleSpikeOfASmoothedLineStaysVisible) {
+  for (const bool spread : {true, false}) {
+    const std::string svg = line_chart(spiked_chart(spread));
+    EXPECT_FALSE(reaches(svg, "line s0", 0.3, 100)) << "it is smoothed";
+    EXPECT_TRUE(reaches(svg, "raw s0", 0.3, 100)) << spread;
+    EXPECT_EQ(svg_points(svg, "line s0").size(), 401u);
+  }
+  // Nothing else stands out: the stroke has two ends, and that of the beginning.
+  EXPECT_LE(svg_points(line_chart(spiked_chart(false)), "raw s0").size(), 4u);
+}
+
+TEST(LineChart, ASpikeWithinAColumnOfManyStepsStaysVisible) {
+  for (const bool spread : {true, false}) {
+    LineChart chart = spiked_chart(spread);
+    auto& point = chart.lines[0].points[120];
+    point = {120, 12, 10, 100, 1000};  // the mean of its steps does not show it
+    const std::string svg = line_chart(chart);
+    EXPECT_TRUE(reaches(svg, "raw s0", 0.3, 100)) << spread;
+  }
+}
+
+TEST(LineChart, NoiseAloneHasNothingThatStandsOut) {
+  LineChart chart = spiked_chart(false);
+  chart.lines[0].points[120] = {120, 12, 12, 12, 1};
+  chart.lines[0].points[0] = {0, 12, 12, 12, 1};
+  EXPECT_TRUE(svg_points(line_chart(chart), "raw s0").empty());
 }
 
 TEST(BarChart, DrawsValuesAndTheirIntervals) {

@@ -163,6 +163,70 @@ TEST(ReportHtml, LongRunsAreLightAndASpikeStaysVisible) {
   expect_all(page, {"greatest 512.", "3,000 skipped, not finite", "240 more in metrics.jsonl"});
 }
 
+// Columns of a curve of 300,000 steps hold 1024 each: two evaluations 600 steps apart would share
+// one.
+TEST(ReportHtml, EvaluationsOfLongRunsAreNotAveraged) {
+  Folder folder;
+  std::string metrics;
+  for (int i = 0; i < 40; ++i) {
+    const int step = i % 2 == 0 ? 15'000 * i / 2 : 15'000 * (i / 2) + 600;
+    metrics += core::concat("{\"event\":\"evaluation\",\"step\":", step,
+                            ",\"perplexity\":", i % 2 == 0 ? 20 : 40, "}\n");
+    metrics += core::concat("{\"event\":\"evaluation_set\",\"step\":", step,
+                            ",\"set\":\"wiki\",\"perplexity\":", i % 2 == 0 ? 60 : 80, "}\n");
+    metrics += core::concat("{\"event\":\"forgetting\",\"step\":", step,
+                            ",\"drop wiki\":", i % 2 == 0 ? 0.25 : 0.75, ",\"max_drop\":0.5}\n");
+  }
+  metrics += step_line(300'000, 1);
+  folder.write("metrics.jsonl", metrics);
+  const std::string page = folder.page();
+  const HtmlCheck check(page);
+  EXPECT_EQ(check.count("circle"), 3 * 40);
+  expect_all(page, {"student, step 15,000: 20<", "student, step 15,600: 40<",
+                    "wiki, step 285,000: 60<", "wiki, step 285,600: 80<",
+                    "wiki, step 15,000: 25.0 %<", "wiki, step 15,600: 75.0 %<"});
+  EXPECT_EQ(page.find("measurements the least and the greatest"), std::string::npos);
+}
+
+TEST(ReportHtml, WhatIsNotFiniteOfLooksAndEvaluationsIsAnEvent) {
+  Folder folder;
+  folder.write("report.json", R"({"name":"x","forgetting":{"max_drop":0.05,"within_limit":false,)"
+                              R"("drops":{"maths":0.2,"wiki":null,"code":0.3},"reactions":[]}})");
+  folder.write(
+      "metrics.jsonl",
+      step_line(1, 3) +
+          R"({"event":"forgetting","step":77,"drop wiki":null,"drop maths":0.2,"max_drop":0.05})"
+          "\n"
+          R"({"event":"forgetting","step":78,"drop wiki":0.01,"max_drop":0.05})"
+          "\n"
+          R"({"event":"reaction","step":0,"number":1,"seen_at":77,"set":"wiki","drop":null})"
+          "\n"
+          R"({"event":"evaluation","step":79,"perplexity":null})"
+          "\n");
+  const std::string page = folder.page();
+  const HtmlCheck check(page);
+  expect_all(
+      page, {"<td>not finite (wiki)</td>", "drop wiki <b>not finite</b>", "drop maths <b>0.2</b>",
+             "drop <b>not finite</b>", "perplexity <b>not finite</b>", "<td class=\"step\">77</td>",
+             "<td class=\"step\">79</td>"});
+  EXPECT_EQ(page.find("<td class=\"step\">78</td>"), std::string::npos) << "it is drawn";
+}
+
+TEST(ReportHtml, AStoppedRunSaysWhy) {
+  Folder folder;
+  folder.write(
+      "stopped.json",
+      R"({"name":"x","stopped":"gate `bias < 0.2` & more","finished":"2026-01-31T12:34:56Z",)"
+      R"("gates":[{"require":"bias < 0.2","value":0.4,"holds":false,"on_failure":"stop"}]})");
+  expect_all(folder.page(),
+             {"Stopped run", "stopped 2026-01-31 12:34 UTC",
+              "no model is saved: gate `bias &lt; 0.2` &amp; more", "does not hold"});
+  folder.write("report.json", kReport);  // it went on, and is done
+  const std::string page = folder.page();
+  expect_all(page, {"Distillation run", "finished 2026-01-31"});
+  EXPECT_EQ(page.find("no model is saved"), std::string::npos);
+}
+
 TEST(ReportHtml, ForeignTextIsText) {
   const std::string evil = "<script>alert('x')</script>\\\"'&<img src=x onerror=y>\\u0000\\u202e";
   Folder folder;
@@ -259,6 +323,16 @@ TEST(ReportHtml, OtherFoldersAreRefused) {
             folder.path().string() +
                 ": holds neither report.json nor metrics.jsonl; give the folder of a run");
   EXPECT_FALSE(std::filesystem::exists(folder / "report.html"));
+  const auto refused = [](const std::filesystem::path& run, const std::filesystem::path& out = {}) {
+    return message_of<InputError>([&] { write_report_html({.run = run, .out = out}); });
+  };
+  EXPECT_EQ(refused(folder / "none"),
+            (folder / "none").string() + ": no such folder; give the folder of a run");
+  std::ofstream(folder / "report.json") << kReport;
+  EXPECT_EQ(refused(folder / "report.json"),
+            (folder / "report.json").string() + ": is a file; give the folder of a run");
+  EXPECT_EQ(refused(folder.path(), folder.path()),
+            folder.path().string() + ": is a folder; name the file to write");
 }
 
 }  // namespace

@@ -89,8 +89,9 @@ TEST(SetsRun, MeasuresEachSetBeforeAndAfterAndOnTheTeacher) {
   std::vector<std::string> names;
   for (const auto& [name, value] : found) names.push_back(name);
   EXPECT_EQ(measured_names(run.recipe(overrides)), names);
-  for (const char* name : {"choice.accuracy", "choice.accuracy_drop", "text.perplexity_rise",
-                           "pairs.bias_gap", "bbq.bias_score", "accuracy_drop"}) {
+  for (const char* name :
+       {"choice.accuracy", "choice.accuracy_drop", "text.perplexity_rise", "pairs.bias_gap",
+        "bbq.bias_score", "bbq.bias_score_gap", "accuracy_drop"}) {
     EXPECT_TRUE(found.contains(name)) << name;
   }
   EXPECT_FALSE(found.contains("pairs.stereotype_share_drop"));
@@ -100,6 +101,38 @@ TEST(SetsRun, MeasuresEachSetBeforeAndAfterAndOnTheTeacher) {
   EXPECT_NE(table.find("choice: accuracy"), std::string::npos) << table;
   EXPECT_NE(table.find("bbq: bias score, ambiguous"), std::string::npos) << table;
   EXPECT_NE(table.find("student - teacher"), std::string::npos) << table;
+}
+
+/// Of both forms of bias, of the student itself and beside its teacher.
+TEST(SetsRun, AGateOnBiasStopsBeforeAModelIsWritten) {
+  for (const char* gate : {"pairs.stereotype_share < -1", "pairs.bias_gap < -2",
+                           "bbq.bias_score < -2", "bbq.bias_score_gap < -3"}) {
+    SetsRun run;
+    auto overrides = run.with_sets();
+    overrides.push_back(core::concat("gates=[{require: ", gate, "}]"));
+    const std::string message = message_of<Error>([&] { run.run(overrides); });
+    EXPECT_NE(message.find(core::concat("gate `", gate, "`: does not hold, it is ")),
+              std::string::npos)
+        << message;
+    EXPECT_FALSE(fs::exists(run.in_run("final"))) << gate;
+  }
+}
+
+// A model that answers "not known" to all ambiguous questions has no share of biased answers, and
+// no bias: a gate on the score holds for it.
+TEST(Measures, WhoNamesNobodyHasABiasScoreAndNoShare) {
+  eval::SetSummary questions;
+  questions.kind = eval::SetKind::kQuestions;
+  for (const auto& figure : eval::figures_of(questions.kind)) {
+    const bool share = figure.name == "stereotype_share";
+    questions.figures.push_back({std::string(figure.name), share ? std::nan("") : 0, 0, 0});
+  }
+  Report report;
+  report.sets.push_back({.name = "bbq", .after = questions, .gap = questions});
+  const auto found = measures(report);
+  EXPECT_TRUE(std::isnan(found.at("bbq.bias_gap")));
+  EXPECT_EQ(found.at("bbq.bias_score_gap"), 0);
+  EXPECT_EQ(found.at("bbq.bias_score"), 0);
 }
 
 // The text set is the run's own held-out text, in which case both say the same.

@@ -352,6 +352,30 @@ TEST_F(PipelineRecipeTest, AnEvaluationHasNoSchedule) {
               "stages.0.evaluate.every: has no effect");
 }
 
+TEST_F(PipelineRecipeTest, AnEvaluationRefusesWhatItWouldNotMeasure) {
+  const auto of = [&](const std::string& student, const std::string& defaults = "") {
+    std::string text = with_stages("  - name: a\n    kind: evaluate\n    student:\n" + student);
+    if (!defaults.empty()) text.replace(text.find("student: {init"), 14, defaults);
+    return text;
+  };
+  const std::string model = "      model: m\n      init: null\n";
+  const std::string lora = refusal(of(model + "      lora: {rank: 2}\n"));
+  EXPECT_SAYS(lora,
+              "p.yaml:15: stages.0.student.lora: has no effect in a stage of kind `evaluate`");
+  EXPECT_SAYS(lora, "behind a stage of kind `merge`");
+  EXPECT_LT(lora.size(), 300u);
+  EXPECT_SAYS(refusal(of(model + "      quantize: int8\n")),
+              "p.yaml:15: stages.0.student.quantize: has no effect");
+  EXPECT_SAYS(refusal(of(model + "      freeze: [a.weight]\n")),
+              "p.yaml:15: stages.0.student.freeze: has no effect");
+  // Defaults are those of the stages that have them, and nothing is nothing.
+  const Recipe measured =
+      read(of(model, "student: {lora: {rank: 2}, quantize: int8, init")).stages[0].run();
+  EXPECT_FALSE(measured.student.lora);
+  EXPECT_FALSE(measured.student.quantize);
+  read(of(model + "      lora: null\n      quantize: null\n      freeze: []\n"));
+}
+
 TEST_F(PipelineRecipeTest, IsNoRecipeOfOneRun) {
   EXPECT_SAYS(
       testing::message_of<ConfigError>([&] { read_recipe(kPipeline, "p.yaml", {}, registries_); }),

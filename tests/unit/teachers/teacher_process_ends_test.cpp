@@ -2,14 +2,18 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include <distill/core/strings.h>
+#include <distill/io/teacher_wire.h>
 
 #include "dist/descriptor.h"
 #include "unit/teachers/teacher_process.h"
@@ -166,6 +170,24 @@ TEST(TeacherProcess, AStudentThatStallsHoldsUpNoOther) {
   const auto begin = std::chrono::steady_clock::now();
   for (std::int64_t i = 0; i < 5; ++i) student->signal(batch_number(i));
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 3s);
+}
+
+// What they are told last would wait two seconds for each, one after the other.
+TEST(TeacherProcess, StudentsThatTakeNothingDoNotHoldUpItsEnd) {
+  if (!dist::has_c10d()) GTEST_SKIP() << "built without gloo's headers";
+  ServedTeacher served(Transport::kC10d, at::kFloat, /*stay=*/true);
+  std::vector<std::unique_ptr<dist::Channel>> stalled;
+  for (int i = 0; i < 7; ++i) {
+    stalled.push_back(served.connect());  // without limits it takes no message
+    stalled.back()->send(static_cast<std::uint32_t>(io::TeacherMessage::kHello),
+                         testing::bytes_of(io::write_student_hello()));
+  }
+  served.student()->signal(batch_number(0));
+  std::this_thread::sleep_for(500ms);  // all have come; what they are answered stays where it is
+  const auto begin = std::chrono::steady_clock::now();
+  served.end();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 4s);
+  EXPECT_TRUE(served.log.has("student 8 has come"));
 }
 
 }  // namespace

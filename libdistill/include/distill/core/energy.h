@@ -16,7 +16,9 @@ struct EnergyMeterOptions {
 
 /// Energy that the processor packages of this machine use, of all processes together, by the
 /// counters of RAPL. Memory is counted where the processor counts it with the package; a GPU is
-/// not.
+/// not. A counter that goes down has begun again behind its range only if that takes no more than
+/// 1 kW; else it was set back, by a driver or a machine that slept, and what was used between the
+/// last look and then is not counted.
 class EnergyMeter {
  public:
   explicit EnergyMeter(const EnergyMeterOptions& options = {});

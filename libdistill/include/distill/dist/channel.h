@@ -69,6 +69,9 @@ class Channel {
   /// channel has failed when too much waits for an end that takes nothing.
   virtual void send(std::uint32_t kind, std::span<const std::byte> body,
                     const std::shared_ptr<Bulk>& bulk = nullptr) = 0;
+  /// Begins the two seconds that what was sent last has, for one who ends several channels at a
+  /// time; nothing is sent after it.
+  virtual void farewell() = 0;
   /// The next message; nothing when none is there, whole, after `seconds`. Messages that came
   /// before the end of the connection are given before that is told.
   virtual std::optional<Message> receive(double seconds) = 0;

@@ -32,8 +32,8 @@ SetSummary compare(const SetResult& one, const SetResult& other);
 /// `intervals`. What is not finite is null.
 void write_members(core::JsonWriter& json, const SetSummary& summary);
 
-/// For people: what a figure is called, and a value of it, such as `59.3 %`. `signs`: of a
-/// difference, which always has one.
+/// For people: what a figure is called, and a value of it, such as `59.3 %`. `sign`: of a
+/// difference, which always has one, and is in points where the figure is a share.
 std::string title_of(std::string_view figure);
 std::string value_text(std::string_view figure, double value, bool sign = false);
 /// `59.3 % (53.7 to 64.7)`.

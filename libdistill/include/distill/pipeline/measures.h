@@ -18,7 +18,8 @@ namespace distill::pipeline {
 /// Of a set of `evaluate.sets` each figure of its kind (eval::SetKind) as `SET.accuracy`,
 /// `SET.perplexity`, `SET.stereotype_share`, ...; `SET.accuracy_drop` and the like,
 /// `SET.perplexity_rise`; and of bias `SET.bias_gap`: the student's stereotype_share minus the
-/// teacher's. `accuracy_drop` alone is the largest over all sets of multiple choice.
+/// teacher's, and of questions `SET.bias_score_gap`, the same of bias_score. `accuracy_drop` alone
+/// is the largest over all sets of multiple choice.
 /// What was not measured is not there. Values may be NaN or infinite, which no sensible limit holds
 /// for.
 std::map<std::string, double> measures(const Report& report);

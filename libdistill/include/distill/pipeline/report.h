@@ -12,6 +12,7 @@
 #include <distill/eval/evaluate.h>
 #include <distill/eval/set_summary.h>
 #include <distill/models/quantization.h>
+#include <distill/pipeline/forgetting_reaction.h>
 #include <distill/recipe/gate.h>
 
 namespace distill::pipeline {
@@ -42,16 +43,10 @@ struct SetReport {
 
 /// What `forgetting` came to.
 struct ForgettingReport {
-  struct Reaction {
-    std::int64_t step = 0;     ///< where too much was forgotten
-    std::int64_t back_to = 0;  ///< where the run went on from; 0: its beginning
-    std::string set;           ///< that was worst
-    double drop = 0;           ///< its drop, relative to before training
-  };
   double max_drop = 0;
   std::vector<std::pair<std::string, double>> drops;  ///< of each set, at the last look
   bool within_limit = true;                           ///< then
-  std::vector<Reaction> reactions;
+  std::vector<ForgettingReaction> reactions;
 };
 
 /// What a run came to: report.json.
@@ -75,6 +70,7 @@ struct Report {
   std::vector<GateResult> gates = {};
   std::int64_t attempt = 1;                ///< more: gates asked for further tries
   std::vector<std::string> settings = {};  ///< overrides of this attempt
+  std::string stopped = {};                ///< why the run ended without final/; empty: it has one
   std::string device = {};                 ///< that it was trained on; empty in old reports
   std::string finished = {};  ///< when, as `2026-01-31T12:00:00Z`; empty in old reports
   /// That the machine's processor packages used, of evaluations and training in all parts of the

@@ -53,6 +53,8 @@ class RunFolder {
   /// Of the newest student that had not forgotten too much.
   std::filesystem::path remembering() const { return path_ / "forgetting"; }
   std::filesystem::path report() const { return path_ / "report.json"; }
+  /// What a run came to that was stopped by a gate or because of `forgetting`.
+  std::filesystem::path stopped_report() const { return path_ / "stopped.json"; }
   /// Event files.
   std::filesystem::path tensorboard() const { return path_ / "tensorboard"; }
   std::filesystem::path final_model() const { return path_ / "final"; }

@@ -89,6 +89,8 @@ class Trainer {
   /// Trains to `steps`, then writes a checkpoint when the last step has none. Nothing is written
   /// before the first step. Throws Error after `max_skipped_in_a_row`, and what the parts throw.
   TrainResult run();
+  /// What has been trained up to now; also after `run` has thrown.
+  TrainResult so_far() const;
 
  private:
   struct Impl;

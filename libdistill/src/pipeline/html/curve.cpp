@@ -15,7 +15,6 @@ void Curve::Column::add(const Column& other) {
 }
 
 bool Curve::add(std::int64_t step, double value) {
-  constexpr double kLargest = 1e100;  // sums of these are finite
   if (step < 0 || !(std::fabs(value) <= kLargest)) return false;
   const auto position = static_cast<std::uint64_t>(step);
   while ((position >> width_bits_) >= kMostColumns) {

@@ -11,6 +11,7 @@ namespace distill::pipeline::html {
 class Curve {
  public:
   static constexpr std::size_t kMostColumns = 480;
+  static constexpr double kLargest = 1e100;  ///< of values: sums of these are finite
 
   struct Point {
     double step = 0;  ///< the mean of those in the column
@@ -21,7 +22,7 @@ class Curve {
   };
 
   /// False (and nothing is kept) for a negative step, and a value that is not finite or beyond
-  /// 1e100.
+  /// kLargest.
   bool add(std::int64_t step, double value);
 
   bool empty() const { return count_ == 0; }

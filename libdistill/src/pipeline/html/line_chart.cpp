@@ -31,7 +31,7 @@ struct Frame {
     bottom = height - 28;
   }
   double width, height;
-  double left = 52, top = 10, right, bottom;
+  double left = 60, top = 10, right, bottom;  // room for `-1.05e-3`
   Axis x, y;
 };
 
@@ -60,9 +60,14 @@ void place(Frame& frame, const LineChart& chart) {
   frame.y.to = frame.top;
 }
 
+/// Neighbours on each side that a mean is over.
+std::size_t smoothing_reach(std::size_t num_points) {
+  return num_points / 40 + 1;
+}
+
 /// Means over neighbours on both sides, fewer of them near the ends.
 std::vector<double> smoothed(const Points& points) {
-  const std::size_t reach = points.size() / 40 + 1;
+  const std::size_t reach = smoothing_reach(points.size());
   std::vector<double> means(points.size());
   for (std::size_t i = 0; i < points.size(); ++i) {
     const std::size_t side = std::min({reach, i, points.size() - 1 - i});
@@ -95,14 +100,19 @@ std::string spread(const ChartLine& line, const Frame& frame) {
   return path(drawn, concat("raw s", line.colour), line.name + ", least and greatest");
 }
 
-std::string curve(const ChartLine& line, const Frame& frame) {
-  const bool smooth = line.smooth && line.points.size() >= kFewPoints;
+bool is_smooth(const ChartLine& line) {
+  return line.smooth && line.points.size() >= kFewPoints;
+}
+
+/// What is drawn as the line itself.
+std::vector<double> line_values(const ChartLine& line) {
+  if (is_smooth(line)) return smoothed(line.points);
   std::vector<double> values;
-  if (smooth) {
-    values = smoothed(line.points);
-  } else {
-    for (const auto& point : line.points) values.push_back(point.mean);
-  }
+  for (const auto& point : line.points) values.push_back(point.mean);
+  return values;
+}
+
+std::string curve(const ChartLine& line, const std::vector<double>& values, const Frame& frame) {
   SvgPath drawn;
   for (std::size_t i = 0; i < values.size(); ++i) {
     const double x = frame.x.pixel(line.points[i].step);
@@ -114,6 +124,46 @@ std::string curve(const ChartLine& line, const Frame& frame) {
     }
   }
   return path(drawn, concat("line s", line.colour), line.name);
+}
+
+/// How far, in pixels, each column's farthest value is from the line.
+std::vector<double> distances(const ChartLine& line, const std::vector<double>& values,
+                              const Frame& frame) {
+  std::vector<double> far;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double y = frame.y.pixel(values[i]);
+    far.push_back(
+        std::max(y - frame.y.pixel(line.points[i].high), frame.y.pixel(line.points[i].low) - y));
+  }
+  return far;
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + std::ssize(values) / 2;
+  std::ranges::nth_element(values, middle);
+  return *middle;
+}
+
+/// A mean over neighbours hides a step that stands out alone; where nothing else shows least and
+/// greatest, a stroke goes from the line to it. The mean near it is moved by it: only the farthest
+/// of the neighbours counts.
+std::string spikes(const ChartLine& line, const std::vector<double>& values, const Frame& frame) {
+  const auto far = distances(line, values, frame);
+  const double least = std::max(4.0, 8 * median(far));  // far beyond what is usual
+  const std::size_t reach = smoothing_reach(far.size());
+  SvgPath drawn;
+  for (std::size_t i = 0; i < far.size(); ++i) {
+    const auto begin = far.begin() + static_cast<std::ptrdiff_t>(i - std::min(i, reach));
+    const auto end = far.begin() + static_cast<std::ptrdiff_t>(std::min(i + reach + 1, far.size()));
+    if (!(far[i] > least) || far[i] < *std::max_element(begin, end)) continue;
+    const Curve::Point& point = line.points[i];
+    const double x = frame.x.pixel(point.step);
+    const double y = frame.y.pixel(values[i]);
+    const double top = frame.y.pixel(point.high);
+    drawn.move(x, y).line(x, y - top == far[i] ? top : frame.y.pixel(point.low));
+  }
+  if (drawn.text().empty()) return "";
+  return path(drawn, concat("raw s", line.colour), line.name + ", what stands out");
 }
 
 std::string dots(const ChartLine& line, const Frame& frame, Unit unit) {
@@ -247,7 +297,9 @@ std::string picture(const LineChart& chart, const Frame& frame) {
   }
   // The main line comes last: above the others.
   for (auto line = chart.lines.rbegin(); line != chart.lines.rend(); ++line) {
-    out += curve(*line, frame);
+    const std::vector<double> values = line_values(*line);
+    if (is_smooth(*line) && !line->spread) out += spikes(*line, values, frame);
+    out += curve(*line, values, frame);
     if (chart.dots) out += dots(*line, frame, chart.unit);
   }
   return out;

@@ -36,18 +36,22 @@ struct Known {
   Unit unit;
   int better;
 };
-constexpr std::array<Known, 12> kKnown = {{
+constexpr std::array<Known, 16> kKnown = {{
     {"perplexity", "Perplexity", Unit::kNumber, -1},
     {"kl_to_teacher", "KL to the teacher", Unit::kNumber, -1},
     {"top_k_kl_to_teacher", "KL to its top ids", Unit::kNumber, -1},
     {"top1_agreement", "Top-1 agreement", Unit::kShare, 1},
     {"accuracy", "Accuracy", Unit::kShare, 1},
+    {"accuracy_norm", "Accuracy, a byte", Unit::kShare, 1},
+    {"accuracy_ambiguous", "Accuracy, ambiguous", Unit::kShare, 1},
+    {"accuracy_disambiguated", "Accuracy, disambiguated", Unit::kShare, 1},
     {"loss", "Loss", Unit::kNumber, -1},
     {"lr", "Learning rate", Unit::kNumber, 0},
     {"grad_norm", "Gradient norm", Unit::kNumber, 0},
     {"tokens_per_second", "Tokens per second", Unit::kNumber, 1},
     {"bias", "Bias", Unit::kNumber, 0},
     {"bias_score", "Bias score", Unit::kNumber, 0},
+    {"bias_score_disambiguated", "Bias score, disambiguated", Unit::kNumber, 0},
     {"stereotype_share", "Share of stereotypes", Unit::kShare, 0},
 }};
 

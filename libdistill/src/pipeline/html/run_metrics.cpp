@@ -89,12 +89,15 @@ class MetricsReader {
       take_step(line.members(), step_of(line));
     } else if (event == "evaluation") {
       take_evaluation(line.members(), step_of(line));
+      tell_what_is_not_drawn(event, line);
     } else if (event == "evaluation_set") {
       take_set(line, step_of(line));
+      tell_what_is_not_drawn(event, line);
     } else if (event == "teacher_set") {
       // It does not change: the table of results has it.
     } else if (event == "forgetting") {
       take_look(line.members(), step_of(line));
+      tell_what_is_not_drawn(event, line);
     } else if (event == "skipped_step") {
       into_.skipped.add(step_of(line).value_or(-1), 0);
     } else {
@@ -108,7 +111,7 @@ class MetricsReader {
     bool in_terms = false;
     for (const auto& [name, value] : members) {
       if (name == "lr") in_terms = false;
-      if (in_terms && into_.terms.size() < Curves::kMost && name.size() <= kMostNameBytes &&
+      if (in_terms && into_.terms.size() < ByName<Curve>::kMost && name.size() <= kMostNameBytes &&
           std::ranges::find(into_.terms, name) == into_.terms.end()) {
         into_.terms.push_back(name);
       }
@@ -127,10 +130,11 @@ class MetricsReader {
     const std::string set = string_at(line, "set").substr(0, kMostNameBytes);
     for (const auto& [name, value] : line.members()) {
       if (!is_drawn(name) || !number_of(value)) continue;
-      auto found = std::ranges::find(into_.sets, name, &std::pair<std::string, Curves>::first);
+      auto found =
+          std::ranges::find(into_.sets, name, &std::pair<std::string, ByName<Samples>>::first);
       if (found == into_.sets.end()) {
         if (into_.sets.size() == kMostMeasures) continue;
-        found = into_.sets.insert(found, {name, Curves()});
+        found = into_.sets.insert(found, {name, ByName<Samples>()});
       }
       add(found->second, set, value, step);
     }
@@ -142,6 +146,12 @@ class MetricsReader {
       if (name == "max_drop") into_.max_drop = number_of(value);
       if (name.starts_with(kDrop)) add(into_.drops, name.substr(kDrop.size()), value, step);
     }
+  }
+
+  /// A number that is not finite is a gap in a curve, and what was worst of all.
+  void tell_what_is_not_drawn(const std::string& event, const io::JsonObject& line) {
+    const auto is_null = [](const auto& member) { return member.second.is_null(); };
+    if (std::ranges::any_of(line.members(), is_null)) take_event(event, line);
   }
 
   void take_event(const std::string& name, const io::JsonObject& line) {
@@ -164,7 +174,8 @@ class MetricsReader {
   }
 
   /// A number that is not finite was written as null.
-  void add(Curves& curves, const std::string& name, const io::JsonValue& value,
+  template <class Kept>
+  void add(ByName<Kept>& all, const std::string& name, const io::JsonValue& value,
            std::optional<std::int64_t> step) {
     if (!step || !is_drawn(name)) return;
     const auto real = number_of(value);
@@ -172,26 +183,13 @@ class MetricsReader {
       if (value.is_null() && name == "loss") into_.skipped.add(*step, 0);
       return;
     }
-    if (Curve* curve = curves.of(name)) curve->add(*step, *real);
+    if (Kept* kept = all.of(name)) kept->add(*step, *real);
   }
 
   RunMetrics& into_;
 };
 
 }  // namespace
-
-Curve* Curves::of(const std::string& name) {
-  const auto found = std::ranges::find(curves_, name, &NamedCurve::name);
-  if (found != curves_.end()) return &found->curve;
-  if (curves_.size() == kMost) return nullptr;
-  curves_.push_back({name, {}});
-  return &curves_.back().curve;
-}
-
-const Curve* Curves::find(std::string_view name) const {
-  const auto found = std::ranges::find(curves_, name, &NamedCurve::name);
-  return found != curves_.end() && !found->curve.empty() ? &found->curve : nullptr;
-}
 
 RunMetrics read_run_metrics(const std::filesystem::path& path) {
   RunMetrics metrics;

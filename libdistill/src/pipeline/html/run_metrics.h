@@ -5,32 +5,14 @@
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "pipeline/html/by_name.h"
 #include "pipeline/html/curve.h"
+#include "pipeline/html/samples.h"
 
 namespace distill::pipeline::html {
-
-struct NamedCurve {
-  std::string name;
-  Curve curve;
-};
-
-/// Curves by name, in the order in which the names came; at most kMost of them.
-class Curves {
- public:
-  static constexpr std::size_t kMost = 48;
-
-  /// The curve of `name`, which begins when it is new; null when there are too many.
-  Curve* of(const std::string& name);
-  const Curve* find(std::string_view name) const;
-  const std::vector<NamedCurve>& all() const { return curves_; }
-
- private:
-  std::vector<NamedCurve> curves_;
-};
 
 /// An event as a row of text.
 struct Event {
@@ -43,17 +25,19 @@ struct Event {
 struct RunMetrics {
   static constexpr std::size_t kMostEvents = 30;  ///< of the first, and of the last
 
-  Curves steps;                    ///< numbers of steps
+  ByName<Curve> steps;             ///< numbers of steps
   std::vector<std::string> terms;  ///< those of `steps` that are terms of the loss
-  Curves evaluations;              ///< numbers of `evaluation`
-  /// Numbers of `evaluation_set`: a measure, and its curves by set.
-  std::vector<std::pair<std::string, Curves>> sets;
-  Curves drops;  ///< of `forgetting`: how much worse each set is than before training
+  ByName<Samples> evaluations;     ///< numbers of `evaluation`
+  /// Numbers of `evaluation_set`: a measure, and its values by set.
+  std::vector<std::pair<std::string, ByName<Samples>>> sets;
+  ByName<Samples> drops;  ///< of `forgetting`: how much worse each set is than before training
   std::optional<double> max_drop;
   Curve skipped;  ///< steps whose loss or gradient was not finite; values mean nothing
   Curve resumed;  ///< steps after which another process went on
   Curve decided;  ///< steps with an event `gate` or `reaction`
-  std::vector<Event> first_events;  ///< all but those above
+  /// All but those above, and of those above the ones with a number that is not finite: it cannot
+  /// be drawn.
+  std::vector<Event> first_events;
   std::deque<Event> last_events;
   std::int64_t other_events = 0;  ///< between the first and the last, left out
   std::int64_t lines = 0;

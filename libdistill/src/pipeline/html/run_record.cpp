@@ -75,10 +75,22 @@ void read_stages(RunRecord& record) {
                            [&list](const StagePage& stage) { return place_in(list, stage.name); });
 }
 
+/// Of a run that is done, or was stopped before it was.
+fs::path report_file(const fs::path& folder) {
+  const fs::path report = folder / "report.json";
+  return core::path_exists(report) ? report : folder / "stopped.json";
+}
+
 }  // namespace
 
 RunRecord read_run_record(const fs::path& folder, const std::string& report_json) {
-  const bool has_report = !report_json.empty() || core::path_exists(folder / "report.json");
+  if (!core::is_folder(folder)) {
+    fail<InputError>(core::shown(folder),
+                     core::path_exists(folder) ? ": is a file" : ": no such folder",
+                     "; give the folder of a run");
+  }
+  const fs::path report = report_file(folder);
+  const bool has_report = !report_json.empty() || core::path_exists(report);
   const fs::path metrics = folder / "metrics.jsonl";
   if (!has_report && !core::path_exists(metrics) && !core::path_exists(folder / "stages")) {
     fail<InputError>(core::shown(folder),
@@ -87,7 +99,7 @@ RunRecord read_run_record(const fs::path& folder, const std::string& report_json
   RunRecord record;
   record.folder = folder;
   if (report_json.empty()) {
-    record.report = read_optional(record, folder / "report.json");
+    record.report = read_optional(record, report);
   } else {
     record.report = io::parse_json(report_json, "report.json");
   }

@@ -69,17 +69,33 @@ LineChart loss_chart(const RunRecord& record) {
   return chart;
 }
 
+ChartLine line_of(const std::string& name, const Samples& samples, int colour) {
+  return {.name = name, .points = samples.points(), .last = samples.last(), .colour = colour};
+}
+
 /// One for each set, as many as there are colours.
-std::vector<ChartLine> lines_of(const Curves& sets) {
+std::vector<ChartLine> lines_of(const ByName<Samples>& sets) {
   std::vector<ChartLine> lines;
-  for (const auto& [set, curve] : sets.all()) {
+  for (const auto& [set, samples] : sets.all()) {
     if (lines.size() == kMostLines) break;
-    lines.push_back({.name = set.empty() ? "not named" : set,
-                     .points = curve.points(),
-                     .last = curve.last(),
-                     .colour = static_cast<int>(lines.size())});
+    lines.push_back(
+        line_of(set.empty() ? "not named" : set, samples, static_cast<int>(lines.size())));
   }
   return lines;
+}
+
+/// How often the set was measured that was measured most.
+std::int64_t most_of(const ByName<Samples>& sets) {
+  std::int64_t most = 0;
+  for (const auto& set : sets.all()) most = std::max(most, set.values.count());
+  return most;
+}
+
+/// Where not all that was measured is drawn the chart says so.
+void note_thinning(LineChart& chart, std::int64_t most) {
+  if (most <= std::int64_t{Samples::kMostPoints}) return;
+  chart.note += concat(chart.note.empty() ? "" : "; ", "Of ", core::with_thousands(most),
+                       " measurements the least and the greatest of every few");
 }
 
 LineChart step_chart(const RunRecord& record, const std::string& name, bool smooth) {
@@ -143,15 +159,16 @@ std::string training_section(const RunRecord& record) {
 
 std::string evaluation_section(const RunRecord& record) {
   std::vector<LineChart> charts;
-  for (const auto& [name, curve] : record.metrics.evaluations.all()) {
-    if (curve.points().size() < 2 || name.starts_with("teacher_")) continue;
+  for (const auto& [name, samples] : record.metrics.evaluations.all()) {
+    if (samples.count() < 2 || name.starts_with("teacher_")) continue;
     if (charts.size() == kMostCharts) break;
     const Measure shown = measure(name);
     LineChart chart{.id = concat("eval", charts.size()),
                     .title = shown.title,
-                    .lines = {{.name = "student", .points = curve.points(), .last = curve.last()}}};
+                    .lines = {line_of("student", samples, 0)}};
     chart.unit = shown.unit;
     chart.dots = true;
+    note_thinning(chart, samples.count());
     add_level(chart, record, name);
     charts.push_back(std::move(chart));
   }
@@ -168,20 +185,20 @@ std::string kept_section(const RunRecord& record) {
                     .lines = lines_of(metrics.drops),
                     .unit = Unit::kShare};
     if (metrics.max_drop) chart.levels = {{"limit", *metrics.max_drop}};
+    note_thinning(chart, most_of(metrics.drops));
     charts.push_back(std::move(chart));
   }
-  for (const auto& [name, curves] : metrics.sets) {
+  for (const auto& [name, sets] : metrics.sets) {
     // Before and after alone are in the table of results.
-    const bool over_time = std::ranges::any_of(
-        curves.all(), [](const NamedCurve& set) { return set.curve.points().size() > 2; });
-    if (!over_time || charts.size() == kMostCharts) continue;
+    if (most_of(sets) <= 2 || charts.size() == kMostCharts) continue;
     charts.push_back({.id = concat("kept", charts.size()),
                       .title = measure(name).title,
-                      .lines = lines_of(curves),
+                      .lines = lines_of(sets),
                       .unit = measure(name).unit});
-    if (curves.all().size() > kMostLines) {
-      charts.back().note = concat("The first ", kMostLines, " of ", curves.all().size(), " sets");
+    if (sets.all().size() > kMostLines) {
+      charts.back().note = concat("The first ", kMostLines, " of ", sets.all().size(), " sets");
     }
+    note_thinning(charts.back(), most_of(sets));
   }
   for (auto& chart : charts) {
     chart.dots = true;

@@ -45,24 +45,29 @@ std::string gate_row(const io::JsonValue& gate) {
                 escaped(text_at(&gate, {"on_failure"})), "</td></tr>\n");
 }
 
-/// The monitor of forgetting is a gate too: the worst set at its last look.
+/// The set that was worst at the monitor's last look, and its drop; one whose drop is no number is
+/// worse than any.
+std::string worst_drop(const io::JsonValue* drops) {
+  std::string worst;
+  std::optional<double> drop;
+  for (const auto& [set, value] : members_of(drops)) {
+    const auto held = number_at(&value, {});
+    if (!held) return concat("not finite (", escaped(set), ")");
+    if (drop && *held <= *drop) continue;
+    drop = held;
+    worst = set;
+  }
+  return drop ? concat(number(*drop, Unit::kShare), " (", escaped(worst), ")") : "not measured";
+}
+
+/// The monitor of forgetting is a gate too.
 std::string forgetting_row(const RunRecord& record) {
   const io::JsonValue* forgetting = find(&record.report, {"forgetting"});
   const auto limit = number_at(forgetting, {"max_drop"});
   if (!limit) return "";
-  std::string worst;
-  std::optional<double> drop;
-  for (const auto& [set, value] : members_of(find(forgetting, {"drops"}))) {
-    const auto held = number_at(&value, {});
-    if (!held || (drop && *held <= *drop)) continue;
-    drop = held;
-    worst = set;
-  }
-  const std::string value =
-      drop ? concat(number(*drop, Unit::kShare), " (", escaped(worst), ")") : "not measured";
   return concat("<tr><th scope=\"row\">no set worse than before by more than ",
-                number(*limit, Unit::kShare), "</th><td>", value, "</td><td>",
-                verdict(find(forgetting, {"within_limit"})), "</td><td></td></tr>\n");
+                number(*limit, Unit::kShare), "</th><td>", worst_drop(find(forgetting, {"drops"})),
+                "</td><td>", verdict(find(forgetting, {"within_limit"})), "</td><td></td></tr>\n");
 }
 
 /// Settings that an earlier attempt's gates asked for.

@@ -23,7 +23,10 @@ std::string what_it_was(const RunRecord& record) {
   const io::JsonValue* report = &record.report;
   std::vector<std::string> parts;
   const std::string finished = date(text_at(report, {"finished"}));
-  if (!finished.empty()) parts.push_back(concat("finished ", escaped(finished)));
+  const bool stopped = !text_at(report, {"stopped"}).empty();
+  if (!finished.empty()) {
+    parts.push_back(concat(stopped ? "stopped " : "finished ", escaped(finished)));
+  }
   if (const auto steps = number_at(report, {"steps"})) parts.push_back(number(*steps) + " steps");
   if (const auto tokens = number_at(report, {"tokens"})) {
     parts.push_back(number(*tokens) + " tokens");
@@ -61,17 +64,25 @@ std::string tiles(const RunRecord& record) {
   return out.empty() ? "" : "<div class=\"tiles\">\n" + out + "</div>\n";
 }
 
+const char* kind_of(const RunRecord& record) {
+  if (record.report.is_null()) return "Unfinished run";
+  return text_at(&record.report, {"stopped"}).empty() ? "Distillation run" : "Stopped run";
+}
+
 }  // namespace
 
 std::string head_section(const RunRecord& record) {
   std::string name = text_at(&record.report, {"name"});
   if (name.empty()) name = text_at(&record.manifest, {"name"});
   if (name.empty()) name = record.folder.filename().string();
-  const bool finished = !record.report.is_null();
+  const std::string stopped = text_at(&record.report, {"stopped"});
   return concat(
-      "<header>\n<p class=\"kind\">", finished ? "Distillation run" : "Unfinished run",
+      "<header>\n<p class=\"kind\">", kind_of(record),
       record.is_stage ? " &middot; one stage of <a href=\"../../report.html\">a run</a>" : "",
       "</p>\n<h1>", escaped(name), "</h1>\n<p class=\"facts\">", what_it_was(record), "</p>\n",
+      stopped.empty()
+          ? ""
+          : concat("<p class=\"no\">Stopped, and no model is saved: ", escaped(stopped), "</p>\n"),
       tiles(record), "</header>\n");
 }
 
