@@ -1,6 +1,7 @@
 #include <distill/recipe/fit_student.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string_view>
 
 #include <ATen/ops/cat.h>
@@ -42,18 +43,26 @@ types::ModelInput joined(const std::vector<types::ModelInput>& rows) {
   return all;
 }
 
-/// The rows that training reads first, at least `tokens` of them where there are as many.
-types::ModelInput first_texts(const Recipe& recipe, const DataParts& data, std::int64_t tokens,
-                              at::Device device) {
+/// At least `tokens` of what the run reads, evenly spread over it: rows that were fitted have less
+/// left to teach, and so no part of the run has more of them than another.
+types::ModelInput spread_texts(const Recipe& recipe, const DataParts& data, std::int64_t tokens,
+                               at::Device device) {
   data::BatchStream::Options options;
   options.seed = static_cast<std::uint64_t>(recipe.seed);
   options.prefetch = 0;
   data::BatchStream batches(data.train, options);
+  const std::int64_t all = data.train->num_rows();
+  const std::int64_t steps = total_steps(recipe, all);
+  const std::int64_t read =
+      steps < all / recipe.train.batch_size ? steps * recipe.train.batch_size : all;
+  const double per_row = static_cast<double>(data.train->num_tokens()) / static_cast<double>(all);
+  const double wanted = std::ceil(static_cast<double>(tokens) / per_row);
+  const auto count = static_cast<std::int64_t>(std::min(wanted, static_cast<double>(read)));
   std::vector<types::ModelInput> rows;
-  std::int64_t taken = 0;
-  while (taken < tokens && std::ssize(rows) < data.train->num_rows()) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const double place = static_cast<double>(i) / static_cast<double>(count);
+    batches.seek(static_cast<std::int64_t>(place * static_cast<double>(read)));
     rows.push_back(types::moved_to(batches.next(), device).input);
-    taken += rows.back().input_ids.numel();
   }
   return joined(rows);
 }
@@ -91,7 +100,7 @@ std::vector<models::LayerFit> fit_student(const Recipe& recipe, const PlannedMod
   const FitOptions* options = fit_of(recipe);
   if (options == nullptr) return {};
   const auto source = source_model(recipe, models, parts, log, available_memory);
-  const types::ModelInput texts = first_texts(recipe, data, options->tokens, models.device);
+  const types::ModelInput texts = spread_texts(recipe, data, options->tokens, models.device);
   std::vector<models::LayerFit> fits;
   try {
     fits = models::fit_layers(*parts.student, *source, models.student.layers, texts,

@@ -20,7 +20,7 @@ c10::ScalarType dtype_of(Precision precision) {
 
 void describe(core::FieldVisitor& visit, FitOptions& options) {
   visit("tokens", options.tokens,
-        "tokens of the training data that it is fitted on, at least; more cost memory and time");
+        "tokens of the training data that it is fitted on, about; more cost memory and time");
   visit("ridge", options.ridge, "how much weights are kept near what they were");
 }
 

@@ -71,8 +71,8 @@ TEST(FitRun, IsInThePlansMemory) {
     return make_plan(tiny.recipe(overrides), tiny.log).memory.fit;
   };
   EXPECT_EQ(fit_of({}), 0u);
-  const auto some = fit_of({"student.init.fit={tokens: 100000}"});
-  const auto more = fit_of({"student.init.fit={tokens: 1000000}"});
+  const auto some = fit_of({"student.init.fit={tokens: 10000000}"});
+  const auto more = fit_of({"student.init.fit={tokens: 100000000}"});
   EXPECT_GT(some, 0u);
   EXPECT_GT(more, 5 * some);
 }

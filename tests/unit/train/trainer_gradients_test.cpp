@@ -149,6 +149,7 @@ TEST(TrainerGradients, OneMicroBatchIsNotCopied) {
         EXPECT_EQ(gradients[i].data_ptr(), parameters[i].tensor.grad().data_ptr());
       }
     }
+    void take_parameters() override {}
     std::int64_t steps() const override { return calls; }
     double peak_lr() const override { return 1.0; }
     std::vector<io::NamedTensor> state() const override { return {}; }

@@ -11,9 +11,9 @@
 namespace distill::recipe {
 
 /// The start of `student.init.fit`: changes the student, and what its optimizer holds of it, on the
-/// rows that training reads first. Nothing is done, and nothing returned, without `fit`. Takes the
-/// teacher in memory where the layers are its own, else loads the model they are from, and drops it
-/// again. For a run that begins; one that goes on has its weights in a checkpoint.
+/// rows spread over what training reads. Nothing is done, and nothing returned, without `fit`.
+/// Takes the teacher in memory where the layers are its own, else loads the model they are from,
+/// and drops it again. For a run that begins; one that goes on has its weights in a checkpoint.
 /// `between_layers`: called often; what it throws ends the fit. Throws ConfigError for a student
 /// that cannot be fitted, and what loading a model does.
 std::vector<models::LayerFit> fit_student(const Recipe& recipe, const PlannedModels& models,
