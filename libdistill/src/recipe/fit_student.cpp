@@ -43,7 +43,7 @@ types::ModelInput joined(const std::vector<types::ModelInput>& rows) {
   return all;
 }
 
-/// At least `tokens` of what the run reads, evenly spread over it: rows that were fitted have less
+/// About `tokens` of what the run reads, evenly spread over it: rows that were fitted have less
 /// left to teach, and so no part of the run has more of them than another.
 types::ModelInput spread_texts(const Recipe& recipe, const DataParts& data, std::int64_t tokens,
                                at::Device device) {
@@ -52,16 +52,17 @@ types::ModelInput spread_texts(const Recipe& recipe, const DataParts& data, std:
   options.prefetch = 0;
   data::BatchStream batches(data.train, options);
   const std::int64_t all = data.train->num_rows();
-  const std::int64_t steps = total_steps(recipe, all);
-  const std::int64_t read =
-      steps < all / recipe.train.batch_size ? steps * recipe.train.batch_size : all;
   const double per_row = static_cast<double>(data.train->num_tokens()) / static_cast<double>(all);
   const double wanted = std::ceil(static_cast<double>(tokens) / per_row);
-  const auto count = static_cast<std::int64_t>(std::min(wanted, static_cast<double>(read)));
+  const auto count = static_cast<std::int64_t>(std::min(wanted, static_cast<double>(all)));
+  // A short run reads fewer rows than are wanted; then there are those that it would read next.
+  const double run =
+      static_cast<double>(total_steps(recipe, all)) * static_cast<double>(recipe.train.batch_size);
+  const double read = std::clamp(run, static_cast<double>(count), static_cast<double>(all));
   std::vector<types::ModelInput> rows;
   for (std::int64_t i = 0; i < count; ++i) {
     const double place = static_cast<double>(i) / static_cast<double>(count);
-    batches.seek(static_cast<std::int64_t>(place * static_cast<double>(read)));
+    batches.seek(static_cast<std::int64_t>(place * read));
     rows.push_back(types::moved_to(batches.next(), device).input);
   }
   return joined(rows);
