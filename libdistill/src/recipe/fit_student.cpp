@@ -7,6 +7,7 @@
 #include <ATen/ops/cat.h>
 
 #include <distill/core/error.h>
+#include <distill/core/memory.h>
 #include <distill/data/batch_stream.h>
 #include <distill/models/check.h>
 #include <distill/models/load.h>
@@ -114,6 +115,7 @@ std::vector<models::LayerFit> fit_student(const Recipe& recipe, const PlannedMod
                       " are of experts, which cannot be fitted; leave it out");
   }
   parts.optimizer->take_parameters();
+  core::release_freed_memory();  // training takes blocks of other sizes
   log_fits(fits, texts.input_ids.numel(), log);
   return fits;
 }
