@@ -14,27 +14,13 @@ import os
 
 import variants
 
-RECIPE = """name: experiment
+RECIPE = variants.TRAINING + """name: experiment
 output: runs/experiment
-precision: bf16
-device: cpu
 student:
   model: {model}
   init: {{from: model, keep_layers: [0, 1, 2, 4, 8, 12, 16, 20, 24, 27, 28, 29], fit: {{}}}}
   freeze: [model.embed_tokens.weight]
 teacher: {{kind: cache, path: {cache}, model: {model}, form: hidden}}
-data:
-  train: {train}
-  sequence_length: {length}
-loss:
-  - {{kind: forward_kl, temperature: 1.0}}
-train:
-  steps: {steps}
-  batch_size: 1
-  micro_batch_size: 1
-  optimizer: {{kind: adamw, lr: 1.0e-3, betas: [0.9, 0.95]}}
-  schedule: {{kind: cosine, warmup_steps: {warmup}, min_lr_ratio: 0.1}}
-checkpoint: {{every: 0}}
 """
 
 EVEN = "[0, 3, 5, 8, 11, 13, 16, 18, 21, 24, 26, 29]"
@@ -78,8 +64,8 @@ def write_recipe(args, length):
     """And the cache that it reads."""
     steps = args.tokens // length
     recipe = args.work / f"recipe_{length}.yaml"
-    recipe.write_text(RECIPE.format(model=args.model, train=variants.train_files(args), length=length, steps=steps,
-                                    cache=args.cache / f"rows_{length}", warmup=max(1, steps // 19)))
+    recipe.write_text(RECIPE.format(model=args.model, train=variants.train_files(args), length=length, every=0,
+                                    steps=steps, warmup=max(1, steps // 19), cache=args.cache / f"rows_{length}"))
     return recipe
 
 

@@ -14,26 +14,12 @@ import os
 
 import variants
 
-RECIPE = """name: progressive
+RECIPE = variants.TRAINING + """name: progressive
 output: runs/progressive
-precision: bf16
-device: cpu
 student:
   init: {{from: teacher, fit: {{}}}}
   freeze: [model.embed_tokens.weight]
 teacher: {{kind: local, model: {model}}}
-data:
-  train: {train}
-  sequence_length: 256
-loss:
-  - {{kind: forward_kl, temperature: 1.0}}
-train:
-  steps: {steps}
-  batch_size: 1
-  micro_batch_size: 1
-  optimizer: {{kind: adamw, lr: 1.0e-3, betas: [0.9, 0.95]}}
-  schedule: {{kind: cosine, warmup_steps: {warmup}, min_lr_ratio: 0.1}}
-checkpoint: {{every: 200}}
 stages:
   - name: assistant
     student: {{init: {{keep_layers: 18}}}}
@@ -71,7 +57,8 @@ def main():
     args.work.mkdir(parents=True, exist_ok=True)
     recipe = args.work / "recipe.yaml"
     warmup = max(1, args.steps // 16)
-    recipe.write_text(RECIPE.format(model=args.model, train=variants.train_files(args), steps=args.steps, warmup=warmup,
+    recipe.write_text(RECIPE.format(model=args.model, train=variants.train_files(args), length=256, every=200,
+                                    steps=args.steps, warmup=warmup,
                                     twice=2 * args.steps, twice_warmup=2 * warmup))
     path = args.work / "results.jsonl"
 

@@ -13,6 +13,24 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
+# How all experiments train, with {train} (files), {length} (tokens of a row), {steps}, {warmup} and {every}.
+TRAINING = """precision: bf16
+device: cpu
+data:
+  train: {train}
+  sequence_length: {length}
+loss:
+  - {{kind: forward_kl, temperature: 1.0}}
+train:
+  steps: {steps}
+  batch_size: 1
+  micro_batch_size: 1
+  optimizer: {{kind: adamw, lr: 1.0e-3, betas: [0.9, 0.95]}}
+  schedule: {{kind: cosine, warmup_steps: {warmup}, min_lr_ratio: 0.1}}
+checkpoint: {{every: {every}}}
+"""
+
+
 @dataclasses.dataclass
 class Variant:
     name: str

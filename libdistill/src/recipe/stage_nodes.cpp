@@ -1,7 +1,6 @@
 #include "recipe/stage_nodes.h"
 
 #include <algorithm>
-#include <array>
 #include <string_view>
 #include <utility>
 
@@ -117,30 +116,43 @@ void measure_once(const Completion& c, Place place) {
   set(c.stage, "evaluate", std::move(once));
 }
 
-/// Defaults are left out; what the stage itself says would change nothing, and is not kept quiet.
-void measure_as_it_is(const Completion& c) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kOfTraining = {{
-      {"lora",
-       "; adapters that nobody has trained change nothing, and a trained one is measured "
-       "behind a stage of kind `merge`"},
-      {"quantize", "; `distill eval --quantize` measures a model in few bits"},
-      {"freeze", ""},
-  }};
-  Node* student = c.stage.find("student");
-  if (student == nullptr) return;
-  const Node* own = c.own.find("student");
-  for (const auto& [key, instead] : kOfTraining) {
+/// What is only of training, under `path` of a stage that measures. Defaults are left out; what the
+/// stage itself says (`own`, may be null) would change nothing, and is not kept quiet.
+struct OfTraining {
+  const Completion& c;
+  std::string path;
+  Node& map;
+  const Node* own;
+
+  void leave_out(std::string_view key, std::string_view instead = "") const {
     const Node* child = own != nullptr ? own->find(key) : nullptr;
     const bool says_something =
-        child != nullptr && (child->is_scalar() || !child->children.empty());
+        child != nullptr &&
+        (child->is_scalar() || child->kind == Node::Kind::kMap || !child->children.empty());
     if (says_something) {
-      c.problems.add(child->key_place, join_path(c.path, concat("student.", key)),
+      c.problems.add(child->key_place, join_path(c.path, concat(path, ".", key)),
                      concat("has no effect in a stage of kind `evaluate`, which measures the model "
                             "as it is",
                             instead));
     }
-    erase(*student, key);
+    erase(map, key);
   }
+};
+
+void measure_as_it_is(const Completion& c) {
+  Node* student = c.stage.find("student");
+  if (student == nullptr) return;
+  const Node* own = c.own.find("student");
+  const OfTraining of_student{c, "student", *student, own};
+  of_student.leave_out("lora",
+                       "; adapters that nobody has trained change nothing, and a trained one is "
+                       "measured behind a stage of kind `merge`");
+  of_student.leave_out("quantize", "; `distill eval --quantize` measures a model in few bits");
+  of_student.leave_out("freeze");
+  Node* init = student->find("init");
+  if (init == nullptr || init->kind != Node::Kind::kMap) return;
+  OfTraining{c, "student.init", *init, own != nullptr ? own->find("init") : nullptr}.leave_out(
+      "fit", "; what a training begins with can be measured by `evaluate.at_start`");
 }
 
 void complete_evaluation(const Completion& c) {

@@ -12,6 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::message_of;
+using testing::StoppingLogger;
 using testing::TinyChain;
 
 #define EXPECT_SAYS(text, part) \
@@ -91,19 +92,6 @@ TEST(GatesOfStages, AGateThatCameLaterHasItsStageDoneAgainWithWhatFollows) {
   const PipelineResult again = chain.run(TinyChain::two_stages(), chain.gate);
   EXPECT_TRUE(again.stages[0].was_done && again.stages[1].was_done);
 }
-
-/// Asks for a stop when a line holds this.
-class StoppingLogger : public core::Logger {
- public:
-  StoppingLogger(core::StopFlag& stop, std::string at) : stop_(stop), at_(std::move(at)) {}
-  void write(core::LogLevel, std::string_view message) override {
-    if (message.find(at_) != std::string_view::npos) stop_.request(15);
-  }
-
- private:
-  core::StopFlag& stop_;
-  std::string at_;
-};
 
 TEST(GatesOfStages, SuchATryThatIsStoppedGoesOn) {
   for (const char* at : {"; another try: ", "beginning again, attempt 2"}) {

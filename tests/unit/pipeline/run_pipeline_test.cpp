@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 using testing::kModel;
 using testing::message_of;
 using testing::read;
+using testing::StoppingLogger;
 using testing::TinyChain;
 
 #define EXPECT_SAYS(text, part) \
@@ -340,19 +341,6 @@ TEST(RunPipeline, OneTeacherIsGoneBeforeTheNextComes) {
   EXPECT_EQ(most, 1);
   EXPECT_EQ(alive, 0);
 }
-
-/// Asks for a stop when a line holds this.
-class StoppingLogger : public core::Logger {
- public:
-  StoppingLogger(core::StopFlag& stop, std::string at) : stop_(stop), at_(std::move(at)) {}
-  void write(core::LogLevel, std::string_view message) override {
-    if (message.find(at_) != std::string_view::npos) stop_.request(15);
-  }
-
- private:
-  core::StopFlag& stop_;
-  std::string at_;
-};
 
 void stop_at(TinyChain& chain, const std::string& line, const std::vector<std::string>& redo = {}) {
   StoppingLogger log(chain.stop, line);

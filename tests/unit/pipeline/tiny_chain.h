@@ -16,6 +16,19 @@
 
 namespace distill::pipeline::testing {
 
+/// Asks for a stop when a line holds this.
+class StoppingLogger : public core::Logger {
+ public:
+  StoppingLogger(core::StopFlag& stop, std::string at) : stop_(stop), at_(std::move(at)) {}
+  void write(core::LogLevel, std::string_view message) override {
+    if (message.find(at_) != std::string_view::npos) stop_.request(15);
+  }
+
+ private:
+  core::StopFlag& stop_;
+  std::string at_;
+};
+
 /// Four layers of the tiny Llama become three, and those two, in some seconds.
 class TinyChain {
  public:

@@ -368,7 +368,14 @@ TEST_F(PipelineRecipeTest, AnEvaluationRefusesWhatItWouldNotMeasure) {
               "p.yaml:15: stages.0.student.quantize: has no effect");
   EXPECT_SAYS(refusal(of(model + "      freeze: [a.weight]\n")),
               "p.yaml:15: stages.0.student.freeze: has no effect");
+  EXPECT_SAYS(refusal(of(model + "      lora: {}\n")),
+              "p.yaml:15: stages.0.student.lora: has no effect");
+  EXPECT_SAYS(refusal(of("      init: {keep_layers: 2, fit: {}}\n")),
+              "p.yaml:13: stages.0.student.init.fit: has no effect");
   // Defaults are those of the stages that have them, and nothing is nothing.
+  const Recipe fitted = read(of("      freeze: null\n"), {"student.init.fit={}"}).stages[0].run();
+  ASSERT_TRUE(fitted.student.init);
+  EXPECT_FALSE(fitted.student.init->fit);
   const Recipe measured =
       read(of(model, "student: {lora: {rank: 2}, quantize: int8, init")).stages[0].run();
   EXPECT_FALSE(measured.student.lora);
