@@ -87,14 +87,12 @@ class Measurement {
                 const at::Tensor& rows, const at::Tensor& labels) {
     const at::Tensor s =
         timed(student_seconds_, [&] { return real_ids(student.select(rows), vocabulary_); });
-    add_nll(s, labels.to(s.device()), sums_.student_nll);
-    if (!teacher) return;
+    const at::Tensor at_rows = labels.to(s.device());
+    if (!teacher) return add_nll(s, at_rows, sums_.student_nll);
     if (const auto top_k = teacher->top_k(rows, s.device())) add_top_k_comparison(*top_k, s, sums_);
     const auto full = timed(teacher_seconds_, [&] { return teacher->full(rows); });
-    if (!full) return;
-    const at::Tensor t = real_ids(*full, vocabulary_).to(s.device());
-    add_nll(t, labels.to(s.device()), sums_.teacher_nll);
-    add_comparison(t, s, sums_);
+    if (!full) return add_nll(s, at_rows, sums_.student_nll);
+    add_comparison(real_ids(*full, vocabulary_).to(s.device()), s, at_rows, sums_);
   }
 
   models::CausalLm& student_;

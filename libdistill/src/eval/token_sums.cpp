@@ -7,7 +7,6 @@
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/eq.h>
-#include <ATen/ops/exp.h>
 #include <ATen/ops/expm1.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/gather.h>
@@ -17,9 +16,10 @@
 #include <ATen/ops/max.h>
 #include <ATen/ops/scatter.h>
 #include <ATen/ops/sum.h>
-#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
 
 #include <distill/core/error.h>
+#include <distill/ops/compare_logits.h>
 
 namespace distill::eval {
 
@@ -27,19 +27,6 @@ namespace {
 
 double total(const at::Tensor& values) {
   return at::sum(values, at::kDouble).item<double>();
-}
-
-/// KL(teacher || student) summed over everything, as sum of p_t (exp(-d) - 1 + d), d = log p_t -
-/// log p_s. No term is negative, and errors of the two normalisers cancel to first order, so small
-/// divergences keep their digits. Where the student is far above the teacher exp(-d) could
-/// overflow, and p_t exp(-d) is p_s anyway.
-double sum_kl(const at::Tensor& log_teacher, const at::Tensor& log_student) {
-  // Below -1e4 p_t is 0: the clamp only keeps 0 * -inf away.
-  const at::Tensor d = (log_teacher - log_student).clamp_min(-1e4);
-  const at::Tensor p = at::exp(log_teacher);
-  const at::Tensor near = p * (at::expm1(-d) + d);
-  const at::Tensor far = at::exp(log_student) - p + p * d;
-  return total(at::where(d > -1, near, far));
 }
 
 /// log 0 as a number with which can be reckoned.
@@ -69,14 +56,17 @@ void add_nll(const at::Tensor& logits, const at::Tensor& labels, double& sum) {
   sum += total(at::logsumexp(logits, {1}) - of_label);
 }
 
-void add_comparison(const at::Tensor& teacher, const at::Tensor& student, TokenSums& sums) {
-  const auto shared = std::min(teacher.size(1), student.size(1));
-  const at::Tensor t = teacher.narrow(1, 0, shared);
-  const at::Tensor s = student.narrow(1, 0, shared);
-  sums.kl += sum_kl(at::log_softmax(t, 1), at::log_softmax(s, 1));
-  sums.agreed += total(at::eq(at::argmax(t, 1), at::argmax(s, 1)));
-  sums.full_rows += t.size(0);
-  sums.agreement_rows += t.size(0);
+void add_comparison(const at::Tensor& teacher, const at::Tensor& student, const at::Tensor& labels,
+                    TokenSums& sums) {
+  const auto dtype = at::promote_types(teacher.scalar_type(), student.scalar_type());
+  const ops::LogitComparison found =
+      ops::compare_logits(teacher.to(dtype), student.to(dtype), labels);
+  sums.teacher_nll += found.teacher_nll;
+  sums.student_nll += found.student_nll;
+  sums.kl += found.kl;
+  sums.agreed += static_cast<double>(found.agreed);
+  sums.full_rows += teacher.size(0);
+  sums.agreement_rows += teacher.size(0);
 }
 
 void add_top_k_comparison(const types::TopKLogProbs& teacher, const at::Tensor& student,
@@ -91,9 +81,10 @@ void add_top_k_comparison(const types::TopKLogProbs& teacher, const at::Tensor& 
   sums.agreed += total(at::eq(at::gather(ids, 1, likeliest).squeeze(1), at::argmax(student, 1)));
   sums.agreement_rows += ids.size(0);
   if (teacher.temperature != 1.0) return;
-  sums.top_k_kl +=
-      sum_kl(teacher_classes(teacher.log_probs.to(at::kDouble), ids.size(1) < teacher.vocabulary),
-             student_classes(student.to(at::kDouble), ids));
+  const at::Tensor t =
+      teacher_classes(teacher.log_probs.to(at::kDouble), ids.size(1) < teacher.vocabulary);
+  const at::Tensor first = at::zeros({ids.size(0)}, ids.options());  // any label: only KL is used
+  sums.top_k_kl += ops::compare_logits(t, student_classes(student.to(at::kDouble), ids), first).kl;
   sums.top_k_rows += ids.size(0);
 }
 

@@ -25,13 +25,14 @@ struct TokenSums {
 /// Adds -log p(label) of each row of `logits` [K, V]; `labels` [K] lie below V.
 void add_nll(const at::Tensor& logits, const at::Tensor& labels, double& sum);
 
-/// Adds KL and agreement of each pair of rows of `teacher` [K, Vt] and `student` [K, V], both
-/// restricted to the first min(V, Vt) ids: what is beyond is padding of one of the two.
-void add_comparison(const at::Tensor& teacher, const at::Tensor& student, TokenSums& sums);
+/// Adds what ops::compare_logits finds in each pair of rows of `teacher` [K, Vt] and `student`
+/// [K, V]; `labels` [K] lie below both.
+void add_comparison(const at::Tensor& teacher, const at::Tensor& student, const at::Tensor& labels,
+                    TokenSums& sums);
 
-/// The same of a teacher known at its likeliest ids; `teacher` has the rows of `student` [K, V] and
-/// lies where that does. KL is left out where its temperature is not 1. Throws TeacherError for an
-/// id that the student does not have.
+/// KL and agreement of a teacher known at its likeliest ids; `teacher` has the rows of `student`
+/// [K, V] and lies where that does. KL is left out where its temperature is not 1. Throws
+/// TeacherError for an id that the student does not have.
 void add_top_k_comparison(const types::TopKLogProbs& teacher, const at::Tensor& student,
                           TokenSums& sums);
 

@@ -11,6 +11,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include <distill/core/error.h>
 #include <distill/core/random.h>
@@ -57,11 +58,18 @@ double naive_kl(const Row& teacher, const Row& student) {
   return static_cast<double>(kl);
 }
 
+/// With the first id as the label of all rows.
+void compare(const at::Tensor& teacher, const at::Tensor& student, TokenSums& sums) {
+  add_comparison(teacher, student, at::zeros({teacher.size(0)}, at::kLong), sums);
+}
+
 TEST(TokenSums, ClosedForm) {
   TokenSums sums;
   // p_t = (3/4, 1/4), p_s = (1/2, 1/2).
-  add_comparison(table({{std::log(3.0), 0}}), table({{1, 1}}), sums);
+  compare(table({{std::log(3.0), 0}}), table({{1, 1}}), sums);
   EXPECT_NEAR(sums.kl, 0.75 * std::log(1.5) + 0.25 * std::log(0.5), 1e-7);
+  EXPECT_NEAR(sums.teacher_nll, -std::log(0.75), 1e-6);
+  EXPECT_NEAR(sums.student_nll, -std::log(0.5), 1e-6);
   double nll = 0;
   add_nll(table({{std::log(3.0), 0}, {0, 0}}), at::tensor({0, 1}, at::kLong), nll);
   EXPECT_NEAR(nll, -std::log(0.75) - std::log(0.5), 1e-6);
@@ -81,7 +89,7 @@ TEST(TokenSums, EqualTheDefinitionOverScales) {
       expected += naive_kl(teacher.back(), student.back());
     }
     TokenSums sums;
-    add_comparison(table(teacher), table(student), sums);
+    compare(table(teacher), table(student), sums);
     EXPECT_NEAR(sums.kl / expected, 1, 1e-5) << scale;
   }
 }
@@ -97,7 +105,7 @@ TEST(TokenSums, SmallDivergencesKeepTheirDigits) {
   const double expected = naive_kl(teacher, student);
   ASSERT_LT(expected, 1e-6);
   TokenSums sums;
-  add_comparison(table({teacher}), table({student}), sums);
+  compare(table({teacher}), table({student}), sums);
   EXPECT_NEAR(sums.kl / expected, 1, 5e-3);
 }
 
@@ -105,7 +113,7 @@ TEST(TokenSums, TheSameLogitsGiveExactlyZero) {
   core::RandomState random(5);
   const at::Tensor logits = table({random_row(random, 500, 30), random_row(random, 500, 0.01)});
   TokenSums sums;
-  add_comparison(logits, logits.clone(), sums);
+  compare(logits, logits.clone(), sums);
   EXPECT_EQ(sums.kl, 0.0);
   EXPECT_EQ(sums.agreed, 2.0);
 }
@@ -113,11 +121,11 @@ TEST(TokenSums, TheSameLogitsGiveExactlyZero) {
 TEST(TokenSums, ExtremeLogitsStayFinite) {
   TokenSums sums;
   // The teacher is sure of id 0, the student of id 1.
-  add_comparison(table({{200, 0, 0}}), table({{0, 200, 0}}), sums);
+  compare(table({{200, 0, 0}}), table({{0, 200, 0}}), sums);
   EXPECT_NEAR(sums.kl, 200, 1e-3);
   sums = {};
   const double infinity = std::numeric_limits<double>::infinity();
-  add_comparison(table({{1, 1, -infinity}}), table({{1, 1, 1}}), sums);
+  compare(table({{1, 1, -infinity}}), table({{1, 1, 1}}), sums);
   EXPECT_NEAR(sums.kl, std::log(1.5), 1e-6);
 }
 
@@ -126,18 +134,18 @@ TEST(TokenSums, PaddingOfTheLargerVocabularyIsIgnored) {
   const Row teacher = random_row(random, 40, 2);
   Row student = random_row(random, 40, 2);
   TokenSums plain;
-  add_comparison(table({teacher}, at::kDouble), table({student}, at::kDouble), plain);
+  compare(table({teacher}, at::kDouble), table({student}, at::kDouble), plain);
   student.resize(48, 9.0);  // padding rows that would win every argmax
   TokenSums padded;
-  add_comparison(table({teacher}, at::kDouble), table({student}, at::kDouble), padded);
+  compare(table({teacher}, at::kDouble), table({student}, at::kDouble), padded);
   EXPECT_DOUBLE_EQ(padded.kl, plain.kl);
   EXPECT_EQ(padded.agreed, plain.agreed);
 }
 
 TEST(TokenSums, AgreementCountsEqualArgmax) {
   TokenSums sums;
-  add_comparison(table({{1, 2, 3}, {3, 2, 1}, {0, 5, 1}}),
-                 table({{0, 0, 9}, {1, 2, 3}, {4, 4.5, 4}}), sums);
+  compare(table({{1, 2, 3}, {3, 2, 1}, {0, 5, 1}}), table({{0, 0, 9}, {1, 2, 3}, {4, 4.5, 4}}),
+          sums);
   EXPECT_EQ(sums.agreed, 2.0);
 }
 
@@ -194,7 +202,7 @@ TEST(TokenSums, TopKIsTheDefinitionOverKPlusOneClassesAndNeverAboveTheWhole) {
       student.push_back(random_row(random, 40, scale));
     }
     TokenSums whole;
-    add_comparison(table(teacher, at::kDouble), table(student, at::kDouble), whole);
+    compare(table(teacher, at::kDouble), table(student, at::kDouble), whole);
     double before = 0;
     for (const std::size_t k : {1U, 5U, 39U, 40U}) {
       const auto top = likeliest(teacher, k);
