@@ -24,7 +24,7 @@ MAY_INCLUDE = {
     "models": ["core", "types", "io", "nn", "ops"],
     "lora": ["core", "io", "nn", "models"],
     "teachers": ["core", "types", "io", "dist", "models"],
-    "eval": ["core", "types", "data", "text", "losses", "models", "teachers", "metrics", "dist"],
+    "eval": ["core", "types", "ops", "data", "text", "losses", "models", "teachers", "metrics", "dist"],
 }
 ORDER = list(MAY_INCLUDE)
 MAY_INCLUDE["train"] = ORDER + []
