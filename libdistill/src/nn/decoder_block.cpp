@@ -11,27 +11,27 @@ Stream DecoderBlock::finish(const at::Tensor& attended, const at::Tensor& residu
   return {next_normed, next_sum};
 }
 
+at::Tensor DecoderBlock::attended(const Stream& in, const RotaryTable& rotary,
+                                  std::span<const std::int64_t> segments,
+                                  types::AttentionInputs* taken) const {
+  return std::visit(
+      [&](const auto& layer) { return layer.forward(in.normed, rotary, segments, taken); },
+      attention);
+}
+
 Stream DecoderBlock::forward(const Stream& in, const RmsNorm& next, const RotaryTable& rotary,
                              std::span<const std::int64_t> segments,
                              types::AttentionInputs* taken) const {
-  const at::Tensor attended = std::visit(
-      [&](const auto& layer) { return layer.forward(in.normed, rotary, segments, taken); },
-      attention);
-  return finish(attended, in.residual, next);
+  return finish(attended(in, rotary, segments, taken), in.residual, next);
 }
 
-Stream DecoderBlock::forward_shown(const Stream& in, const RmsNorm& next, const RotaryTable& rotary,
-                                   std::span<const std::int64_t> segments, const ShowLast& show) {
-  auto* mlp = std::get_if<SwigluMlp>(&feed_forward);
-  if (mlp == nullptr) return forward(in, next, rotary, segments);
-  const at::Tensor attended = std::visit(
-      [&](const auto& layer) { return layer.forward(in.normed, rotary, segments, nullptr); },
-      attention);
-  const auto [normed, sum] = post_attention_norm.add(attended, in.residual);
-  const at::Tensor inner = mlp->inner(normed);
-  show(mlp->down_proj, inner, sum);
-  const auto [next_normed, next_sum] = next.add(mlp->down_proj(inner), sum);
-  return {next_normed, next_sum};
+std::optional<DecoderBlock::BeforeLast> DecoderBlock::before_last(
+    const Stream& in, const RotaryTable& rotary, std::span<const std::int64_t> segments) const {
+  const auto* mlp = std::get_if<SwigluMlp>(&feed_forward);
+  if (mlp == nullptr) return std::nullopt;
+  const auto [normed, sum] =
+      post_attention_norm.add(attended(in, rotary, segments, nullptr), in.residual);
+  return BeforeLast{mlp->inner(normed), sum};
 }
 
 Stream DecoderBlock::forward_cached(const Stream& in, const RmsNorm& next,

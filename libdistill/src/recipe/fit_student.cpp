@@ -98,7 +98,7 @@ std::vector<models::LayerFit> fit_student(const Recipe& recipe, const PlannedMod
                                           const DataParts& data, ModelParts& parts,
                                           core::Logger& log,
                                           std::optional<std::uint64_t> available_memory,
-                                          const std::function<void()>& between_layers) {
+                                          const std::function<void()>& between_pieces) {
   const FitOptions* options = fit_of(recipe);
   if (options == nullptr) return {};
   const auto source = source_model(recipe, models, parts, log, available_memory);
@@ -106,7 +106,7 @@ std::vector<models::LayerFit> fit_student(const Recipe& recipe, const PlannedMod
   std::vector<models::LayerFit> fits;
   try {
     fits = models::fit_layers(*parts.student, *source, models.student.layers, texts,
-                              {.ridge = options->ridge, .between_layers = between_layers});
+                              {.ridge = options->ridge, .between_pieces = between_pieces});
   } catch (const UnsupportedError& error) {
     fail<ConfigError>("student.init.fit: ", error.what());
   }
@@ -131,10 +131,11 @@ std::uint64_t fit_bytes(const Recipe& recipe, const PlannedModels& models) {
     if (site.module.ends_with(kLast)) inner = std::max(inner, static_cast<double>(site.in));
   }
   const auto width = static_cast<double>(c10::elementSize(dtype_of(recipe.precision)));
-  const auto layers = static_cast<double>(models.student.layers.size());
-  const double states = tokens * hidden * layers * width;
-  const double one_layer =
-      tokens * static_cast<double>(models.student.largest_layer_values) * width;
+  const double states = 2 * tokens * hidden * width;  // of the student and the source
+  // Values of one layer for a piece of the texts, some of them in fp32.
+  constexpr double kPiece = 2048;
+  const double piece = std::max(kPiece, static_cast<double>(recipe.data.sequence_length));
+  const double one_layer = piece * static_cast<double>(models.student.largest_layer_values) * 4;
   // Of the equations: their matrix, its factor, and the right and the left side.
   const double equations = 8 * (2 * inner * inner + 2 * inner * hidden);
   const double all = states + one_layer + equations;

@@ -15,7 +15,7 @@
 
 #include <distill/core/error.h>
 #include <distill/models/fit_layers.h>
-#include <distill/models/last_projections.h>
+#include <distill/models/layer_steps.h>
 #include <distill/models/load.h>
 
 #include "support/model_folders.h"
@@ -32,11 +32,12 @@ using testing::tiny_model;
 const std::filesystem::path kFolder =
     std::filesystem::path(DISTILL_SOURCE_DIR) / "tests/reference/tiny_llama";
 
-types::ModelInput texts() {
+types::ModelInput texts(std::int64_t count = 12) {
   std::vector<std::vector<std::int64_t>> rows;
-  for (std::int64_t r = 0; r < 12; ++r) {
+  for (std::int64_t r = 0; r < count; ++r) {
     rows.emplace_back();
-    for (std::int64_t i = 0; i < 20 + r; ++i) rows.back().push_back((r * 37 + i * i * 11 + i) % 90);
+    for (std::int64_t i = 0; i < 20 + r % 50; ++i)
+      rows.back().push_back((r * 37 + i * i * 11 + i) % 90);
   }
   return types::pack(rows);
 }
@@ -57,15 +58,11 @@ struct FirstLayer {
   at::Tensor inner, residual, weight;
 };
 
-FirstLayer first_layer(CausalLm& model) {
-  FirstLayer first;
-  dynamic_cast<LastProjections&>(model).visit_last_projections(
-      texts(), [&](const LastProjection& shown) {
-        if (shown.layer != 0) return;
-        first = {shown.inner.to(at::kDouble), shown.residual.to(at::kDouble),
-                 shown.projection.weight.to(at::kDouble)};
-      });
-  return first;
+FirstLayer first_layer(CausalLm& model, const types::ModelInput& input) {
+  auto& steps = dynamic_cast<LayerSteps&>(model);
+  const auto last = steps.last_projection(0, steps.first_states(input), input);
+  return {last->inner.to(at::kDouble), last->residual.to(at::kDouble),
+          last->projection->weight.to(at::kDouble)};
 }
 
 /// min |weights (inner x - missing)|^2 + ridge mean(diagonal) |x|^2, as one stacked system.
@@ -82,19 +79,23 @@ at::Tensor ridge_solution(const FirstLayer& layer, const at::Tensor& target, dou
   return std::get<0>(at::linalg_lstsq(stacked, right)).t();
 }
 
+// Of one piece of the texts, and of several.
 TEST(FitLayers, IsTheRidgeSolution) {
-  const auto source = load(kFolder, {});
-  const auto student = load(kFolder, {0, 2});
-  const FirstLayer before = first_layer(*student);
-  const auto hidden = source->forward_with_layers(texts(), {.hidden = {1}, .attention = {}});
-  const at::Tensor target = hidden.layers.hidden.at(1).to(at::kDouble);
-  const auto kept = std::vector<std::int64_t>{0, 2};
-  fit_layers(*student, *source, kept, texts(), {.ridge = 0.05});
-  const at::Tensor change =
-      copies(*student).at("model.layers.0.mlp.down_proj.weight") - before.weight.to(at::kFloat);
-  const at::Tensor expected = ridge_solution(before, target, 0.05);
-  EXPECT_GT(expected.abs().max().item<double>(), 1e-3);
-  EXPECT_LT(relative_error(change, expected), 1e-4);
+  for (const std::int64_t rows : {12, 150}) {
+    const types::ModelInput input = texts(rows);
+    const auto source = load(kFolder, {});
+    const auto student = load(kFolder, {0, 2});
+    const FirstLayer before = first_layer(*student, input);
+    const auto hidden = source->forward_with_layers(input, {.hidden = {1}, .attention = {}});
+    const at::Tensor target = hidden.layers.hidden.at(1).to(at::kDouble);
+    const auto kept = std::vector<std::int64_t>{0, 2};
+    fit_layers(*student, *source, kept, input, {.ridge = 0.05});
+    const at::Tensor change =
+        copies(*student).at("model.layers.0.mlp.down_proj.weight") - before.weight.to(at::kFloat);
+    const at::Tensor expected = ridge_solution(before, target, 0.05);
+    EXPECT_GT(expected.abs().max().item<double>(), 1e-3);
+    EXPECT_LT(relative_error(change, expected), 1e-4) << rows;
+  }
 }
 
 TEST(FitLayers, OnlyLastProjectionsChangeAndErrorsFall) {
@@ -174,7 +175,7 @@ TEST(FitLayers, IsStoppedBetweenLayers) {
     if (++calls == 2) fail<IoError>("enough");
   };
   const auto kept = std::vector<std::int64_t>{0, 2};
-  EXPECT_THROW(fit_layers(*student, *source, kept, texts(), {.between_layers = stop}), IoError);
+  EXPECT_THROW(fit_layers(*student, *source, kept, texts(), {.between_pieces = stop}), IoError);
 }
 
 TEST(FitLayers, WhatCannotBeFittedIsRefused) {

@@ -23,7 +23,7 @@ struct FitLayersOptions {
   /// Keeps weights near what they were: added to the normal equations' diagonal, relative to its
   /// mean.
   double ridge = 0.1;
-  std::function<void()> between_layers = {};  ///< what it throws ends the fit. May be empty
+  std::function<void()> between_pieces = {};  ///< what it throws ends the fit. May be empty
 };
 
 /// A start for a student made of some layers of `source`: layer i stands for the layers kept[i] to
@@ -31,8 +31,9 @@ struct FitLayersOptions {
 /// gives, by ridge regression in float64 on the tokens of `texts`. One layer after the other, each
 /// reading what the fitted ones before it give. Tokens count by the error relative to their state's
 /// mean square (at least a tenth of the median's), since those of first tokens are huge. Layers of
-/// experts stay as they are. The pruning of whole layers with a linear map in their place is due to
-/// Shopkhoev et al. 2025 ("ReplaceMe", section 3), which fits one [H, H] in front of a cut.
+/// experts stay as they are. Of all tokens only two states are held, one of each model. The pruning
+/// of whole layers with a linear map in their place is due to Shopkhoev et al. 2025 ("ReplaceMe",
+/// section 3), which fits one [H, H] in front of a cut.
 ///
 /// `kept`: source layers of the student's, ascending. Throws UnsupportedError for a family that
 /// does not show its layers and for weights that are quantised or have an adapter, InputError as

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <optional>
 #include <span>
 #include <variant>
 
@@ -39,17 +39,20 @@ struct DecoderBlock {
                  types::AttentionInputs* taken = nullptr) const;
   /// What a dense feed-forward layer's last projection reads [N, I], and what its result is added
   /// to [N, H].
-  using ShowLast =
-      std::function<void(Linear& projection, const at::Tensor& inner, const at::Tensor& residual)>;
-  /// As `forward`; `show` is called before that projection is used and may change its weight. Not
-  /// called where the feed-forward layer is one of experts.
-  Stream forward_shown(const Stream& in, const RmsNorm& next, const RotaryTable& rotary,
-                       std::span<const std::int64_t> segments, const ShowLast& show);
+  struct BeforeLast {
+    at::Tensor inner;
+    at::Tensor residual;
+  };
+  /// As `forward`, as far as there; nothing where the feed-forward layer is one of experts.
+  std::optional<BeforeLast> before_last(const Stream& in, const RotaryTable& rotary,
+                                        std::span<const std::int64_t> segments) const;
   /// As `forward` for the next tokens of cached sequences. No graph.
   Stream forward_cached(const Stream& in, const RmsNorm& next, const RotaryTable& rotary,
                         const CachedSequences& sequences, std::int64_t layer) const;
 
  private:
+  at::Tensor attended(const Stream& in, const RotaryTable& rotary,
+                      std::span<const std::int64_t> segments, types::AttentionInputs* taken) const;
   Stream finish(const at::Tensor& attended, const at::Tensor& residual, const RmsNorm& next) const;
 };
 

@@ -183,17 +183,44 @@ types::ModelOutput Decoder::forward_with_layers(const types::ModelInput& input,
   return result;
 }
 
-void Decoder::visit_last_projections(const types::ModelInput& input, const Visitor& visit) {
+/// `states` as the layer reads them.
+nn::Stream Decoder::before(std::int64_t layer, const at::Tensor& states,
+                           const types::ModelInput& input) const {
+  check_input(input, shape_);
+  check_layers({.hidden = {layer}, .attention = {}}, shape_);
+  if (states.dim() != 2 || states.size(0) != input.input_ids.size(0) ||
+      states.size(1) != shape_.hidden_size) {
+    fail<InputError>("states of ", input.input_ids.size(0), " tokens must be [",
+                     input.input_ids.size(0), ", ", shape_.hidden_size, "], are ", states.sizes());
+  }
+  return {layers_[static_cast<std::size_t>(layer)].input_norm(states), states};
+}
+
+at::Tensor Decoder::first_states(const types::ModelInput& input) {
   const c10::NoGradGuard no_graph;
   check_input(input, shape_);
+  return embed_tokens_(input.input_ids);
+}
+
+at::Tensor Decoder::step(std::int64_t layer, const at::Tensor& states,
+                         const types::ModelInput& input) {
+  const c10::NoGradGuard no_graph;
+  const nn::Stream in = before(layer, states, input);
+  const auto i = static_cast<std::size_t>(layer);
   const auto rotary = rotary_.rows(input.position_ids, input.segments);
-  nn::Stream stream = embed(input.input_ids);
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const auto show = [&](nn::Linear& projection, const at::Tensor& inner, const at::Tensor& sum) {
-      visit({static_cast<std::int64_t>(i), inner, sum, projection});
-    };
-    stream = layers_[i].forward_shown(stream, norm_after(i), rotary, input.segments, show);
-  }
+  return layers_[i].forward(in, norm_after(i), rotary, input.segments).residual;
+}
+
+std::optional<LastProjection> Decoder::last_projection(std::int64_t layer, const at::Tensor& states,
+                                                       const types::ModelInput& input) {
+  const c10::NoGradGuard no_graph;
+  const nn::Stream in = before(layer, states, input);
+  nn::DecoderBlock& block = layers_[static_cast<std::size_t>(layer)];
+  const auto rotary = rotary_.rows(input.position_ids, input.segments);
+  const auto found = block.before_last(in, rotary, input.segments);
+  if (!found) return std::nullopt;
+  return LastProjection{found->inner, found->residual,
+                        &std::get<nn::SwigluMlp>(block.feed_forward).down_proj};
 }
 
 types::ModelOutput Decoder::forward_cached(const at::Tensor& ids,

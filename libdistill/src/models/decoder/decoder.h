@@ -9,7 +9,7 @@
 #include <vector>
 
 #include <distill/models/causal_lm.h>
-#include <distill/models/last_projections.h>
+#include <distill/models/layer_steps.h>
 #include <distill/nn/decoder_block.h>
 #include <distill/nn/embedding.h>
 #include <distill/nn/kv_cache.h>
@@ -63,7 +63,7 @@ Plan windowed_plan(const Config& config, const io::JsonCursor& json, AddLayer ad
 }
 
 /// The pre-norm decoder that all families share: embedding, blocks, norm, head.
-class Decoder final : public CausalLm, public LastProjections {
+class Decoder final : public CausalLm, public LayerSteps {
  public:
   /// Without weights; `slots` say where they go. One block for each of `source_layers`.
   Decoder(const Plan& plan, std::span<const std::int64_t> source_layers,
@@ -76,7 +76,11 @@ class Decoder final : public CausalLm, public LastProjections {
   }
   types::ModelOutput forward_with_layers(const types::ModelInput& input,
                                          const types::LayerRequest& wanted) override;
-  void visit_last_projections(const types::ModelInput& input, const Visitor& visit) override;
+  at::Tensor first_states(const types::ModelInput& input) override;
+  at::Tensor step(std::int64_t layer, const at::Tensor& states,
+                  const types::ModelInput& input) override;
+  std::optional<LastProjection> last_projection(std::int64_t layer, const at::Tensor& states,
+                                                const types::ModelInput& input) override;
   using CausalLm::forward_cached;
   types::ModelOutput forward_cached(const at::Tensor& ids,
                                     const nn::CachedSequences& sequences) override;
@@ -103,6 +107,8 @@ class Decoder final : public CausalLm, public LastProjections {
   void count_parameters();
   void check_attention_layers(const types::LayerRequest& wanted) const;
   nn::Stream embed(const at::Tensor& ids) const;
+  nn::Stream before(std::int64_t layer, const at::Tensor& states,
+                    const types::ModelInput& input) const;
   nn::Stream recomputed_layer(std::size_t layer, const nn::Stream& in,
                               const nn::RotaryTable& rotary,
                               const std::vector<std::int64_t>& segments) const;
