@@ -20,6 +20,7 @@ void add_export(CLI::App& cli, Action& action);
 void add_generate(CLI::App& cli, Action& action);
 void add_generate_data(CLI::App& cli, Action& action);
 void add_inspect(CLI::App& cli, Action& action);
+void add_layers(CLI::App& cli, Action& action);
 void add_logits(CLI::App& cli, Action& action);
 void add_report(CLI::App& cli, Action& action);
 void add_teacher(CLI::App& cli, Action& action);

@@ -23,8 +23,9 @@ int main(int argc, char** argv) {
   bool verbose = false;
   app.add_flag("--verbose", verbose, "More messages, and back-traces with errors");
   Action action;
-  for (auto* add : {add_tokenize, add_logits, add_generate, add_eval, add_augment,
-                    add_generate_data, add_cache, add_teacher, add_export, add_inspect, add_report})
+  for (auto* add :
+       {add_tokenize, add_logits, add_generate, add_eval, add_augment, add_generate_data, add_cache,
+        add_teacher, add_export, add_layers, add_inspect, add_report})
     add(app, action);
   try {
     app.parse(argc, argv);

@@ -16,6 +16,8 @@ void add_quantize(CLI::App& app, std::optional<ops::WeightFormat>& quantize) {
       ->option_text("int8|fp8|nf4");
 }
 
+}  // namespace
+
 void add_device(CLI::App& app, recipe::Device& device) {
   static const std::map<std::string, recipe::Device> kNames = {{"auto", recipe::Device::kAuto},
                                                                {"cpu", recipe::Device::kCpu},
@@ -24,8 +26,6 @@ void add_device(CLI::App& app, recipe::Device& device) {
       ->transform(CLI::CheckedTransformer(kNames, CLI::ignore_case))
       ->option_text("auto|cpu|cuda");
 }
-
-}  // namespace
 
 /// The way out for those who have swap.
 void add_ignore_memory(CLI::App& app, std::optional<std::uint64_t>& available_memory) {

@@ -22,6 +22,7 @@ CLI::Option* add_dtype(CLI::App& app, Dtype& dtype) {
       ->option_text("fp32|bf16");
 }
 
+void add_device(CLI::App& app, recipe::Device& device);
 void add_ignore_memory(CLI::App& app, std::optional<std::uint64_t>& available_memory);
 /// `what`: said of the folder in the help.
 void add_adapter(CLI::App& app, commands::AdapterSource& adapter, const char* what);

@@ -4,13 +4,12 @@
 #include <cmath>
 #include <string_view>
 
-#include <ATen/ops/cat.h>
-
 #include <distill/core/error.h>
 #include <distill/core/memory.h>
 #include <distill/data/batch_stream.h>
 #include <distill/models/check.h>
 #include <distill/models/load.h>
+#include <distill/types/joined_input.h>
 
 namespace distill::recipe {
 
@@ -24,24 +23,6 @@ const FitOptions* fit_of(const Recipe& recipe) {
 /// Whether the layers are those of the teacher that a run has in memory.
 bool is_teachers(const Recipe& recipe, const PlannedModels& models) {
   return models.teacher.has_value() && recipe.student.init->from == InitFrom::kTeacher;
-}
-
-/// Rows one behind the other.
-types::ModelInput joined(const std::vector<types::ModelInput>& rows) {
-  std::vector<at::Tensor> ids, positions;
-  types::ModelInput all;
-  all.segments = {0};
-  for (const auto& row : rows) {
-    const std::int64_t begin = all.segments.back();
-    ids.push_back(row.input_ids);
-    positions.push_back(row.position_ids);
-    for (std::size_t i = 1; i < row.segments.size(); ++i) {
-      all.segments.push_back(begin + row.segments[i]);
-    }
-  }
-  all.input_ids = at::cat(ids);
-  all.position_ids = at::cat(positions);
-  return all;
 }
 
 /// About `tokens` of what the run reads, evenly spread over it: rows that were fitted have less
@@ -66,7 +47,7 @@ types::ModelInput spread_texts(const Recipe& recipe, const DataParts& data, std:
     batches.seek(static_cast<std::int64_t>(place * read));
     rows.push_back(types::moved_to(batches.next(), device).input);
   }
-  return joined(rows);
+  return types::joined(rows);
 }
 
 std::shared_ptr<models::CausalLm> source_model(const Recipe& recipe, const PlannedModels& models,

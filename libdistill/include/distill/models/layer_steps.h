@@ -7,6 +7,7 @@
 
 #include <distill/nn/linear.h>
 #include <distill/types/model_input.h>
+#include <distill/types/model_output.h>
 
 namespace distill::models {
 
@@ -33,6 +34,8 @@ class LayerSteps {
   virtual std::optional<LastProjection> last_projection(std::int64_t layer,
                                                         const at::Tensor& states,
                                                         const types::ModelInput& input) = 0;
+  /// What CausalLm::forward returns for the states behind the last layer.
+  virtual types::ModelOutput output_of(const at::Tensor& states) = 0;
 };
 
 }  // namespace distill::models

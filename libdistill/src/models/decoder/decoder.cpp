@@ -223,6 +223,11 @@ std::optional<LastProjection> Decoder::last_projection(std::int64_t layer, const
                         &std::get<nn::SwigluMlp>(block.feed_forward).down_proj};
 }
 
+types::ModelOutput Decoder::output_of(const at::Tensor& states) {
+  const c10::NoGradGuard no_graph;
+  return output({norm_(states), states});
+}
+
 types::ModelOutput Decoder::forward_cached(const at::Tensor& ids,
                                            const nn::CachedSequences& sequences) {
   const c10::NoGradGuard no_graph;

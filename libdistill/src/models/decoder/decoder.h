@@ -81,6 +81,7 @@ class Decoder final : public CausalLm, public LayerSteps {
                   const types::ModelInput& input) override;
   std::optional<LastProjection> last_projection(std::int64_t layer, const at::Tensor& states,
                                                 const types::ModelInput& input) override;
+  types::ModelOutput output_of(const at::Tensor& states) override;
   using CausalLm::forward_cached;
   types::ModelOutput forward_cached(const at::Tensor& ids,
                                     const nn::CachedSequences& sequences) override;

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include <distill/models/causal_lm.h>
+#include <distill/types/model_input.h>
+
+namespace distill::models {
+
+/// Some layers of a model, ascending, and KL(model || these layers, fitted as fit_layers does) in
+/// nats a token on texts that the fit has not seen.
+struct LayerChoice {
+  std::vector<std::int64_t> layers;
+  double kl = 0;
+};
+
+struct ChooseLayersProgress {
+  bool spans = false;     ///< still measuring what single gaps cost; else whole choices
+  std::int64_t done = 0;  ///< gaps or choices measured
+  std::int64_t of = 0;    ///< gaps in all; 0: not known
+  LayerChoice best = {};  ///< so far; empty at first
+};
+
+struct ChooseLayersOptions {
+  double ridge = 0.1;  ///< as FitLayersOptions::ridge
+  /// Called after each measurement; what it throws ends the search. May be empty.
+  std::function<void(const ChooseLayersProgress&)> on_progress = {};
+};
+
+struct ChosenLayers {
+  LayerChoice even;  ///< evenly spaced, what one would take otherwise
+  LayerChoice best;
+  std::int64_t choices_measured = 0;
+};
+
+/// Which `count` layers of `model`, the first among them, are the best start of a student. Every
+/// gap behind a layer is measured alone: the layer is fitted to what it and the gap did, all other
+/// layers stay, and the KL is taken at the model's end. Of all choices the one with the least sum
+/// is found by dynamic programming, and then improved for as long as moving a single layer by one
+/// or two places lowers the KL of the whole choice. The last fifth of the sequences of `texts` is
+/// kept from the fits to be measured on; states [N, H] behind all layers are held.
+///
+/// Throws InputError for a count that is not between 1 and the model's layers and for fewer than
+/// five sequences, and as fit_layers does.
+ChosenLayers choose_layers(CausalLm& model, std::int64_t count, const types::ModelInput& texts,
+                           const ChooseLayersOptions& options);
+
+}  // namespace distill::models

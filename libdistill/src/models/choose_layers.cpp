@@ -1,0 +1,291 @@
+#include <distill/models/choose_layers.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty_like.h>
+#include <c10/core/GradMode.h>
+
+#include <distill/core/error.h>
+#include <distill/models/layer_steps.h>
+#include <distill/models/load.h>
+#include <distill/ops/head_product.h>
+#include <distill/ops/linear_divergence.h>
+
+#include "models/layer_equations.h"
+#include "models/text_pieces.h"
+
+namespace distill::models {
+
+namespace {
+
+using Layers = std::vector<std::int64_t>;
+
+/// Whole choices and single gaps of one model, measured on held-out sequences.
+class Bench {
+ public:
+  Bench(CausalLm& model, const types::ModelInput& texts, double ridge)
+      : steps_(dynamic_cast<LayerSteps*>(&model)),
+        layers_(model.shape().num_layers),
+        ridge_(ridge) {
+    if (steps_ == nullptr) {
+      fail<UnsupportedError>("this model family does not show its layers; choose them yourself");
+    }
+    const std::size_t sequences = texts.segments.size() - 1;
+    constexpr std::size_t kShare = 5;
+    if (sequences < kShare) {
+      fail<InputError>("choosing layers needs at least ", kShare, " sequences of text, there are ",
+                       sequences);
+    }
+    const std::size_t seen = sequences - sequences / kShare;
+    fitted_ = pieces_of(texts, 0, seen);
+    held_out_ = pieces_of(texts, seen, sequences);
+    states_.push_back(steps_->first_states(texts));
+    for (std::int64_t layer = 0; layer < layers_; ++layer) {
+      states_.push_back(stepped(layer, states_.back(), pieces_of(texts, 0, sequences)));
+    }
+    for (const Piece& piece : held_out_) {
+      const auto output = steps_->output_of(piece.of(states_.back()));
+      truth_.push_back({output.hidden, output.head, output.transform});
+    }
+  }
+
+  std::int64_t layers() const { return layers_; }
+
+  /// Of `layer` in the place of layers [layer, end), with all others as they are.
+  double gap_kl(std::int64_t layer, std::int64_t end) {
+    at::Tensor states = fitted(layer, end, states_of(layer));
+    for (std::int64_t next = end; next < layers_; ++next) {
+      states = stepped(next, states, held_out_);
+    }
+    return kl(states);
+  }
+
+  /// States behind each of some kept layers.
+  using Path = std::vector<at::Tensor>;
+
+  /// Of a whole choice, and its path. The first `known` entries of `path` are right already.
+  LayerChoice measured(const Layers& kept, std::size_t known, Path& path) {
+    path.resize(known);
+    for (std::size_t i = known; i < kept.size(); ++i) {
+      const std::int64_t end = i + 1 < kept.size() ? kept[i + 1] : layers_;
+      path.push_back(fitted(kept[i], end, i == 0 ? states_.front() : path[i - 1]));
+    }
+    return {kept, kl(path.back())};
+  }
+
+ private:
+  const at::Tensor& states_of(std::int64_t layer) const {
+    return states_[static_cast<std::size_t>(layer)];
+  }
+
+  /// Behind `layer`, for some sequences; others' rows hold anything.
+  at::Tensor stepped(std::int64_t layer, const at::Tensor& states,
+                     const std::vector<Piece>& sequences) {
+    at::Tensor result = at::empty_like(states);
+    for (const Piece& piece : sequences) {
+      piece.of(result).copy_(steps_->step(layer, piece.of(states), piece.input));
+    }
+    return result;
+  }
+
+  /// Behind `layer`, which reads `states` and is fitted to what the layers before `end` gave.
+  at::Tensor fitted(std::int64_t layer, std::int64_t end, const at::Tensor& states) {
+    // A layer that stands for itself, and reads what it always read.
+    if (end == layer + 1 && states.is_same(states_of(layer))) return states_of(end);
+    const LayerGoal goal(states_of(end));
+    LayerEquations equations(layer);
+    nn::Linear* projection = nullptr;
+    for (const Piece& piece : fitted_) {
+      const auto last = steps_->last_projection(layer, piece.of(states), piece.input);
+      if (!last) break;
+      projection = last->projection;
+      equations.add(piece, *last, goal);
+    }
+    at::Tensor result = at::empty_like(states);
+    const at::Tensor weight =
+        projection == nullptr
+            ? at::Tensor()
+            : (projection->weight + equations.solve(ridge_)).to(projection->weight.scalar_type());
+    for (const auto* sequences : {&fitted_, &held_out_}) {
+      for (const Piece& piece : *sequences) {
+        piece.of(result).copy_(behind(layer, piece, states, weight));
+      }
+    }
+    return result;
+  }
+
+  /// Behind `layer` with `weight` in its last projection; undefined: as the layer is.
+  at::Tensor behind(std::int64_t layer, const Piece& piece, const at::Tensor& states,
+                    const at::Tensor& weight) {
+    if (!weight.defined()) return steps_->step(layer, piece.of(states), piece.input);
+    const auto last = steps_->last_projection(layer, piece.of(states), piece.input);
+    return ops::head_product(last->inner, weight) + last->residual;
+  }
+
+  /// Of states behind the last layer, in nats a token.
+  double kl(const at::Tensor& states) {
+    double sum = 0;
+    std::int64_t tokens = 0;
+    constexpr ops::LogitTerm kKl{ops::LogitTermKind::kForwardKl};
+    for (std::size_t i = 0; i < held_out_.size(); ++i) {
+      const auto output = steps_->output_of(held_out_[i].of(states));
+      ops::LinearDivergenceInput input;
+      input.student_hidden = output.hidden;
+      input.student_head = output.head;
+      input.student_transform = output.transform;
+      input.teacher = truth_[i];
+      const auto result = ops::linear_divergence(input, std::span(&kKl, 1));
+      sum += result.total.item<double>();
+      tokens += result.count;
+    }
+    return sum / static_cast<double>(tokens);
+  }
+
+  LayerSteps* steps_;
+  std::int64_t layers_;
+  double ridge_;
+  std::vector<Piece> fitted_, held_out_;
+  std::vector<at::Tensor> states_;         ///< in front of each layer, and behind the last
+  std::vector<types::DenseHidden> truth_;  ///< of each held-out sequence
+};
+
+/// What gaps cost: of a layer in the place of itself and those before `end`.
+using GapCosts = std::map<std::pair<std::int64_t, std::int64_t>, double>;
+
+/// The choice with the least sum of costs; no gap is wider than those that were measured.
+Layers cheapest(const GapCosts& costs, std::int64_t layers, std::int64_t count) {
+  struct Best {
+    double cost = std::numeric_limits<double>::infinity();
+    std::int64_t last = -1;  ///< layer that is kept last
+  };
+  // best[n][end]: of n layers that stand for those before `end`.
+  const auto width = static_cast<std::size_t>(layers) + 1;
+  std::vector<std::vector<Best>> best(static_cast<std::size_t>(count) + 1,
+                                      std::vector<Best>(width));
+  best[0][0].cost = 0;
+  for (std::size_t n = 1; n < best.size(); ++n) {
+    for (const auto& [gap, cost] : costs) {
+      const double sum = best[n - 1][static_cast<std::size_t>(gap.first)].cost + cost;
+      Best& here = best[n][static_cast<std::size_t>(gap.second)];
+      if (sum < here.cost) here = {sum, gap.first};
+    }
+  }
+  Layers kept(static_cast<std::size_t>(count));
+  std::int64_t end = layers;
+  for (std::size_t n = kept.size(); n > 0; --n) {
+    end = kept[n - 1] = best[n][static_cast<std::size_t>(end)].last;
+  }
+  return kept;
+}
+
+/// The search from one choice to better ones near it.
+class Search {
+ public:
+  Search(Bench& bench, const ChooseLayersOptions& options) : bench_(bench), options_(options) {}
+
+  GapCosts gap_costs(std::int64_t count) {
+    const std::int64_t layers = bench_.layers();
+    // No choice is missed that leaves out twice as many layers at a place as are left out on
+    // average, and a little more.
+    const std::int64_t widest = std::min(layers, 2 * ((layers + count - 1) / count) + 1);
+    GapCosts costs;
+    ChooseLayersProgress progress{.spans = true};
+    for (std::int64_t layer = 0; layer < layers; ++layer) {
+      progress.of += std::min(widest, layers - layer);
+    }
+    for (std::int64_t layer = 0; layer < layers; ++layer) {
+      for (std::int64_t end = layer + 1; end <= std::min(layer + widest, layers); ++end) {
+        // What cannot be measured (states that are not finite) is not chosen.
+        const double cost = end == layer + 1 ? 0 : bench_.gap_kl(layer, end);
+        if (std::isfinite(cost)) costs[{layer, end}] = cost;
+        ++progress.done;
+        tell(progress);
+      }
+    }
+    return costs;
+  }
+
+  LayerChoice measure(const Layers& kept) {
+    Bench::Path path;
+    return measure(kept, 0, path);
+  }
+
+  /// `from`, or what is found from there.
+  LayerChoice improved(const Layers& from) {
+    Bench::Path path;
+    LayerChoice best = measure(from, 0, path);
+    for (bool again = true; again;) {
+      again = false;
+      // The last first: what is before a changed layer need not be computed again.
+      for (std::size_t i = from.size() - 1; i > 0; --i) {
+        for (const std::int64_t by : {-1, 1, -2, 2}) again |= try_move(best, path, i, by);
+      }
+    }
+    return best;
+  }
+
+  std::int64_t measured() const { return measured_; }
+
+ private:
+  bool try_move(LayerChoice& best, Bench::Path& path, std::size_t i, std::int64_t by) {
+    Layers moved = best.layers;
+    moved[i] += by;
+    const bool ascending = moved[i] > moved[i - 1] &&
+                           moved[i] < (i + 1 < moved.size() ? moved[i + 1] : bench_.layers());
+    if (!ascending || !seen_.insert(moved).second) return false;
+    Bench::Path of_moved(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(i) - 1);
+    const LayerChoice choice = measure(moved, i - 1, of_moved);
+    if (!(choice.kl < best.kl)) return false;
+    best = choice;
+    path = std::move(of_moved);
+    return true;
+  }
+
+  LayerChoice measure(const Layers& kept, std::size_t known, Bench::Path& path) {
+    seen_.insert(kept);
+    LayerChoice choice = bench_.measured(kept, known, path);
+    ++measured_;
+    if (best_.layers.empty() || choice.kl < best_.kl) best_ = choice;
+    tell({.spans = false, .done = measured_, .of = 0, .best = best_});
+    return choice;
+  }
+
+  void tell(const ChooseLayersProgress& progress) const {
+    if (options_.on_progress) options_.on_progress(progress);
+  }
+
+  Bench& bench_;
+  const ChooseLayersOptions& options_;
+  std::set<Layers> seen_;
+  LayerChoice best_;
+  std::int64_t measured_ = 0;
+};
+
+}  // namespace
+
+ChosenLayers choose_layers(CausalLm& model, std::int64_t count, const types::ModelInput& texts,
+                           const ChooseLayersOptions& options) {
+  const c10::NoGradGuard no_graph;
+  const std::int64_t layers = model.shape().num_layers;
+  if (count < 1 || count > layers) {
+    fail<InputError>(count, " layers are to be chosen, the model has ", layers);
+  }
+  Bench bench(model, texts, options.ridge);
+  Search search(bench, options);
+  ChosenLayers chosen;
+  chosen.even = search.measure(evenly_spaced_layers(layers, count));
+  chosen.best = search.improved(cheapest(search.gap_costs(count), layers, count));
+  if (!(chosen.best.kl < chosen.even.kl)) chosen.best = chosen.even;
+  chosen.choices_measured = search.measured();
+  return chosen;
+}
+
+}  // namespace distill::models
