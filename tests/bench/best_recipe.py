@@ -5,9 +5,9 @@
                                [--seeds 17 18 19] [--only NAME...]
 
 A student of 12 layers of SmolLM2-135M-Instruct each time. `plain` is the recipe that plain PyTorch was given, `base`
-is ours, and all others are `base` with what their name says. The teacher is captured once, in hidden states, which
-give the very signal of the teacher itself; losses over inner layers have it in memory. Needs nothing but the built
-programs."""
+is ours (its layers are those that `distill layers --keep 12` finds on the training files), and all others are `base`
+with what their name says. The teacher is captured once, in hidden states, which give the very signal of the teacher
+itself; losses over inner layers have it in memory. Needs nothing but the built programs."""
 
 import argparse
 import os
@@ -18,18 +18,23 @@ RECIPE = variants.TRAINING + """name: experiment
 output: runs/experiment
 student:
   model: {model}
-  init: {{from: model, keep_layers: [0, 1, 2, 4, 8, 12, 16, 20, 24, 27, 28, 29], fit: {{}}}}
+  init: {{from: model, keep_layers: [0, 1, 2, 9, 11, 19, 21, 23, 24, 26, 27, 29], fit: {{tokens: {tokens}}}}}
   freeze: [model.embed_tokens.weight]
 teacher: {{kind: cache, path: {cache}, model: {model}, form: hidden}}
 """
 
 EVEN = "[0, 3, 5, 8, 11, 13, 16, 18, 21, 24, 26, 29]"
+ENDS = "[0, 1, 2, 4, 8, 12, 16, 20, 24, 27, 28, 29]"
 NO_FIT = "student.init.fit=null"
 KL = "{kind: forward_kl, temperature: 1.0}"
 
 
 def layers(chosen):
     return f"student.init.keep_layers={chosen}"
+
+
+def rate(value):
+    return f"train.optimizer.lr={value}"
 
 
 def loss(*terms):
@@ -42,11 +47,13 @@ def all_variants(args):
     return [
         variants.Variant("base", []),
         variants.Variant("no_fit", [NO_FIT]),
+        variants.Variant("no_fit_lr_1e-3", [NO_FIT, rate(1e-3)]),
+        variants.Variant("fit_on_16k", ["student.init.fit.tokens=16384"]),
         variants.Variant("even_layers", [layers(EVEN)]),
-        variants.Variant("even_layers_no_fit", [layers(EVEN), NO_FIT]),
-        variants.Variant("front_layers", [layers("[0, 1, 2, 3, 5, 8, 11, 15, 19, 23, 27, 29]")]),
-        variants.Variant("lr_2e-3", ["train.optimizer.lr=2e-3"]),
-        variants.Variant("lr_7e-4", ["train.optimizer.lr=7e-4"]),
+        variants.Variant("even_layers_no_fit", [layers(EVEN), NO_FIT, rate(1e-3)]),
+        variants.Variant("layers_at_the_ends", [layers(ENDS)]),
+        variants.Variant("lr_1e-3", [rate(1e-3)]),
+        variants.Variant("lr_3e-4", [rate(3e-4)]),
         variants.Variant("lr_to_0", ["train.schedule.min_lr_ratio=0.0"]),
         variants.Variant("temperature_2", [loss("{kind: forward_kl, temperature: 2.0}")]),
         variants.Variant("half_cross_entropy", [loss("{kind: forward_kl, temperature: 1.0, weight: 0.5}",
@@ -57,7 +64,7 @@ def all_variants(args):
         variants.Variant("attention_kl", [local, loss(KL, "{kind: attention_kl, weight: 1.0}")]),
         variants.Variant("embeddings_trained", ["student.freeze=[]"]),
         variants.Variant("muon", ["train.optimizer={kind: muon, lr: 1.0e-3}"]),
-    ], [variants.Variant("plain", [layers(EVEN), NO_FIT])]
+    ], [variants.Variant("plain", [layers(EVEN), NO_FIT, rate(1e-3)])]
 
 
 def write_recipe(args, length):
@@ -65,7 +72,7 @@ def write_recipe(args, length):
     steps = args.tokens // length
     recipe = args.work / f"recipe_{length}.yaml"
     recipe.write_text(RECIPE.format(model=args.model, train=variants.train_files(args), length=length, every=0,
-                                    steps=steps, warmup=max(1, steps // 19), cache=args.cache / f"rows_{length}"))
+                                    tokens=args.tokens, steps=steps, warmup=max(1, steps // 19), cache=args.cache / f"rows_{length}"))
     return recipe
 
 

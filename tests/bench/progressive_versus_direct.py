@@ -17,23 +17,27 @@ import variants
 RECIPE = variants.TRAINING + """name: progressive
 output: runs/progressive
 student:
-  init: {{from: teacher, fit: {{}}}}
+  init: {{from: teacher, fit: {{tokens: {tokens}}}}}
   freeze: [model.embed_tokens.weight]
 teacher: {{kind: local, model: {model}}}
 stages:
   - name: assistant
-    student: {{init: {{keep_layers: 18}}}}
+    student: {{init: {{keep_layers: {of_18}}}}}
   - name: chain
-    student: {{init: {{keep_layers: 8}}}}
+    student: {{init: {{keep_layers: {of_assistant}}}}}
     teacher: {{model: "${{stages.assistant.output}}"}}
   - name: chain_big_teacher
-    student: {{init: {{from: model, keep_layers: 8}}, model: "${{stages.assistant.output}}"}}
+    student: {{init: {{from: model, keep_layers: {of_assistant}}}, model: "${{stages.assistant.output}}"}}
   - name: direct
-    student: {{init: {{keep_layers: 8}}}}
+    student: {{init: {{keep_layers: {of_8}}}}}
   - name: direct_twice
-    student: {{init: {{keep_layers: 8}}}}
+    student: {{init: {{keep_layers: {of_8}}}}}
     train: {{steps: {twice}, schedule: {{warmup_steps: {twice_warmup}}}}}
 """
+# Those with the least costs by the gaps that `distill layers` measures; all of the 8 are among the 18, so that every
+# small student begins with the same ones.
+OF_18 = [0, 1, 2, 8, 9, 10, 11, 16, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29]
+OF_8 = [0, 2, 8, 11, 16, 21, 26, 29]
 STAGES = ["assistant", "chain", "chain_big_teacher", "direct", "direct_twice"]
 
 
@@ -58,7 +62,8 @@ def main():
     recipe = args.work / "recipe.yaml"
     warmup = max(1, args.steps // 16)
     recipe.write_text(RECIPE.format(model=args.model, train=variants.train_files(args), length=256, every=200,
-                                    steps=args.steps, warmup=warmup,
+                                    steps=args.steps, warmup=warmup, tokens=256 * args.steps, of_18=OF_18,
+                                    of_8=OF_8, of_assistant=[OF_18.index(layer) for layer in OF_8],
                                     twice=2 * args.steps, twice_warmup=2 * warmup))
     path = args.work / "results.jsonl"
 

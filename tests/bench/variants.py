@@ -25,7 +25,7 @@ train:
   steps: {steps}
   batch_size: 1
   micro_batch_size: 1
-  optimizer: {{kind: adamw, lr: 1.0e-3, betas: [0.9, 0.95]}}
+  optimizer: {{kind: adamw, lr: 5.0e-4, betas: [0.9, 0.95]}}
   schedule: {{kind: cosine, warmup_steps: {warmup}, min_lr_ratio: 0.1}}
 checkpoint: {{every: {every}}}
 """

@@ -93,11 +93,12 @@ void write_json(const models::ChosenLayers& chosen, std::ostream& out) {
 
 void write_table(const models::ChosenLayers& chosen, std::ostream& out) {
   core::Table table;
-  table.add({"", "KL to the model", "layers"});
-  table.add({"evenly spaced", core::fixed(chosen.even.kl, 3), list_of(chosen.even.layers)});
-  table.add({"best found", core::fixed(chosen.best.kl, 3), list_of(chosen.best.layers)});
-  out << table.text("  ")
-      << "\nstudent:\n  init: {from: teacher, keep_layers: " << list_of(chosen.best.layers)
+  const auto add = [&table](const char* name, const models::LayerChoice& choice) {
+    table.add({name, core::concat("KL ", core::fixed(choice.kl, 3)), list_of(choice.layers)});
+  };
+  add("evenly spaced", chosen.even);
+  add("best found", chosen.best);
+  out << table.text("  ") << "\nstudent:\n  init: {from: teacher, keep_layers: " << list_of(chosen.best.layers)
       << ", fit: {}}\n";
 }
 

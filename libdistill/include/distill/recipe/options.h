@@ -45,7 +45,7 @@ using KeepLayers = std::variant<std::int64_t, std::vector<std::int64_t>>;
 
 /// Where layers were left out: the start is fitted to what they did (models::fit_layers).
 struct FitOptions {
-  std::int64_t tokens = 16384;  ///< of the training data, about
+  std::int64_t tokens = 65536;  ///< of the training data, about
   double ridge = 0.1;           ///< keeps weights near what they were
 };
 
