@@ -98,7 +98,8 @@ void write_table(const models::ChosenLayers& chosen, std::ostream& out) {
   };
   add("evenly spaced", chosen.even);
   add("best found", chosen.best);
-  out << table.text("  ") << "\nstudent:\n  init: {from: teacher, keep_layers: " << list_of(chosen.best.layers)
+  out << table.text("  ")
+      << "\nstudent:\n  init: {from: teacher, keep_layers: " << list_of(chosen.best.layers)
       << ", fit: {}}\n";
 }
 
