@@ -189,20 +189,20 @@ Layers cheapest(const GapCosts& costs, std::int64_t layers, std::int64_t count) 
 /// The search from one choice to better ones near it.
 class Search {
  public:
-  Search(Bench& bench, const ChooseLayersOptions& options) : bench_(bench), options_(options) {}
+  Search(Bench& bench, std::int64_t count, const ChooseLayersOptions& options)
+      : bench_(bench),
+        options_(options),
+        widest_(std::min(bench.layers(), 2 * ((bench.layers() + count - 1) / count))) {}
 
-  GapCosts gap_costs(std::int64_t count) {
+  GapCosts gap_costs() {
     const std::int64_t layers = bench_.layers();
-    // No choice is missed that leaves out twice as many layers at a place as are left out on
-    // average, and a little more.
-    const std::int64_t widest = std::min(layers, 2 * ((layers + count - 1) / count) + 1);
     GapCosts costs;
     ChooseLayersProgress progress{.spans = true};
     for (std::int64_t layer = 0; layer < layers; ++layer) {
-      progress.of += std::min(widest, layers - layer);
+      progress.of += std::min(widest_, layers - layer);
     }
     for (std::int64_t layer = 0; layer < layers; ++layer) {
-      for (std::int64_t end = layer + 1; end <= std::min(layer + widest, layers); ++end) {
+      for (std::int64_t end = layer + 1; end <= std::min(layer + widest_, layers); ++end) {
         // What cannot be measured (states that are not finite) is not chosen.
         const double cost = end == layer + 1 ? 0 : bench_.gap_kl(layer, end);
         if (std::isfinite(cost)) costs[{layer, end}] = cost;
@@ -238,9 +238,10 @@ class Search {
   bool try_move(LayerChoice& best, Bench::Path& path, std::size_t i, std::int64_t by) {
     Layers moved = best.layers;
     moved[i] += by;
-    const bool ascending = moved[i] > moved[i - 1] &&
-                           moved[i] < (i + 1 < moved.size() ? moved[i + 1] : bench_.layers());
-    if (!ascending || !seen_.insert(moved).second) return false;
+    const std::int64_t next = i + 1 < moved.size() ? moved[i + 1] : bench_.layers();
+    const bool ascending = moved[i] > moved[i - 1] && moved[i] < next;
+    const bool narrow = moved[i] - moved[i - 1] <= widest_ && next - moved[i] <= widest_;
+    if (!ascending || !narrow || !seen_.insert(moved).second) return false;
     Bench::Path of_moved(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(i) - 1);
     const LayerChoice choice = measure(moved, i - 1, of_moved);
     if (!(choice.kl < best.kl)) return false;
@@ -264,6 +265,9 @@ class Search {
 
   Bench& bench_;
   const ChooseLayersOptions& options_;
+  /// Layers that one may stand for: twice as many as on average. Wider gaps may begin as well, but
+  /// are trained less well.
+  std::int64_t widest_;
   std::set<Layers> seen_;
   LayerChoice best_;
   std::int64_t measured_ = 0;
@@ -279,10 +283,10 @@ ChosenLayers choose_layers(CausalLm& model, std::int64_t count, const types::Mod
     fail<InputError>(count, " layers are to be chosen, the model has ", layers);
   }
   Bench bench(model, texts, options.ridge);
-  Search search(bench, options);
+  Search search(bench, count, options);
   ChosenLayers chosen;
   chosen.even = search.measure(evenly_spaced_layers(layers, count));
-  chosen.best = search.improved(cheapest(search.gap_costs(count), layers, count));
+  chosen.best = search.improved(cheapest(search.gap_costs(), layers, count));
   if (!(chosen.best.kl < chosen.even.kl)) chosen.best = chosen.even;
   chosen.choices_measured = search.measured();
   return chosen;

@@ -39,8 +39,10 @@ struct ChosenLayers {
 /// gap behind a layer is measured alone: the layer is fitted to what it and the gap did, all other
 /// layers stay, and the KL is taken at the model's end. Of all choices the one with the least sum
 /// is found by dynamic programming, and then improved for as long as moving a single layer by one
-/// or two places lowers the KL of the whole choice. The last fifth of the sequences of `texts` is
-/// kept from the fits to be measured on; states [N, H] behind all layers are held.
+/// or two places lowers the KL of the whole choice. No layer stands for more than twice as many as
+/// on average: wider gaps begin as well, but end worse (docs/experiments/best_recipe.md). The last
+/// fifth of the sequences of `texts` is kept from the fits to be measured on; states [N, H] behind
+/// all layers are held.
 ///
 /// Throws InputError for a count that is not between 1 and the model's layers and for fewer than
 /// five sequences, and as fit_layers does.
