@@ -18,7 +18,7 @@ RECIPE = variants.TRAINING + """name: experiment
 output: runs/experiment
 student:
   model: {model}
-  init: {{from: model, keep_layers: [0, 1, 2, 9, 11, 19, 21, 23, 24, 26, 27, 29], fit: {{tokens: {tokens}}}}}
+  init: {{from: model, keep_layers: [0, 1, 2, 8, 9, 11, 13, 19, 21, 23, 27, 29], fit: {{tokens: {tokens}}}}}
   freeze: [model.embed_tokens.weight]
 teacher: {{kind: cache, path: {cache}, model: {model}, form: hidden}}
 """
