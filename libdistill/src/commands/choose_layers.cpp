@@ -91,15 +91,14 @@ void write_json(const models::ChosenLayers& chosen, std::ostream& out) {
   out << json.end_object().text() << '\n';
 }
 
-void write_table(const models::ChosenLayers& chosen, std::ostream& out) {
-  core::Table table;
-  const auto add = [&table](const char* name, const models::LayerChoice& choice) {
-    table.add({name, core::concat("KL ", core::fixed(choice.kl, 3)), list_of(choice.layers)});
+void write_text(const models::ChosenLayers& chosen, std::ostream& out) {
+  const auto line = [&out](const char* name, const models::LayerChoice& choice) {
+    out << "  " << name << "  KL " << core::fixed(choice.kl, 3) << "  " << list_of(choice.layers)
+        << '\n';
   };
-  add("evenly spaced", chosen.even);
-  add("best found", chosen.best);
-  out << table.text("  ")
-      << "\nstudent:\n  init: {from: teacher, keep_layers: " << list_of(chosen.best.layers)
+  line("evenly spaced", chosen.even);
+  line("best found   ", chosen.best);
+  out << "\nstudent:\n  init: {from: teacher, keep_layers: " << list_of(chosen.best.layers)
       << ", fit: {}}\n";
 }
 
@@ -114,7 +113,7 @@ void choose_layers(const ChooseLayersCommandOptions& options, std::ostream& out,
   const auto chosen = models::choose_layers(
       *model, options.keep, texts,
       {.on_progress = [&told](const models::ChooseLayersProgress& now) { told(now); }});
-  options.json ? write_json(chosen, out) : write_table(chosen, out);
+  options.json ? write_json(chosen, out) : write_text(chosen, out);
 }
 
 }  // namespace distill::commands
