@@ -59,7 +59,7 @@ class Told {
   explicit Told(core::Logger& log) : log_(log) {}
 
   void operator()(const models::ChooseLayersProgress& now) {
-    if (now.spans) {
+    if (now.gaps) {
       constexpr std::int64_t kParts = 10;
       const std::int64_t part = now.done * kParts / std::max<std::int64_t>(now.of, 1);
       if (part > parts_) log_.info("gaps measured: ", now.done, " of ", now.of);

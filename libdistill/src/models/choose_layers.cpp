@@ -29,9 +29,9 @@ namespace {
 using Layers = std::vector<std::int64_t>;
 
 /// Whole choices and single gaps of one model, measured on held-out sequences.
-class Bench {
+class Evaluator {
  public:
-  Bench(CausalLm& model, const types::ModelInput& texts, double ridge)
+  Evaluator(CausalLm& model, const types::ModelInput& texts, double ridge)
       : steps_(dynamic_cast<LayerSteps*>(&model)),
         layers_(model.shape().num_layers),
         ridge_(ridge) {
@@ -178,6 +178,9 @@ Layers cheapest(const GapCosts& costs, std::int64_t layers, std::int64_t count) 
       if (sum < here.cost) here = {sum, gap.first};
     }
   }
+  if (best.back().back().last < 0) {
+    fail<Error>("no layers can be chosen: the model's states are not finite");
+  }
   Layers kept(static_cast<std::size_t>(count));
   std::int64_t end = layers;
   for (std::size_t n = kept.size(); n > 0; --n) {
@@ -189,22 +192,22 @@ Layers cheapest(const GapCosts& costs, std::int64_t layers, std::int64_t count) 
 /// The search from one choice to better ones near it.
 class Search {
  public:
-  Search(Bench& bench, std::int64_t count, const ChooseLayersOptions& options)
-      : bench_(bench),
+  Search(Evaluator& evaluator, std::int64_t count, const ChooseLayersOptions& options)
+      : evaluator_(evaluator),
         options_(options),
-        widest_(std::min(bench.layers(), 2 * ((bench.layers() + count - 1) / count))) {}
+        widest_(std::min(evaluator.layers(), 2 * ((evaluator.layers() + count - 1) / count))) {}
 
   GapCosts gap_costs() {
-    const std::int64_t layers = bench_.layers();
+    const std::int64_t layers = evaluator_.layers();
     GapCosts costs;
-    ChooseLayersProgress progress{.spans = true};
+    ChooseLayersProgress progress{.gaps = true};
     for (std::int64_t layer = 0; layer < layers; ++layer) {
       progress.of += std::min(widest_, layers - layer);
     }
     for (std::int64_t layer = 0; layer < layers; ++layer) {
       for (std::int64_t end = layer + 1; end <= std::min(layer + widest_, layers); ++end) {
         // What cannot be measured (states that are not finite) is not chosen.
-        const double cost = end == layer + 1 ? 0 : bench_.gap_kl(layer, end);
+        const double cost = end == layer + 1 ? 0 : evaluator_.gap_kl(layer, end);
         if (std::isfinite(cost)) costs[{layer, end}] = cost;
         ++progress.done;
         tell(progress);
@@ -214,13 +217,13 @@ class Search {
   }
 
   LayerChoice measure(const Layers& kept) {
-    Bench::Path path;
+    Evaluator::Path path;
     return measure(kept, 0, path);
   }
 
   /// `from`, or what is found from there.
   LayerChoice improved(const Layers& from) {
-    Bench::Path path;
+    Evaluator::Path path;
     LayerChoice best = measure(from, 0, path);
     for (bool again = true; again;) {
       again = false;
@@ -235,14 +238,14 @@ class Search {
   std::int64_t measured() const { return measured_; }
 
  private:
-  bool try_move(LayerChoice& best, Bench::Path& path, std::size_t i, std::int64_t by) {
+  bool try_move(LayerChoice& best, Evaluator::Path& path, std::size_t i, std::int64_t by) {
     Layers moved = best.layers;
     moved[i] += by;
-    const std::int64_t next = i + 1 < moved.size() ? moved[i + 1] : bench_.layers();
+    const std::int64_t next = i + 1 < moved.size() ? moved[i + 1] : evaluator_.layers();
     const bool ascending = moved[i] > moved[i - 1] && moved[i] < next;
     const bool narrow = moved[i] - moved[i - 1] <= widest_ && next - moved[i] <= widest_;
     if (!ascending || !narrow || !seen_.insert(moved).second) return false;
-    Bench::Path of_moved(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(i) - 1);
+    Evaluator::Path of_moved(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(i) - 1);
     const LayerChoice choice = measure(moved, i - 1, of_moved);
     if (!(choice.kl < best.kl)) return false;
     best = choice;
@@ -250,12 +253,12 @@ class Search {
     return true;
   }
 
-  LayerChoice measure(const Layers& kept, std::size_t known, Bench::Path& path) {
+  LayerChoice measure(const Layers& kept, std::size_t known, Evaluator::Path& path) {
     seen_.insert(kept);
-    LayerChoice choice = bench_.measured(kept, known, path);
+    LayerChoice choice = evaluator_.measured(kept, known, path);
     ++measured_;
     if (best_.layers.empty() || choice.kl < best_.kl) best_ = choice;
-    tell({.spans = false, .done = measured_, .of = 0, .best = best_});
+    tell({.gaps = false, .done = measured_, .of = 0, .best = best_});
     return choice;
   }
 
@@ -263,7 +266,7 @@ class Search {
     if (options_.on_progress) options_.on_progress(progress);
   }
 
-  Bench& bench_;
+  Evaluator& evaluator_;
   const ChooseLayersOptions& options_;
   /// Layers that one may stand for: twice as many as on average. Wider gaps may begin as well, but
   /// are trained less well.
@@ -282,8 +285,8 @@ ChosenLayers choose_layers(CausalLm& model, std::int64_t count, const types::Mod
   if (count < 1 || count > layers) {
     fail<InputError>(count, " layers are to be chosen, the model has ", layers);
   }
-  Bench bench(model, texts, options.ridge);
-  Search search(bench, count, options);
+  Evaluator evaluator(model, texts, options.ridge);
+  Search search(evaluator, count, options);
   ChosenLayers chosen;
   chosen.even = search.measure(evenly_spaced_layers(layers, count));
   chosen.best = search.improved(cheapest(search.gap_costs(), layers, count));

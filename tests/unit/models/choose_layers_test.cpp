@@ -1,5 +1,6 @@
 // The choice of a student's layers, against every choice tried with fit_layers.
 #include <cmath>
+#include <limits>
 #include <map>
 #include <vector>
 
@@ -111,7 +112,7 @@ TEST(ChooseLayers, ProgressIsToldAndCanEndIt) {
   const auto model = load(kFolder, {});
   std::int64_t gaps = 0, of = 0, choices = 0;
   const auto count = [&](const ChooseLayersProgress& now) {
-    if (now.spans) {
+    if (now.gaps) {
       EXPECT_EQ(now.done, ++gaps);
       of = now.of;
     } else {
@@ -135,6 +136,14 @@ TEST(ChooseLayers, WhatCannotBeChosenIsRefused) {
   EXPECT_NE(refusal(0, 5).find("0 layers are to be chosen, the model has 4"), std::string::npos);
   EXPECT_NE(refusal(5, 5).find("5 layers are to be chosen, the model has 4"), std::string::npos);
   EXPECT_NE(refusal(2, 4).find("at least 5 sequences"), std::string::npos);
+  for (auto& parameter : model->parameters()) {
+    if (parameter.name == "model.norm.weight") {
+      parameter.tensor.fill_(std::numeric_limits<double>::quiet_NaN());
+    }
+  }
+  const std::string lost =
+      message_of<Error>([&] { choose_layers(*model, 2, types::pack(rows(5)), {}); });
+  EXPECT_NE(lost.find("states are not finite"), std::string::npos) << lost;
 }
 
 }  // namespace

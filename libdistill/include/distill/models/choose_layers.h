@@ -17,7 +17,7 @@ struct LayerChoice {
 };
 
 struct ChooseLayersProgress {
-  bool spans = false;     ///< still measuring what single gaps cost; else whole choices
+  bool gaps = false;      ///< still measuring what single gaps cost; else whole choices
   std::int64_t done = 0;  ///< gaps or choices measured
   std::int64_t of = 0;    ///< gaps in all; 0: not known
   LayerChoice best = {};  ///< so far; empty at first
@@ -45,7 +45,7 @@ struct ChosenLayers {
 /// all layers are held.
 ///
 /// Throws InputError for a count that is not between 1 and the model's layers and for fewer than
-/// five sequences, and as fit_layers does.
+/// five sequences, Error for a model whose states are not finite, and as fit_layers does.
 ChosenLayers choose_layers(CausalLm& model, std::int64_t count, const types::ModelInput& texts,
                            const ChooseLayersOptions& options);
 

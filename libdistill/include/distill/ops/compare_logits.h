@@ -16,7 +16,7 @@ struct LogitComparison {
 
 /// Measures a student's logits [R, V] against a teacher's [R, Vt], in fp32 or fp64 both. Ids behind
 /// the first min(V, Vt) are padding of one of the two. `labels` int64 [R] lie below both. On the
-/// CPU each row is read twice, and nothing of its size is written; on a GPU the tensors' own
+/// CPU nothing of a row's size is written; on a GPU the tensors' own
 /// operators are used. An infinitely unlikely id may be -inf; NaN gives NaN. Throws c10::Error
 /// naming the argument on bad shapes, dtypes or values.
 LogitComparison compare_logits(const at::Tensor& teacher, const at::Tensor& student,
