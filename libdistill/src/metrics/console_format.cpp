@@ -32,9 +32,9 @@ std::string step_text(const ConsoleStep& step) {
   return text;
 }
 
-std::string eta_text(const ConsoleStep& step) {
+std::string eta_text(const ConsoleStep& step, bool whole = true) {
   const std::string own = "ETA " + core::human_seconds(*step.eta_seconds);
-  if (!step.whole_eta_seconds) return own;
+  if (!step.whole_eta_seconds || !whole) return own;
   return core::concat(own, " (all: ", core::human_seconds(*step.whole_eta_seconds), ')');
 }
 
@@ -53,6 +53,20 @@ std::string bar(double done, std::int64_t cells) {
 
 constexpr std::int64_t kWidestBar = 24;
 constexpr std::int64_t kNarrowestBar = 4;
+
+/// What a line that is too long goes without, each with all before it: first the speed, which the
+/// time that is left tells, then the step, which the percentage tells.
+enum Without : int { kNothing, kSpeed, kStep, kWholeEta, kLoss, kEta };
+
+/// What stands behind the bar.
+std::string tail(const ConsoleStep& step, int without) {
+  std::vector<std::string> fields;
+  if (without < kStep || step.total_steps <= 0) fields.push_back(step_text(step));
+  if (step.loss && without < kLoss) fields.push_back(formatted("loss %.3g", *step.loss));
+  if (step.tokens_per_second && without < kSpeed) fields.push_back(rate(*step.tokens_per_second));
+  if (step.eta_seconds && without < kEta) fields.push_back(eta_text(step, without < kWholeEta));
+  return fields.empty() ? "" : "  " + joined(fields);
+}
 
 }  // namespace
 
@@ -73,21 +87,15 @@ std::string progress_line(const ConsoleStep& step, std::int64_t width) {
                        1.0)
           : 0.0;
   const std::string head = step.label + formatted(" %3.0f %%", std::floor(done * 100));
-  std::vector<std::string> fields = {step_text(step)};
-  if (step.loss) fields.push_back(formatted("loss %.3g", *step.loss));
-  if (step.tokens_per_second) fields.push_back(rate(*step.tokens_per_second));
-  if (step.eta_seconds) fields.push_back(eta_text(step));
-
   const auto room = static_cast<std::size_t>(std::max<std::int64_t>(width, 0));
-  while (true) {
-    const std::string tail = fields.empty() ? "" : "  " + joined(fields);
-    const auto used = static_cast<std::int64_t>(head.size() + tail.size()) + 3;  // " []"
+  for (int without = kNothing; without <= kEta; ++without) {
+    const std::string fields = tail(step, without);
+    const auto used = static_cast<std::int64_t>(head.size() + fields.size()) + 3;  // " []"
     const std::int64_t cells = std::min(kWidestBar, width - used);
-    if (cells >= kNarrowestBar) return head + " " + bar(done, cells) + tail;
-    if (head.size() + tail.size() <= room) return head + tail;
-    if (fields.empty()) return head.substr(0, room);
-    fields.pop_back();
+    if (cells >= kNarrowestBar) return head + " " + bar(done, cells) + fields;
+    if (head.size() + fields.size() <= room) return head + fields;
   }
+  return head.substr(0, room);
 }
 
 std::string event_line(const std::string& event, const Values& values) {

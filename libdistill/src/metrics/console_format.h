@@ -25,7 +25,8 @@ struct ConsoleStep {
 std::string plain_line(const ConsoleStep& step);
 
 /// `distilling  42 % [###.....]  step 84/200  loss 1.43  412 tok/s  ETA 2 min 3 s` in at most
-/// `width` columns: the bar shrinks first, then fields are left out from the end.
+/// `width` columns. The bar shrinks and goes first, then speed, step, the time of all runs, loss
+/// and ETA, in this order; a bar comes back where that leaves room for one.
 std::string progress_line(const ConsoleStep& step, std::int64_t width);
 
 /// `evaluation  step 100  perplexity 12.31`; control characters in texts are made visible.

@@ -109,7 +109,7 @@ void describe(core::FieldVisitor& visit, MergeRecipe& recipe) {
   visit.required("name", recipe.name, "the name of the stage");
   visit("model", recipe.model,
         "model folder; when empty the one that the stage of the adapter trained beside");
-  visit.required("adapter", recipe.adapter, "adapter folder");
+  visit.required("adapter", recipe.adapter, "the adapter folder");
   visit("dtype", recipe.dtype, "of the merged weights; stored: as the model's are");
 }
 

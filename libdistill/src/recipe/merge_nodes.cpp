@@ -12,12 +12,6 @@ bool is_map(const Node& node) {
   return node.kind == Node::Kind::kMap;
 }
 
-bool names_other_kind(const Node& base, const Node& over) {
-  const Node* before = base.find("kind");
-  const Node* after = over.find("kind");
-  return before != nullptr && after != nullptr && before->text != after->text;
-}
-
 Node scalar(std::string text, Place place) {
   Node node;
   node.kind = Node::Kind::kQuoted;
@@ -57,6 +51,12 @@ Node shared(Node node) {
   node.place.shared = node.key_place.shared = true;
   for (Node& child : node.children) child = shared(std::move(child));
   return node;
+}
+
+bool names_other_kind(const Node& base, const Node& over) {
+  const Node* before = base.find("kind");
+  const Node* after = over.find("kind");
+  return before != nullptr && after != nullptr && before->text != after->text;
 }
 
 Node merged(const Node& base, const Node& over) {

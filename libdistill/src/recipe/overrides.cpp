@@ -8,6 +8,7 @@
 
 #include <distill/core/strings.h>
 
+#include "recipe/merge_nodes.h"
 #include "recipe/yaml_parse.h"
 
 namespace distill::recipe::detail {
@@ -52,8 +53,28 @@ std::string names_in(const Node& list) {
   return names.empty() ? "" : ", or a name: " + core::join(names);
 }
 
+/// What a stage takes from the defaults as `name` of `own`, where it says nothing itself; null:
+/// nothing. `inherited`: what it takes in the place of `own`, may be null.
+const Node* inherited_child(const Node* inherited, const Node& own, const std::string& name) {
+  if (inherited == nullptr || names_other_kind(*inherited, own)) return nullptr;
+  return inherited->find(name);
+}
+
+/// A key that a mapping did not have. Lists are not merged with the defaults as mappings are: one
+/// that a stage takes from there is copied, so that a change of one value keeps the others.
+Node new_child(const std::string& name, Place place, const Node* inherited) {
+  Node child;
+  child.place = place;
+  if (inherited != nullptr && inherited->kind == Node::Kind::kList) child = shared(*inherited);
+  child.key = name;
+  child.key_place = place;
+  return child;
+}
+
 /// The child `name` of `node`, made when it is a mapping without it; null with `why` set otherwise.
-Node* descend(Node& node, const std::string& name, Place place, std::string& why) {
+/// `inherited`: as for new_child.
+Node* descend(Node& node, const std::string& name, Place place, const Node* inherited,
+              std::string& why) {
   if (node.kind == Node::Kind::kNull) {
     node.kind = Node::Kind::kMap;
     node.place = place;
@@ -64,10 +85,7 @@ Node* descend(Node& node, const std::string& name, Place place, std::string& why
       why = "too many keys";
       return nullptr;
     }
-    Node& child = node.children.emplace_back();
-    child.key = name;
-    child.place = child.key_place = place;
-    return &child;
+    return &node.children.emplace_back(new_child(name, place, inherited));
   }
   if (node.kind == Node::Kind::kList) {
     const auto index = parse_index(name);
@@ -81,6 +99,30 @@ Node* descend(Node& node, const std::string& name, Place place, std::string& why
   why = core::concat("cannot set `", core::printable(name), "` inside ", describe_node(node),
                      ", expected a mapping or a list there");
   return nullptr;
+}
+
+/// Where a path of names leads, with what is made on the way; null and a problem where it cannot.
+Node* find_place(Node& root, const std::vector<std::string>& names, Place place,
+                 ProblemList& problems) {
+  constexpr std::size_t kInStage = 2;  // behind `stages` and which of them
+  Node* node = &root;
+  const Node* inherited = nullptr;
+  std::string path;
+  for (std::size_t depth = 0; depth < names.size(); ++depth) {
+    const std::string& name = names[depth];
+    if (depth == kInStage && names.front() == "stages") inherited = &root;
+    inherited = inherited_child(inherited, *node, name);
+    std::string why;
+    Node* child = descend(*node, name, place, inherited, why);
+    if (child == nullptr) {
+      problems.add(place, path, why);
+      return nullptr;
+    }
+    node = child;
+    node->place.shared = false;  // a copy that is changed here is the stage's own
+    path = join_path(path, name);
+  }
+  return node;
 }
 
 void apply(Node& root, const std::string& override, Place place, ProblemList& problems) {
@@ -97,28 +139,26 @@ void apply(Node& root, const std::string& override, Place place, ProblemList& pr
   }
   auto value = parse_yaml(std::string_view(override).substr(equals + 1), place.override, problems);
   if (!value) return;
-  Node* node = &root;
-  std::string path;
-  for (const auto& name : *names) {
-    std::string why;
-    Node* child = descend(*node, name, place, why);
-    if (child == nullptr) {
-      problems.add(place, path, why);
-      return;
-    }
-    node = child;
-    path = join_path(path, name);
-  }
+  Node* node = find_place(root, *names, place, problems);
+  if (node == nullptr) return;
   value->key = node->key;
   value->key_place = value->place = place;
   *node = std::move(*value);
 }
 
+bool is_of_stages(std::string_view override) {
+  return override.starts_with("stages.") || override.starts_with("stages=");
+}
+
 }  // namespace
 
 void apply_overrides(Node& root, std::span<const std::string> overrides, ProblemList& problems) {
-  for (std::size_t i = 0; i < overrides.size(); ++i) {
-    apply(root, overrides[i], Place{0, static_cast<std::int64_t>(i + 1)}, problems);
+  // Stages last: what they copy from the defaults is then as the other overrides leave it.
+  for (const bool of_stages : {false, true}) {
+    for (std::size_t i = 0; i < overrides.size(); ++i) {
+      if (is_of_stages(overrides[i]) != of_stages) continue;
+      apply(root, overrides[i], Place{0, static_cast<std::int64_t>(i + 1)}, problems);
+    }
   }
 }
 

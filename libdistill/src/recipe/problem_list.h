@@ -19,6 +19,9 @@ class ProblemList {
   /// A key nobody knows: the values around it are still good.
   void add_unknown(Place place, const std::string& path, const std::string& message);
 
+  /// A value that was refused, with its problem, before it was read.
+  void count_refused() { ++bad_values_; }
+
   /// One that says where it is itself.
   void add_line(std::string line);
 

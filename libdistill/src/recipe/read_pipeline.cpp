@@ -53,6 +53,13 @@ Node with_keys(const Node& map, const std::vector<std::string>& keys, bool wante
   return part;
 }
 
+/// What is known of a stage beside its recipe.
+struct Outcome {
+  std::vector<Reference> references;
+  std::optional<StageResult> result;  ///< nothing: it is not certain
+  bool good = false;                  ///< every value could be used
+};
+
 class PipelineReader {
  public:
   PipelineReader(const Node& root, const std::string& source, const Registries& registries,
@@ -73,9 +80,7 @@ class PipelineReader {
     for (const Node& own : stages->children) mentions_.push_back(mentioned_stages(own, named_));
     check_defaults();
     for (std::size_t i = 0; i < stages->children.size(); ++i) read_stage(stages->children[i], i);
-    if (problems_.empty()) {
-      for (std::size_t i = 0; i < result_.stages.size(); ++i) check_references(i);
-    }
+    for (std::size_t i = 0; i < result_.stages.size(); ++i) check_references(i);
     result_.source = source_map(root_, source_, "", problems_);
     return std::move(result_);
   }
@@ -170,14 +175,23 @@ class PipelineReader {
   }
 
   void read_stage(const Node& own, std::size_t index) {
-    if (own.kind != Node::Kind::kMap || !kinds_known_[index]) return;
     const NamedStage& named = named_[index];
+    Outcome& outcome = outcomes_.emplace_back();
+    if (own.kind != Node::Kind::kMap || !kinds_known_[index]) {
+      // Reading fails; a stage stands here so that references still count stages as the file does.
+      result_.stages.push_back(Stage{.name = named.name,
+                                     .kind = named.kind,
+                                     .recipe = default_recipe(registries_),
+                                     .folder = {}});
+      return;
+    }
+    const std::size_t bad_before = problems_.num_bad_values();
     const std::string path = concat("stages.", index);
     const auto folder = folder_of(named.name);
     Node node = merged(with_keys(defaults_, keys(named.kind), true), own);
     spell_out_gates(node);
     const std::filesystem::path folders = std::filesystem::path(result_.output) / "stages";
-    references_.push_back(resolve_references(node, index, {named_, mentions_, folders}, problems_));
+    outcome.references = resolve_references(node, index, {named_, mentions_, folders}, problems_);
     complete_stage(node, own, named.kind, folder, path, problems_);
     Stage stage{.name = named.name,
                 .kind = named.kind,
@@ -185,9 +199,22 @@ class PipelineReader {
                 .folder = folder};
     stage.source = source_map(node, source_, path, problems_);
     std::set<std::size_t> needs;
-    for (const Reference& reference : references_.back()) needs.insert(reference.stage);
+    for (const Reference& reference : outcome.references) needs.insert(reference.stage);
     stage.needs.assign(needs.begin(), needs.end());
+    outcome.good = problems_.num_bad_values() == bad_before;
+    outcome.result = known_result(stage, node);
     result_.stages.push_back(std::move(stage));
+  }
+
+  /// What a stage leaves; nothing where that hangs on a value that could not be read.
+  static std::optional<StageResult> known_result(const Stage& stage, const Node& node) {
+    if (stage.kind == StageKind::kTrain) {
+      const Node* student = node.find("student");
+      if (student == nullptr || student->kind != Node::Kind::kMap) return std::nullopt;
+      const Node* lora = student->find("lora");
+      if (lora != nullptr && lora->kind == Node::Kind::kInvalid) return std::nullopt;
+    }
+    return stage.result();
   }
 
   std::variant<Recipe, GenerateRecipe, MergeRecipe> read_recipe_of(StageKind kind, const Node& node,
@@ -250,24 +277,26 @@ class PipelineReader {
 
   void check_references(std::size_t index) {
     Stage& stage = result_.stages[index];
-    for (const Reference& reference : references_[index]) {
-      const Stage& from = result_.stages[reference.stage];
+    Outcome& outcome = outcomes_[index];
+    for (const Reference& reference : outcome.references) {
       const auto expected = expected_result(reference.key);
-      if (expected && *expected != from.result()) {
-        const bool merge =
-            *expected == StageResult::kModel && from.result() == StageResult::kAdapter;
-        problems_.add(reference.place, concat("stages.", index, ".", reference.path),
-                      concat("the stage `", from.name, "` leaves ", words_for(from.result()),
-                             ", expected ", words_for(*expected),
-                             merge ? "; put a stage of kind `merge` between them" : ""));
-      }
+      const auto result = outcomes_[reference.stage].result;
+      if (!expected || !result || *expected == *result) continue;
+      const bool merge = *expected == StageResult::kModel && *result == StageResult::kAdapter;
+      problems_.add(reference.place, concat("stages.", index, ".", reference.path),
+                    concat("the stage `", result_.stages[reference.stage].name, "` leaves ",
+                           words_for(*result), ", expected ", words_for(*expected),
+                           merge ? "; put a stage of kind `merge` between them" : ""));
+      outcome.good = false;
     }
-    if (auto* merge = std::get_if<MergeRecipe>(&stage.recipe)) find_base(*merge, stage);
+    auto* merge = std::get_if<MergeRecipe>(&stage.recipe);
+    if (merge != nullptr && outcome.good) find_base(*merge, stage);
   }
 
   void find_base(MergeRecipe& merge, const Stage& stage) {
     if (!merge.model.empty()) return;
     for (const std::size_t needed : stage.needs) {
+      if (!outcomes_[needed].good) return;  // what it lacks is told already
       const Stage& from = result_.stages[needed];
       if (from.result() == StageResult::kAdapter)
         merge.model = from.run().student.model.value_or("");
@@ -288,7 +317,7 @@ class PipelineReader {
   std::vector<NamedStage> named_;
   std::vector<bool> kinds_known_;
   Mentions mentions_;
-  std::vector<std::vector<Reference>> references_;
+  std::vector<Outcome> outcomes_;
 };
 
 }  // namespace

@@ -159,7 +159,8 @@ void complete_evaluation(const Completion& c) {
   const Place place = c.stage.place;
   if (Node* data = c.stage.find("data"); data != nullptr && data->kind == Node::Kind::kMap) {
     const Node* eval = data->find("eval");
-    if (eval == nullptr || eval->children.empty()) {
+    const bool refused = eval != nullptr && eval->kind == Node::Kind::kInvalid;
+    if (eval == nullptr || (eval->children.empty() && !refused)) {
       c.problems.add(data->place, join_path(c.path, "data.eval"),
                      "is empty, and a stage of kind `evaluate` measures on it");
     } else {

@@ -118,12 +118,19 @@ class Resolver {
     put_at(*value, node.place);
     const std::string key = node.text.substr(0, equals);
     const std::size_t before = references.size();
+    const std::size_t bad_before = problems_.num_bad_values();
     around_ = around;
     visit(*value, key);
     around_.clear();
-    if (references.size() > before) node.text = core::concat(key, "=", emit_inline(*value));
+    if (problems_.num_bad_values() > bad_before) {
+      node.kind = Node::Kind::kInvalid;
+    } else if (references.size() > before) {
+      node.text = core::concat(key, "=", emit_inline(*value));
+    }
   }
 
+  /// A bad reference makes the value one that readers pass over: what stands in its place would get
+  /// problems of its own.
   void resolve(Node& node, const std::string& path) {
     bool good = true;
     const bool closed = for_each_reference(node.text, [&](std::string_view inside) {
@@ -132,8 +139,11 @@ class Resolver {
       return result.value_or("");
     });
     if (!closed) problem(node, path, "`${` without `}`");
-    if (!closed || !good) return;
-    if (path != "output" && is_within(node.text, folders_)) refer(node, path);
+    if (!closed || !good) {
+      node.kind = Node::Kind::kInvalid;
+    } else if (path != "output" && is_within(node.text, folders_)) {
+      refer(node, path);
+    }
   }
 
   /// A path into the folders of the stages: to a result, or it must not be.

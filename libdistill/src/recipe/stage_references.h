@@ -40,7 +40,7 @@ struct StageNames {
 /// Puts results in the place of `${stages.NAME.output}` in every text of stage `self`, those of
 /// further tries included, and collects who is meant. A path to a result counts as well, and is
 /// spelled as the result's then. What means no earlier stage, and any other path into the folders
-/// of stages, goes to `problems`.
+/// of stages, goes to `problems`; a value with a bad `${...}` is kInvalid then.
 std::vector<Reference> resolve_references(Node& node, std::size_t self, const StageNames& names,
                                           ProblemList& problems);
 

@@ -131,7 +131,7 @@ class Reader {
                            concat("missing, expected one of ", core::join(kinds)));
     }
     const std::string kind_path = join_path(path, "kind");
-    if (kind->kind == Node::Kind::kInvalid) return;
+    if (kind->kind == Node::Kind::kInvalid) return problems_.count_refused();
     if (!kind->is_scalar() || std::find(kinds.begin(), kinds.end(), kind->text) == kinds.end()) {
       return wrong(*kind, kind_path, concat("one of ", core::join(kinds)),
                    kind->is_scalar() ? core::did_you_mean(kind->text, kinds) : "");
@@ -140,7 +140,8 @@ class Reader {
   }
 
   void read_value(const Node& node, const std::string& path, const core::ValueRef& target) {
-    if (node.kind == Node::Kind::kInvalid) return;
+    // It stays unset, which must not be reported of the structs around it as well.
+    if (node.kind == Node::Kind::kInvalid) return problems_.count_refused();
     std::visit([&](const auto& ref) { read(node, path, ref); }, target);
   }
 

@@ -146,9 +146,13 @@ TEST(ProgressLine, FitsEveryWidth) {
   step.eta_seconds = 123;
   EXPECT_EQ(detail::progress_line(step, 79),
             "distilling  42 % [####......]  step 84/200  loss 1.43  412 tok/s  ETA 2 min 3 s");
+  // How long it will still take is missed most.
+  EXPECT_EQ(detail::progress_line(step, 66),
+            "distilling  42 %  step 84/200  loss 1.43  412 tok/s  ETA 2 min 3 s");
   EXPECT_EQ(detail::progress_line(step, 60),
-            "distilling  42 % [##....]  step 84/200  loss 1.43  412 tok/s");
-  EXPECT_EQ(detail::progress_line(step, 50), "distilling  42 % [##.....]  step 84/200  loss 1.43");
+            "distilling  42 %  step 84/200  loss 1.43  ETA 2 min 3 s");
+  EXPECT_EQ(detail::progress_line(step, 50), "distilling  42 % [##...]  loss 1.43  ETA 2 min 3 s");
+  EXPECT_EQ(detail::progress_line(step, 40), "distilling  42 % [##....]  ETA 2 min 3 s");
   EXPECT_EQ(detail::progress_line(step, 20), "distilling  42 %");
   for (std::int64_t width = 0; width < 200; ++width) {
     const std::string line = detail::progress_line(step, width);
@@ -157,6 +161,21 @@ TEST(ProgressLine, FitsEveryWidth) {
       EXPECT_EQ(line.substr(0, 16), "distilling  42 %");
     }
   }
+}
+
+TEST(ProgressLine, OfAStageTellsWhenItAndAllWillEnd) {
+  detail::ConsoleStep step;
+  step.label = "stage 1/2 three";
+  step.step = 18;
+  step.total_steps = 3000;
+  step.loss = 0.3864;
+  step.tokens_per_second = 15210;
+  step.eta_seconds = 754;
+  step.whole_eta_seconds = 3840;
+  EXPECT_EQ(detail::progress_line(step, 79),  // of a terminal of 80 columns
+            "stage 1/2 three   0 % [.........]  loss 0.386  ETA 12 min 34 s (all: 1 h 4 min)");
+  EXPECT_EQ(detail::progress_line(step, 56), "stage 1/2 three   0 %  loss 0.386  ETA 12 min 34 s");
+  EXPECT_EQ(detail::progress_line(step, 40), "stage 1/2 three   0 %  ETA 12 min 34 s");
 }
 
 TEST(ProgressLine, SurvivesNumbersThatAreNone) {

@@ -46,6 +46,30 @@ TEST(Overrides, NamesIndexListsOfNamedMappings) {
   EXPECT_EQ(list.children[1].find("x")->text, "4");
 }
 
+TEST(Overrides, OfAStageGoIntoACopyOfAListOfTheDefaults) {
+  detail::ProblemList problems("r.yaml", {});
+  auto root = detail::parse_yaml(
+      "loss: [{kind: a, x: 1}, {kind: b, x: 2}]\n"
+      "teacher: {kind: many, teachers: [{x: 3}]}\n"
+      "stages: [{name: s}, {name: t, teacher: {kind: other}}]\n",
+      0, problems);
+  const std::vector<std::string> overrides = {"stages.s.loss.0.x=5", "stages.t.teacher.parts.0=6",
+                                              "stages.t.teacher.teachers.0=7", "loss.1.x=8"};
+  detail::apply_overrides(*root, overrides, problems);
+  problems.throw_if_any();
+  EXPECT_EQ(root->find("loss")->children[0].find("x")->text, "1");
+  const auto& stages = root->find("stages")->children;
+  const detail::Node& loss = *stages[0].find("loss");
+  ASSERT_EQ(loss.children.size(), 2u);
+  EXPECT_EQ(loss.children[0].find("x")->text, "5");
+  EXPECT_EQ(loss.children[0].find("kind")->text, "a");
+  EXPECT_EQ(loss.children[1].find("x")->text, "8");  // as other overrides leave the defaults
+  EXPECT_EQ(stages[1].find("loss"), nullptr);
+  // A teacher of another kind has nothing of the defaults, and what nobody has becomes a mapping.
+  EXPECT_EQ(stages[1].find("teacher")->find("teachers")->kind, detail::Node::Kind::kMap);
+  EXPECT_EQ(stages[1].find("teacher")->find("parts")->kind, detail::Node::Kind::kMap);
+}
+
 struct Bad {
   std::string override;
   std::string message;
