@@ -36,14 +36,12 @@ TEST(DistillLayers, JsonHasTheLayersAndTheirKl) {
   EXPECT_EQ(report.at("best").at("layers").size(), 1u);
   EXPECT_GT(report.at("best").at("kl").as_double(), 0);
   EXPECT_LE(report.at("best").at("kl").as_double(), report.at("even").at("kl").as_double());
-  EXPECT_GE(report.at("choices_measured").as_int(), 1);
 }
 
 TEST(DistillLayers, WhatCannotBeChosenIsOneLine) {
   const auto many = layers({"--keep", "99", "--tokens", "400"});
   EXPECT_EQ(many.exit_code, 2);
-  EXPECT_NE(many.err.find("99 layers are to be chosen, the model has "), std::string::npos)
-      << many.err;
+  EXPECT_NE(many.err.find("--keep 99: "), std::string::npos) << many.err;
   const auto few = layers({"--keep", "1", "--tokens", "40"});
   EXPECT_EQ(few.exit_code, 2);
   EXPECT_NE(few.err.find("at least 5 sequences"), std::string::npos) << few.err;

@@ -4,12 +4,9 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <optional>
-#include <set>
 #include <utility>
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty_like.h>
 #include <c10/core/GradMode.h>
 
@@ -19,6 +16,7 @@
 #include <distill/ops/head_product.h>
 #include <distill/ops/linear_divergence.h>
 
+#include "models/check_input.h"
 #include "models/layer_equations.h"
 #include "models/text_pieces.h"
 
@@ -27,6 +25,8 @@ namespace distill::models {
 namespace {
 
 using Layers = std::vector<std::int64_t>;
+
+constexpr const char* kNotFinite = "no layers can be chosen: the model's states are not finite";
 
 /// Whole choices and single gaps of one model, measured on held-out sequences.
 class Evaluator {
@@ -42,14 +42,15 @@ class Evaluator {
     constexpr std::size_t kShare = 5;
     if (sequences < kShare) {
       fail<InputError>("choosing layers needs at least ", kShare, " sequences of text, there are ",
-                       sequences);
+                       sequences, "; give more text");
     }
     const std::size_t seen = sequences - sequences / kShare;
     fitted_ = pieces_of(texts, 0, seen);
     held_out_ = pieces_of(texts, seen, sequences);
+    all_ = pieces_of(texts, 0, sequences);
     states_.push_back(steps_->first_states(texts));
     for (std::int64_t layer = 0; layer < layers_; ++layer) {
-      states_.push_back(stepped(layer, states_.back(), pieces_of(texts, 0, sequences)));
+      states_.push_back(stepped(layer, states_.back(), all_));
     }
     for (const Piece& piece : held_out_) {
       const auto output = steps_->output_of(piece.of(states_.back()));
@@ -61,24 +62,21 @@ class Evaluator {
 
   /// Of `layer` in the place of layers [layer, end), with all others as they are.
   double gap_kl(std::int64_t layer, std::int64_t end) {
-    at::Tensor states = fitted(layer, end, states_of(layer));
+    at::Tensor states = fitted(layer, end, states_of(layer), held_out_);
     for (std::int64_t next = end; next < layers_; ++next) {
       states = stepped(next, states, held_out_);
     }
     return kl(states);
   }
 
-  /// States behind each of some kept layers.
-  using Path = std::vector<at::Tensor>;
-
-  /// Of a whole choice, and its path. The first `known` entries of `path` are right already.
-  LayerChoice measured(const Layers& kept, std::size_t known, Path& path) {
-    path.resize(known);
-    for (std::size_t i = known; i < kept.size(); ++i) {
+  /// Of a whole choice.
+  LayerChoice measured(const Layers& kept) {
+    at::Tensor states = states_.front();
+    for (std::size_t i = 0; i < kept.size(); ++i) {
       const std::int64_t end = i + 1 < kept.size() ? kept[i + 1] : layers_;
-      path.push_back(fitted(kept[i], end, i == 0 ? states_.front() : path[i - 1]));
+      states = fitted(kept[i], end, states, all_);
     }
-    return {kept, kl(path.back())};
+    return {kept, kl(states)};
   }
 
  private:
@@ -96,8 +94,10 @@ class Evaluator {
     return result;
   }
 
-  /// Behind `layer`, which reads `states` and is fitted to what the layers before `end` gave.
-  at::Tensor fitted(std::int64_t layer, std::int64_t end, const at::Tensor& states) {
+  /// Behind `layer`, which reads `states` and is fitted to what the layers before `end` gave; of
+  /// the sequences that are wanted, others' rows may hold anything.
+  at::Tensor fitted(std::int64_t layer, std::int64_t end, const at::Tensor& states,
+                    const std::vector<Piece>& wanted) {
     // A layer that stands for itself, and reads what it always read.
     if (end == layer + 1 && states.is_same(states_of(layer))) return states_of(end);
     const LayerGoal goal(states_of(end));
@@ -114,10 +114,8 @@ class Evaluator {
         projection == nullptr
             ? at::Tensor()
             : (projection->weight + equations.solve(ridge_)).to(projection->weight.scalar_type());
-    for (const auto* sequences : {&fitted_, &held_out_}) {
-      for (const Piece& piece : *sequences) {
-        piece.of(result).copy_(behind(layer, piece, states, weight));
-      }
+    for (const Piece& piece : wanted) {
+      piece.of(result).copy_(behind(layer, piece, states, weight));
     }
     return result;
   }
@@ -127,7 +125,9 @@ class Evaluator {
                     const at::Tensor& weight) {
     if (!weight.defined()) return steps_->step(layer, piece.of(states), piece.input);
     const auto last = steps_->last_projection(layer, piece.of(states), piece.input);
-    return ops::head_product(last->inner, weight) + last->residual;
+    at::Tensor result = ops::head_product(last->inner, weight) + last->residual;
+    if (const at::Tensor& bias = last->projection->bias; bias.defined()) result.add_(bias);
+    return result;
   }
 
   /// Of states behind the last layer, in nats a token.
@@ -152,7 +152,7 @@ class Evaluator {
   LayerSteps* steps_;
   std::int64_t layers_;
   double ridge_;
-  std::vector<Piece> fitted_, held_out_;
+  std::vector<Piece> fitted_, held_out_, all_;
   std::vector<at::Tensor> states_;         ///< in front of each layer, and behind the last
   std::vector<types::DenseHidden> truth_;  ///< of each held-out sequence
 };
@@ -178,9 +178,7 @@ Layers cheapest(const GapCosts& costs, std::int64_t layers, std::int64_t count) 
       if (sum < here.cost) here = {sum, gap.first};
     }
   }
-  if (best.back().back().last < 0) {
-    fail<Error>("no layers can be chosen: the model's states are not finite");
-  }
+  if (best.back().back().last < 0) fail<Error>(kNotFinite);
   Layers kept(static_cast<std::size_t>(count));
   std::int64_t end = layers;
   for (std::size_t n = kept.size(); n > 0; --n) {
@@ -189,109 +187,48 @@ Layers cheapest(const GapCosts& costs, std::int64_t layers, std::int64_t count) 
   return kept;
 }
 
-/// The search from one choice to better ones near it.
-class Search {
- public:
-  Search(Evaluator& evaluator, std::int64_t count, const ChooseLayersOptions& options)
-      : evaluator_(evaluator),
-        options_(options),
-        widest_(std::min(evaluator.layers(), 2 * ((evaluator.layers() + count - 1) / count))) {}
+/// Layers that one of `count` may stand for: twice as many as on average, which is rounded up.
+/// Wider gaps may cost little before training, and end worse.
+std::int64_t widest_gap(std::int64_t layers, std::int64_t count) {
+  return 2 * ((layers + count - 1) / count);
+}
 
-  GapCosts gap_costs() {
-    const std::int64_t layers = evaluator_.layers();
-    GapCosts costs;
-    ChooseLayersProgress progress{.gaps = true};
-    for (std::int64_t layer = 0; layer < layers; ++layer) {
-      progress.of += std::min(widest_, layers - layer);
+GapCosts gap_costs(Evaluator& evaluator, std::int64_t widest, const ChooseLayersOptions& options) {
+  const std::int64_t layers = evaluator.layers();
+  GapCosts costs;
+  ChooseLayersProgress progress;
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    progress.of += std::min(widest, layers - layer);
+  }
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    for (std::int64_t end = layer + 1; end <= std::min(layer + widest, layers); ++end) {
+      // What cannot be measured (states that are not finite) is not chosen.
+      const double cost = end == layer + 1 ? 0 : evaluator.gap_kl(layer, end);
+      if (std::isfinite(cost)) costs[{layer, end}] = cost;
+      ++progress.done;
+      if (options.on_progress) options.on_progress(progress);
     }
-    for (std::int64_t layer = 0; layer < layers; ++layer) {
-      for (std::int64_t end = layer + 1; end <= std::min(layer + widest_, layers); ++end) {
-        // What cannot be measured (states that are not finite) is not chosen.
-        const double cost = end == layer + 1 ? 0 : evaluator_.gap_kl(layer, end);
-        if (std::isfinite(cost)) costs[{layer, end}] = cost;
-        ++progress.done;
-        tell(progress);
-      }
-    }
-    return costs;
   }
-
-  LayerChoice measure(const Layers& kept) {
-    Evaluator::Path path;
-    return measure(kept, 0, path);
-  }
-
-  /// `from`, or what is found from there.
-  LayerChoice improved(const Layers& from) {
-    Evaluator::Path path;
-    LayerChoice best = measure(from, 0, path);
-    for (bool again = true; again;) {
-      again = false;
-      // The last first: what is before a changed layer need not be computed again.
-      for (std::size_t i = from.size() - 1; i > 0; --i) {
-        for (const std::int64_t by : {-1, 1, -2, 2}) again |= try_move(best, path, i, by);
-      }
-    }
-    return best;
-  }
-
-  std::int64_t measured() const { return measured_; }
-
- private:
-  bool try_move(LayerChoice& best, Evaluator::Path& path, std::size_t i, std::int64_t by) {
-    Layers moved = best.layers;
-    moved[i] += by;
-    const std::int64_t next = i + 1 < moved.size() ? moved[i + 1] : evaluator_.layers();
-    const bool ascending = moved[i] > moved[i - 1] && moved[i] < next;
-    const bool narrow = moved[i] - moved[i - 1] <= widest_ && next - moved[i] <= widest_;
-    if (!ascending || !narrow || !seen_.insert(moved).second) return false;
-    Evaluator::Path of_moved(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(i) - 1);
-    const LayerChoice choice = measure(moved, i - 1, of_moved);
-    if (!(choice.kl < best.kl)) return false;
-    best = choice;
-    path = std::move(of_moved);
-    return true;
-  }
-
-  LayerChoice measure(const Layers& kept, std::size_t known, Evaluator::Path& path) {
-    seen_.insert(kept);
-    LayerChoice choice = evaluator_.measured(kept, known, path);
-    ++measured_;
-    if (best_.layers.empty() || choice.kl < best_.kl) best_ = choice;
-    tell({.gaps = false, .done = measured_, .of = 0, .best = best_});
-    return choice;
-  }
-
-  void tell(const ChooseLayersProgress& progress) const {
-    if (options_.on_progress) options_.on_progress(progress);
-  }
-
-  Evaluator& evaluator_;
-  const ChooseLayersOptions& options_;
-  /// Layers that one may stand for: twice as many as on average. Wider gaps may begin as well, but
-  /// are trained less well.
-  std::int64_t widest_;
-  std::set<Layers> seen_;
-  LayerChoice best_;
-  std::int64_t measured_ = 0;
-};
+  return costs;
+}
 
 }  // namespace
 
 ChosenLayers choose_layers(CausalLm& model, std::int64_t count, const types::ModelInput& texts,
                            const ChooseLayersOptions& options) {
   const c10::NoGradGuard no_graph;
+  check_input(texts, model.shape());
   const std::int64_t layers = model.shape().num_layers;
   if (count < 1 || count > layers) {
     fail<InputError>(count, " layers are to be chosen, the model has ", layers);
   }
   Evaluator evaluator(model, texts, options.ridge);
-  Search search(evaluator, count, options);
   ChosenLayers chosen;
-  chosen.even = search.measure(evenly_spaced_layers(layers, count));
-  chosen.best = search.improved(cheapest(search.gap_costs(), layers, count));
-  if (!(chosen.best.kl < chosen.even.kl)) chosen.best = chosen.even;
-  chosen.choices_measured = search.measured();
+  chosen.even = evaluator.measured(evenly_spaced_layers(layers, count));
+  const GapCosts costs = gap_costs(evaluator, widest_gap(layers, count), options);
+  chosen.best = evaluator.measured(cheapest(costs, layers, count));
+  if (chosen.even.kl <= chosen.best.kl) chosen.best = chosen.even;
+  if (!std::isfinite(chosen.best.kl)) fail<Error>(kNotFinite);
   return chosen;
 }
 

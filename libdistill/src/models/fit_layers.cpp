@@ -10,6 +10,7 @@
 #include <distill/core/error.h>
 #include <distill/models/layer_steps.h>
 
+#include "models/check_input.h"
 #include "models/layer_equations.h"
 #include "models/text_pieces.h"
 
@@ -29,8 +30,9 @@ std::vector<std::int64_t> last_of_each(std::span<const std::int64_t> kept, std::
 /// A model on its way through the texts: states [N, H] behind some of its layers.
 class Walk {
  public:
-  Walk(CausalLm& model, const types::ModelInput& texts, const std::vector<Piece>& pieces)
-      : steps_(dynamic_cast<LayerSteps*>(&model)), pieces_(pieces) {
+  Walk(CausalLm& model, const types::ModelInput& texts, const std::vector<Piece>& pieces,
+       const FitLayersOptions& options)
+      : steps_(dynamic_cast<LayerSteps*>(&model)), pieces_(pieces), options_(options) {
     if (steps_ == nullptr) {
       fail<UnsupportedError>("this model family does not show its layers; leave out `fit`");
     }
@@ -44,6 +46,7 @@ class Walk {
   }
   void step() {
     for (const Piece& piece : pieces_) {
+      if (options_.between_pieces) options_.between_pieces();
       const at::Tensor states = piece.of(states_);
       states.copy_(steps_->step(done_, states, piece.input));
     }
@@ -53,6 +56,7 @@ class Walk {
  private:
   LayerSteps* steps_;
   const std::vector<Piece>& pieces_;
+  const FitLayersOptions& options_;
   at::Tensor states_;
   std::int64_t done_ = 0;
 };
@@ -101,8 +105,9 @@ std::vector<LayerFit> fit_layers(CausalLm& student, CausalLm& source,
                                  const FitLayersOptions& options) {
   const c10::NoGradGuard no_graph;
   check_kept(kept, student, source);
+  check_input(texts, source.shape());
   const std::vector<Piece> pieces = pieces_of(texts, 0, texts.segments.size() - 1);
-  Walk from(source, texts, pieces), to(student, texts, pieces);
+  Walk from(source, texts, pieces, options), to(student, texts, pieces, options);
   std::vector<LayerFit> fits;
   for (const std::int64_t last : last_of_each(kept, source.shape().num_layers)) {
     while (from.layers_done() <= last) from.step();

@@ -73,10 +73,15 @@ void LayerEquations::add(const Piece& piece, const LastProjection& last, const L
 
 at::Tensor LayerEquations::solve(double ridge) {
   const at::Tensor diagonal = gram_.diagonal();
+  if (!diagonal.isfinite().all().item<bool>() || !right_.isfinite().all().item<bool>()) {
+    fail<Error>("layer ", layer_, " cannot be fitted: its states are not finite");
+  }
   diagonal.add_(ridge * diagonal.mean().item<double>() + kTiny);
   const auto [factor, info] = at::linalg_cholesky_ex(gram_);
-  if (info.item<std::int64_t>() != 0 || !right_.isfinite().all().item<bool>()) {
-    fail<Error>("layer ", layer_, " cannot be fitted: its states are not finite");
+  gram_ = at::Tensor();  // the solver takes a copy of the factor
+  if (info.item<std::int64_t>() != 0) {
+    fail<Error>("layer ", layer_, " cannot be fitted: a ridge of ", ridge,
+                " is too small for so few tokens; use a larger one, or more tokens");
   }
   return at::cholesky_solve(right_, factor).t();
 }

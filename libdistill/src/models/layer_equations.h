@@ -35,7 +35,8 @@ class LayerEquations {
   /// Squares of what has been missing so far.
   double squares() const { return squares_; }
   /// What is to be added to the projection's weight [H, I], float64; once only. `ridge`: added to
-  /// the diagonal, relative to its mean. Throws Error where states are not finite.
+  /// the diagonal, relative to its mean. Throws Error where states are not finite, and where the
+  /// ridge is too small for the tokens.
   at::Tensor solve(double ridge);
 
  private:

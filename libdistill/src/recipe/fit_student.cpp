@@ -40,11 +40,11 @@ types::ModelInput spread_texts(const Recipe& recipe, const DataParts& data, std:
   // A short run reads fewer rows than are wanted; then there are those that it would read next.
   const double run =
       static_cast<double>(total_steps(recipe, all)) * static_cast<double>(recipe.train.batch_size);
-  const double read = std::clamp(run, static_cast<double>(count), static_cast<double>(all));
+  const auto read = static_cast<std::int64_t>(
+      std::clamp(run, static_cast<double>(count), static_cast<double>(all)));
   std::vector<types::ModelInput> rows;
   for (std::int64_t i = 0; i < count; ++i) {
-    const double place = static_cast<double>(i) / static_cast<double>(count);
-    batches.seek(static_cast<std::int64_t>(place * read));
+    batches.seek(i * (read / count) + i * (read % count) / count);
     rows.push_back(types::moved_to(batches.next(), device).input);
   }
   return types::joined(rows);
@@ -73,7 +73,46 @@ void log_fits(const std::vector<models::LayerFit>& fits, std::int64_t tokens, co
            after);
 }
 
+/// All that it takes of memory is free again when it returns.
+std::vector<models::LayerFit> fits_of(const FitOptions& options, const Recipe& recipe,
+                                      const PlannedModels& models, const DataParts& data,
+                                      ModelParts& parts, core::Logger& log,
+                                      std::optional<std::uint64_t> available_memory,
+                                      const std::function<void()>& between_pieces) {
+  const auto source = source_model(recipe, models, parts, log, available_memory);
+  const types::ModelInput texts = spread_texts(recipe, data, options.tokens, models.device);
+  try {
+    auto fits = models::fit_layers(*parts.student, *source, models.student.layers, texts,
+                                   {.ridge = options.ridge, .between_pieces = between_pieces});
+    log_fits(fits, texts.input_ids.numel(), log);
+    return fits;
+  } catch (const UnsupportedError& error) {
+    fail<ConfigError>("student.init.fit: ", error.what());
+  }
+}
+
+constexpr std::string_view kFitted = ".mlp.down_proj";
+
 }  // namespace
+
+void check_fit(const Recipe& recipe, const ModelFacts& student) {
+  if (fit_of(recipe) == nullptr) return;
+  if (std::ranges::none_of(student.adapter_sites, [](const models::AdapterSite& site) {
+        return site.module.ends_with(kFitted);
+      })) {
+    fail<ConfigError>("student.init.fit: all layers of ", student.folder.string(),
+                      " are of experts, which cannot be fitted; leave it out");
+  }
+  std::vector<std::string> names;
+  for (const auto& parameter : student.parameters) names.push_back(parameter.name);
+  const auto frozen = match_frozen(names, recipe.student.freeze);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (!frozen[i] || !names[i].ends_with(std::string(kFitted) + ".weight")) continue;
+    fail<ConfigError>("student.freeze: holds ", names[i],
+                      ", which `student.init.fit` changes, and a run that goes on has frozen "
+                      "weights from the model's folder; train it, or leave out one of the two");
+  }
+}
 
 std::vector<models::LayerFit> fit_student(const Recipe& recipe, const PlannedModels& models,
                                           const DataParts& data, ModelParts& parts,
@@ -82,22 +121,10 @@ std::vector<models::LayerFit> fit_student(const Recipe& recipe, const PlannedMod
                                           const std::function<void()>& between_pieces) {
   const FitOptions* options = fit_of(recipe);
   if (options == nullptr) return {};
-  const auto source = source_model(recipe, models, parts, log, available_memory);
-  const types::ModelInput texts = spread_texts(recipe, data, options->tokens, models.device);
-  std::vector<models::LayerFit> fits;
-  try {
-    fits = models::fit_layers(*parts.student, *source, models.student.layers, texts,
-                              {.ridge = options->ridge, .between_pieces = between_pieces});
-  } catch (const UnsupportedError& error) {
-    fail<ConfigError>("student.init.fit: ", error.what());
-  }
-  if (fits.empty()) {
-    fail<ConfigError>("student.init.fit: all layers of ", models.student.folder.string(),
-                      " are of experts, which cannot be fitted; leave it out");
-  }
+  const auto fits =
+      fits_of(*options, recipe, models, data, parts, log, available_memory, between_pieces);
   parts.optimizer->take_parameters();
   core::release_freed_memory();  // training takes blocks of other sizes
-  log_fits(fits, texts.input_ids.numel(), log);
   return fits;
 }
 
@@ -108,8 +135,7 @@ std::uint64_t fit_bytes(const Recipe& recipe, const PlannedModels& models) {
   const auto hidden = static_cast<double>(models.student.hidden_size);
   double inner = 0;
   for (const auto& site : models.student.adapter_sites) {
-    constexpr std::string_view kLast = ".mlp.down_proj";
-    if (site.module.ends_with(kLast)) inner = std::max(inner, static_cast<double>(site.in));
+    if (site.module.ends_with(kFitted)) inner = std::max(inner, static_cast<double>(site.in));
   }
   const auto width = static_cast<double>(c10::elementSize(dtype_of(recipe.precision)));
   const double states = 2 * tokens * hidden * width;  // of the student and the source

@@ -11,6 +11,7 @@
 #include <distill/models/check.h>
 #include <distill/models/load.h>
 #include <distill/recipe/cache.h>
+#include <distill/recipe/fit_student.h>
 #include <distill/recipe/several_teachers.h>
 #include <distill/teachers/local_teacher.h>
 
@@ -179,6 +180,7 @@ PlannedModels plan_models(const Recipe& recipe) {
   models::check_causal_lm(models.student.folder, models.student.layers);
   check_positions(recipe, models.student);
   check_freeze(recipe, models.student);
+  check_fit(recipe, models.student);
   check_adamw_for(recipe, models.student);
   models.adapters = choose_adapters(recipe, models.student);
   if (recipe.teacher.kind() == "base") {

@@ -192,6 +192,11 @@ TEST(FitLayers, WhatCannotBeFittedIsRefused) {
   const auto narrow =
       load_causal_lm(kFolder, {.keep_layers = {0, 2}, .quantize = ops::WeightFormat::kInt8});
   EXPECT_NE(refusal(*narrow, {0, 2}, texts()).find("quantised"), std::string::npos);
+  EXPECT_NE(refusal(*student, {0, 2}, {}).find("input_ids"), std::string::npos);
+  const std::string ridge = message_of<Error>([&] {
+    fit_layers(*student, *source, std::vector<std::int64_t>{0, 2}, texts(1), {.ridge = 1e-30});
+  });
+  EXPECT_NE(ridge.find("use a larger one, or more tokens"), std::string::npos) << ridge;
   for (auto& parameter : student->parameters()) {
     if (parameter.name == "model.layers.0.mlp.up_proj.weight") parameter.tensor.fill_(1e38);
   }

@@ -77,6 +77,26 @@ TEST(FitRun, IsInThePlansMemory) {
   EXPECT_GT(more, 5 * some);
 }
 
+// A checkpoint does not hold frozen weights, so a run that goes on would lose what was fitted.
+TEST(FitRun, WhatIsFittedMustNotBeFrozen) {
+  TinyRun tiny;
+  const std::string message = message_of<ConfigError>([&] {
+    tiny.run({kFit, "student.freeze=[\"model.layers.0.*\"]"});
+  });
+  EXPECT_NE(message.find("student.freeze: holds model.layers.0.mlp.down_proj.weight"),
+            std::string::npos)
+      << message;
+  EXPECT_FALSE(fs::exists(tiny.folder / "run"));
+  // All else of a layer may be.
+  TinyRun straight, stopped;
+  const std::vector<std::string> attention = {kFit, "student.freeze=[\"*self_attn*\"]"};
+  straight.run(attention);
+  stopped.run_and_stop(9, attention);
+  stopped.run(attention);
+  EXPECT_EQ(core::hash_file(stopped.in_run("final/model.safetensors")),
+            core::hash_file(straight.in_run("final/model.safetensors")));
+}
+
 TEST(FitRun, SlipsAreFoundBeforeAnythingStarts) {
   TinyRun tiny;
   const auto refusal = [&](const std::vector<std::string>& overrides) {

@@ -17,10 +17,8 @@ struct LayerChoice {
 };
 
 struct ChooseLayersProgress {
-  bool gaps = false;      ///< still measuring what single gaps cost; else whole choices
-  std::int64_t done = 0;  ///< gaps or choices measured
-  std::int64_t of = 0;    ///< gaps in all; 0: not known
-  LayerChoice best = {};  ///< so far; empty at first
+  std::int64_t done = 0;  ///< gaps measured
+  std::int64_t of = 0;
 };
 
 struct ChooseLayersOptions {
@@ -32,15 +30,14 @@ struct ChooseLayersOptions {
 struct ChosenLayers {
   LayerChoice even;  ///< evenly spaced, what one would take otherwise
   LayerChoice best;
-  std::int64_t choices_measured = 0;
 };
 
 /// Which `count` layers of `model`, the first among them, are the best start of a student. Every
 /// gap behind a layer is measured alone: the layer is fitted to what it and the gap did, all other
 /// layers stay, and the KL is taken at the model's end. Of all choices the one with the least sum
-/// is found by dynamic programming, and then improved for as long as moving a single layer by one
-/// or two places lowers the KL of the whole choice. No layer stands for more than twice as many as
-/// on average: wider gaps begin as well, but end worse (docs/experiments/best_recipe.md). The last
+/// is found by dynamic programming; where evenly spaced layers have a lower KL, it is those. No
+/// layer stands for more than twice as many as on average, rounded up. The KL of a whole choice
+/// says less of how a student ends than that sum does (docs/experiments/best_recipe.md). The last
 /// fifth of the sequences of `texts` is kept from the fits to be measured on; states [N, H] behind
 /// all layers are held.
 ///

@@ -10,6 +10,10 @@
 
 namespace distill::recipe {
 
+/// Throws ConfigError for a student none of whose layers can be fitted, and where weights that a
+/// fit changes are frozen: checkpoints do not hold those.
+void check_fit(const Recipe& recipe, const ModelFacts& student);
+
 /// The start of `student.init.fit`: changes the student, and what its optimizer holds of it, on the
 /// rows spread over what training reads. Nothing is done, and nothing returned, without `fit`.
 /// Takes the teacher in memory where the layers are its own, else loads the model they are from,
