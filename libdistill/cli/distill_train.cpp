@@ -66,7 +66,7 @@ int main(int argc, char** argv) {
          "--redo", command.redo,
          "stages of a pipeline to do again, with all that depends on them; the old go aside")
       ->delimiter(',')
-      ->expected(1);
+      ->allow_extra_args(false);  // what follows is an override
   app.add_flag("--ignore-memory", ignore_memory,
                "train a model that needs more memory than is available");
   app.add_flag("--verbose", verbose, "more messages, and back-traces with errors");

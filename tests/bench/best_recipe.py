@@ -18,12 +18,16 @@ RECIPE = variants.TRAINING + """name: experiment
 output: runs/experiment
 student:
   model: {model}
-  init: {{from: model, keep_layers: [0, 1, 2, 8, 9, 11, 13, 19, 21, 23, 27, 29], fit: {{tokens: {tokens}}}}}
+  init: {{from: model, keep_layers: [0, 1, 2, 8, 10, 11, 13, 19, 22, 23, 27, 29], fit: {{tokens: {tokens}}}}}
   freeze: [model.embed_tokens.weight]
 teacher: {{kind: cache, path: {cache}, model: {model}, form: hidden}}
 """
 
 EVEN = "[0, 3, 5, 8, 11, 13, 16, 18, 21, 24, 26, 29]"
+# From the choice of `base`, single layers moved while the KL before training falls.
+MOVED = "[0, 1, 2, 8, 9, 11, 13, 19, 21, 23, 27, 29]"
+# As that of `base`, with no gap wider than 5 layers in place of 6.
+NARROW = "[0, 1, 2, 3, 8, 11, 15, 20, 22, 23, 27, 29]"
 ENDS = "[0, 1, 2, 4, 8, 12, 16, 20, 24, 27, 28, 29]"
 NO_FIT = "student.init.fit=null"
 KL = "{kind: forward_kl, temperature: 1.0}"
@@ -51,6 +55,8 @@ def all_variants(args):
         variants.Variant("fit_on_16k", ["student.init.fit.tokens=16384"]),
         variants.Variant("even_layers", [layers(EVEN)]),
         variants.Variant("even_layers_no_fit", [layers(EVEN), NO_FIT, rate(1e-3)]),
+        variants.Variant("layers_moved", [layers(MOVED)]),
+        variants.Variant("narrow_gaps", [layers(NARROW)]),
         variants.Variant("layers_at_the_ends", [layers(ENDS)]),
         variants.Variant("lr_1e-3", [rate(1e-3)]),
         variants.Variant("lr_3e-4", [rate(3e-4)]),

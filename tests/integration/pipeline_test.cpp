@@ -176,6 +176,12 @@ TEST(Pipeline, BadInputIsTwoAndAllAtOnce) {
   const auto redo = chain.train({"--redo", "nobody"});
   EXPECT_EQ(redo.exit_code, 2);
   EXPECT_SAYS(redo.err, "there is no such stage");
+  for (const std::vector<std::string>& two :
+       {std::vector<std::string>{"--redo", "nobody,noone"}, {"--redo=nobody", "--redo=noone"}}) {
+    const auto both = chain.train(two);
+    EXPECT_EQ(error_lines(both).size(), 2u) << both.err;
+    EXPECT_SAYS(both.err, "noone");
+  }
 }
 
 TEST(Pipeline, ASecondProcessIsRefused) {

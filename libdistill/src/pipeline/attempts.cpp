@@ -140,4 +140,16 @@ std::string stopped_by_gate(const RunFolder& folder, const GateResult& failed,
       "; change the recipe and add --restart, or loosen the gate and run the same command again");
 }
 
+std::optional<GateResult> judge_finished(const recipe::Recipe& recipe, const RunFolder& folder,
+                                         Report& report, core::Logger& log) {
+  report.gates = judge(recipe, report);
+  for (const GateResult& gate : report.gates) {
+    if (!gate.holds) log.warning(gate_line(gate));
+  }
+  const GateResult* failed = deciding_gate(report.gates);
+  if (failed == nullptr) return std::nullopt;
+  if (failed->on_failure == recipe::OnFailure::kRetry) return *failed;
+  fail<Error>(stopped_by_gate(folder, *failed, report.attempt));
+}
+
 }  // namespace distill::pipeline

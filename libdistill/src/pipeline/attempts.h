@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,5 +56,10 @@ class Attempts {
 /// What a gate that ends the run says.
 std::string stopped_by_gate(const RunFolder& folder, const GateResult& failed,
                             std::int64_t attempt);
+
+/// A run that is done is held against the gates of now, which need not be those that it passed.
+/// Throws Error, or returns the gate that wants another try.
+std::optional<GateResult> judge_finished(const recipe::Recipe& recipe, const RunFolder& folder,
+                                         Report& report, core::Logger& log);
 
 }  // namespace distill::pipeline

@@ -21,8 +21,8 @@ namespace {
 
 constexpr std::uint64_t kMaxRecipeBytes = std::uint64_t{4} << 20;
 
-constexpr std::array<std::string_view, 5> kWritten = {"recipe.yaml", "manifest.json", "report.json",
-                                                      "report.html", "final"};
+constexpr std::array<std::string_view, 6> kWritten = {
+    "recipe.yaml", "manifest.json", "report.json", "stopped.json", "report.html", "final"};
 
 /// Beside what a run folder looks after itself.
 constexpr std::array<std::string_view, 1> kWrittenInStages = {"lineage.json"};
@@ -93,6 +93,14 @@ void ChainFolder::store_recipe(const std::string& text) const {
   const std::string whole = std::string(kPipelineMarker) + text;
   if (core::path_exists(recipe()) && core::read_file(recipe(), kMaxRecipeBytes) == whole) return;
   core::write_file_atomically(recipe(), whole);
+}
+
+void ChainFolder::remove_stopped_report() const {
+  std::error_code error;
+  fs::remove(stopped_report(), error);
+  if (error) {
+    fail<IoError>(core::shown(stopped_report()), ": could not remove it: ", error.message());
+  }
 }
 
 void ChainFolder::link_final(const fs::path& result) const {

@@ -22,11 +22,14 @@ class ChainFolder {
   std::filesystem::path recipe() const { return path_ / "recipe.yaml"; }
   std::filesystem::path manifest() const { return path_ / "manifest.json"; }
   std::filesystem::path report() const { return path_ / "report.json"; }
+  /// Instead of report(), where a stage did not end.
+  std::filesystem::path stopped_report() const { return path_ / "stopped.json"; }
   std::filesystem::path final_model() const { return path_ / "final"; }
 
   /// What a process that was killed left in the folder of a stage, which is this process's alone.
   void remove_leftovers(const std::filesystem::path& stage) const;
   void store_recipe(const std::string& text) const;
+  void remove_stopped_report() const;
   /// `final` leads to what a stage made, by a relative link: it takes no room, and the folder can
   /// be moved as a whole.
   void link_final(const std::filesystem::path& result) const;

@@ -138,13 +138,7 @@ class Look {
   }
 
   void look_for_inputs(const recipe::Stage& stage) {
-    for (const StageInput& input : external_inputs(stage, recipe_.output)) {
-      try {
-        input.files();
-      } catch (const InputError& error) {
-        problems_.push_back(concat(stage.source.where(input.key), ": ", error.what()));
-      }
-    }
+    for (auto& line : missing_inputs(stage, recipe_.output)) problems_.push_back(std::move(line));
   }
 
   /// A line for each.

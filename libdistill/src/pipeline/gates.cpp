@@ -1,10 +1,11 @@
 #include "pipeline/gates.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <limits>
 
 #include <distill/core/error.h>
-#include <distill/core/json_writer.h>
 #include <distill/core/strings.h>
 #include <distill/pipeline/measures.h>
 
@@ -55,10 +56,22 @@ std::vector<GateResult> judge(const recipe::Recipe& recipe, const Report& report
   return results;
 }
 
+namespace {
+
+/// As many digits as one compares by; a gate that fails by less says by how little in its report.
+std::string six_digits(double value) {
+  std::array<char, 32> text;
+  const auto end =
+      std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::general, 6);
+  return {text.data(), end.ptr};
+}
+
+}  // namespace
+
 std::string gate_line(const GateResult& result) {
   return concat("gate `", core::printable(result.require),
                 "`: ", result.holds ? "holds" : "does not hold", ", it is ",
-                core::JsonWriter().value(result.value).text());
+                six_digits(result.value));
 }
 
 metrics::Values to_values(const GateResult& result, std::int64_t step) {

@@ -232,30 +232,40 @@ MemoryEstimate estimate_memory(const recipe::Recipe& recipe, const recipe::Plann
   return memory;
 }
 
-void require_memory(const MemoryEstimate& memory, at::Device device,
-                    std::optional<std::uint64_t> available, core::Logger& log) {
+MemoryTrouble memory_trouble(const MemoryEstimate& memory, at::Device device,
+                             std::optional<std::uint64_t> available) {
+  using core::concat;
   using core::human_bytes;
   if (!available) available = models::available_memory(device);
-  if (!available) return;
+  if (!available) return {};
   const std::string on_gpu = device.is_cpu() ? "" : " on " + device.str();
   if (memory.certain() > *available) {
-    fail<InputError>("training needs at least ", human_bytes(memory.certain()), " of memory",
-                     on_gpu, " (weights ", human_bytes(memory.teacher + memory.student),
-                     ", optimizer ", human_bytes(memory.master + memory.moments), ", gradients ",
-                     human_bytes(memory.gradients - memory.idle_gradients), "), ",
-                     human_bytes(*available),
-                     " are available; use a smaller student, train less of it "
-                     "(`student.freeze`, `student.lora`)",
-                     device.is_cpu() ? " or a machine" : ", `device: cpu` or a GPU",
-                     " with more memory, or --ignore-memory to try all the same");
+    return {concat("training needs at least ", human_bytes(memory.certain()), " of memory", on_gpu,
+                   " (weights ", human_bytes(memory.teacher + memory.student), ", optimizer ",
+                   human_bytes(memory.master + memory.moments), ", gradients ",
+                   human_bytes(memory.gradients - memory.idle_gradients), "), ",
+                   human_bytes(*available),
+                   " are available; use a smaller student, train less of it "
+                   "(`student.freeze`, `student.lora`)",
+                   device.is_cpu() ? " or a machine" : ", `device: cpu` or a GPU",
+                   " with more memory, or --ignore-memory to try all the same"),
+            true};
   }
   const std::uint64_t elsewhere =
       device.is_cpu() ? memory.teacher_mapped + memory.student_mapped : memory.library;
-  if (memory.total() - elsewhere <= *available) return;
-  log.warning("about ", human_bytes(memory.total() - elsewhere), " of memory will be needed",
-              on_gpu, ", ", human_bytes(*available),
-              " are available; with a smaller `train.micro_batch_size` or "
-              "`train.activation_checkpointing` it is less");
+  if (memory.total() - elsewhere <= *available) return {};
+  return {concat("about ", human_bytes(memory.total() - elsewhere), " of memory will be needed",
+                 on_gpu, ", ", human_bytes(*available),
+                 " are available; with a smaller `train.micro_batch_size` or "
+                 "`train.activation_checkpointing` it is less"),
+          false};
+}
+
+void require_memory(const MemoryEstimate& memory, at::Device device,
+                    std::optional<std::uint64_t> available, core::Logger& log) {
+  const MemoryTrouble trouble = memory_trouble(memory, device, available);
+  if (trouble.certain) throw InputError(trouble.text);
+  if (!trouble.text.empty()) log.warning(trouble.text);
 }
 
 }  // namespace distill::pipeline

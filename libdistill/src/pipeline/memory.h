@@ -24,6 +24,14 @@ struct Trainable {
 /// Of the student: its own parameters, or its adapters'.
 Trainable count_trainable(const recipe::Recipe& recipe, const recipe::PlannedModels& models);
 
+/// Why `memory` does not fit into `available` (empty: what models::available_memory says).
+struct MemoryTrouble {
+  std::string text;      ///< one line; empty: it fits
+  bool certain = false;  ///< or only by the estimate
+};
+MemoryTrouble memory_trouble(const MemoryEstimate& memory, at::Device device,
+                             std::optional<std::uint64_t> available);
+
 /// Throws InputError when what is certain to be allocated on `device` is more than `available`
 /// (empty: what models::available_memory says), and warns when the estimate of all is.
 void require_memory(const MemoryEstimate& memory, at::Device device,

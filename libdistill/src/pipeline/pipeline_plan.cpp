@@ -67,6 +67,11 @@ class Planner {
                                        stored_pipeline(recipe_.output), redo, hashes, problems_);
     for (std::size_t i = 0; i < recipe_.stages.size(); ++i) plan_stage(i, states[i]);
     look_for_unread();
+    for_each_memory(plan_, [this](const StagePlan& stage, const MemoryEstimate& memory,
+                                  const std::string& name) {
+      const auto trouble = memory_trouble(memory, stage.device, options_.available_memory);
+      if (!trouble.text.empty()) plan_.warnings.push_back(concat(name, ": ", trouble.text));
+    });
     plan_.free_space = core::free_space(recipe_.output);
     if (!problems_.empty()) throw ConfigError(core::join(problems_, "\n"));
     return std::move(plan_);

@@ -58,6 +58,7 @@ std::string to_json(const PipelineResult& result) {
   const Totals totals = totals_of(result);
   core::JsonWriter json(2);
   json.begin_object().member("format_version", kFormatVersion).member("name", result.name);
+  if (!result.stopped.empty()) json.member("stopped", result.stopped);
   if (const Report* report = last_report(result)) {
     write_side(json, "before", report->before, report->sets, &SetReport::before);
     write_side(json, "after", report->after, report->sets, &SetReport::after);

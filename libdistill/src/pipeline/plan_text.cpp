@@ -9,6 +9,8 @@
 #include <distill/pipeline/plan.h>
 #include <distill/recipe/write.h>
 
+#include "pipeline/memory.h"
+
 namespace distill::pipeline {
 
 namespace {
@@ -147,6 +149,8 @@ std::string plan_text(const recipe::Recipe& recipe, const Plan& plan) {
     }
     out << memory.text();
   }
+  const MemoryTrouble trouble = memory_trouble(plan.memory, models.device, std::nullopt);
+  if (!trouble.text.empty()) out << "warning  " << trouble.text << "\n";
   return out.str();
 }
 

@@ -19,6 +19,7 @@
 #include <distill/train/trainer.h>
 
 #include "pipeline/attempts.h"
+#include "pipeline/check_recipe.h"
 #include "pipeline/final_model.h"
 #include "pipeline/forgetting_monitor.h"
 #include "pipeline/gates.h"
@@ -350,27 +351,16 @@ Report run_with_reactions(const recipe::Recipe& recipe, const RunOptions& option
   }
 }
 
-/// A run that is done is held against the gates of now, which need not be those that it passed.
-/// Throws Error, or returns the gate that wants another try.
-std::optional<GateResult> judge_finished(const recipe::Recipe& recipe, const RunFolder& folder,
-                                         Report& report, core::Logger& log) {
-  report.gates = judge(recipe, report);
-  for (const GateResult& gate : report.gates) {
-    if (!gate.holds) log.warning(gate_line(gate));
-  }
-  const GateResult* failed = deciding_gate(report.gates);
-  if (failed == nullptr) return std::nullopt;
-  if (failed->on_failure == recipe::OnFailure::kRetry) return *failed;
-  fail<Error>(stopped_by_gate(folder, *failed, report.attempt));
-}
-
 }  // namespace
 
 RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log) {
-  // What is wrong with the recipe's files is found before a run folder is made.
-  recipe::plan_models(recipe);
-  require_gates(recipe);
-  if (!options.planned) require_tries(recipe, options, log);
+  // What is wrong with it is found before a run folder is made.
+  if (!options.planned) {
+    check_recipe(recipe);
+    require_tries(recipe, options, log);
+  } else {
+    recipe::plan_models(recipe);
+  }
   const auto rewrite = [&recipe](const std::string& text) {
     const std::string source = (fs::path(recipe.output) / "recipe.yaml").string();
     return recipe::write_recipe_as_now(recipe::read_recipe(text, source, {}, recipe.registries()),

@@ -20,6 +20,7 @@
 #include "pipeline/gates.h"
 #include "pipeline/memory.h"
 #include "pipeline/run_stage.h"
+#include "pipeline/stage_costs.h"
 #include "pipeline/stage_inputs.h"
 
 namespace distill::pipeline {
@@ -33,21 +34,13 @@ using Progress = StageState::Progress;
 
 /// A stage that will not fit is found before the first one has run for a day.
 void require_resources(const PipelinePlan& plan, const RunOptions& options, core::Logger& log) {
-  std::string problems;
-  for (const StagePlan& stage : plan.stages) {
-    if (stage.is_done) continue;
-    const auto require = [&](const MemoryEstimate& memory, const std::string& where) {
-      try {
-        require_memory(memory, stage.device, options.available_memory, log);
-      } catch (const InputError& error) {
-        problems += concat(problems.empty() ? "" : "\n", "stage `", stage.name, "`", where, ": ",
-                           error.what());
-      }
-    };
-    require(stage.memory, "");
-    for (const PlannedTry& one : stage.tries) require(one.memory, ", " + one.where);
-  }
-  if (!problems.empty()) throw InputError(problems);
+  std::vector<std::string> problems;
+  for_each_memory(
+      plan, [&](const StagePlan& stage, const MemoryEstimate& memory, const std::string& name) {
+        const auto trouble = memory_trouble(memory, stage.device, options.available_memory);
+        if (trouble.certain) problems.push_back(concat(name, ": ", trouble.text));
+      });
+  if (!problems.empty()) throw InputError(core::join(problems, "\n"));
   for (const auto& warning : plan.warnings) log.warning(warning);
   if (plan.free_space && plan.disk() > *plan.free_space) {
     log.warning("all stages together will leave about ", core::human_bytes(plan.disk()),
@@ -83,7 +76,15 @@ class Chain {
     folder_.store_recipe(recipe::write_recipe(recipe_));
     result_.name = recipe_.name;
     result_.folder = folder_.path();
-    for (std::size_t i = 0; i < recipe_.stages.size(); ++i) do_stage(i, states[i]);
+    folder_.remove_stopped_report();
+    try {
+      for (std::size_t i = 0; i < recipe_.stages.size(); ++i) do_stage(i, states[i]);
+    } catch (const Interrupted&) {  // to be gone on with
+      throw;
+    } catch (const std::exception& error) {
+      report_stop(error.what());
+      throw;
+    }
     finish();
     return std::move(result_);
   }
@@ -285,6 +286,19 @@ class Chain {
                                   lineage_json(manifest_, stage.name));
     }
     write_chain_manifest(folder_.manifest(), manifest_, recipe_);
+  }
+
+  /// Never throws: why the stage did not end is what the user is to read.
+  void report_stop(const std::string& why) {
+    result_.stopped = why;
+    try {
+      const std::string report = to_json(result_);
+      core::write_file_atomically(folder_.stopped_report(), report);
+      const auto page = write_report_html({.run = folder_.path(), .report_json = report});
+      log_.info("what was done up to there: ", page.string());
+    } catch (const std::exception& error) {
+      log_.warning("what was done up to there could not be written: ", error.what());
+    }
   }
 
   void finish() {

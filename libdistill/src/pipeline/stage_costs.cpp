@@ -156,4 +156,15 @@ void add_merge_costs(const recipe::MergeRecipe& recipe, StagePlan& stage) {
                            count(static_cast<std::int64_t>(c10::elementSize(dtype))));
 }
 
+void for_each_memory(
+    const PipelinePlan& plan,
+    const std::function<void(const StagePlan&, const MemoryEstimate&, const std::string&)>& take) {
+  for (const StagePlan& stage : plan.stages) {
+    if (stage.is_done) continue;
+    const std::string name = core::concat("stage `", stage.name, "`");
+    take(stage, stage.memory, name);
+    for (const PlannedTry& one : stage.tries) take(stage, one.memory, name + ", " + one.where);
+  }
+}
+
 }  // namespace distill::pipeline

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <string>
 
 #include <distill/pipeline/pipeline_plan.h>
 #include <distill/recipe/wiring.h>
@@ -19,5 +21,11 @@ void add_capture_costs(const recipe::Recipe& recipe, const recipe::PlannedModels
 void add_generate_costs(const recipe::GenerateRecipe& recipe, std::int64_t prompts,
                         StagePlan& stage);
 void add_merge_costs(const recipe::MergeRecipe& recipe, StagePlan& stage);
+
+/// Calls `take` with the memory of each stage that is not done, and of each of its further tries,
+/// and what to call it.
+void for_each_memory(const PipelinePlan& plan,
+                     const std::function<void(const StagePlan&, const MemoryEstimate&,
+                                              const std::string& name)>& take);
 
 }  // namespace distill::pipeline

@@ -51,6 +51,13 @@ std::optional<Kind> kind_of(const recipe::Stage& stage, const std::string& key) 
   return std::nullopt;
 }
 
+/// A student of its own learns from a cache as well where the teacher's folder is gone.
+bool is_optional(const recipe::Stage& stage, const std::string& key) {
+  const auto* run = std::get_if<recipe::Recipe>(&stage.recipe);
+  return key == "teacher.model" && stage.kind == recipe::StageKind::kTrain && run != nullptr &&
+         run->teacher.kind() == "cache" && run->student.model.has_value();
+}
+
 std::vector<fs::path> regular_files(const fs::path& folder) {
   if (!core::is_folder(folder)) fail<InputError>(core::shown(folder), ": no such folder");
   std::vector<fs::path> files;
@@ -110,9 +117,22 @@ std::vector<StageInput> external_inputs(const recipe::Stage& stage, const fs::pa
     if (!kind || text.empty() || recipe::is_within(text, output / "stages")) return;
     // A stage that evaluates has its data twice.
     if (stage.kind == recipe::StageKind::kEvaluate && key.starts_with("data.train.")) return;
+    if (is_optional(stage, key) && !core::is_folder(text)) return;
     inputs.push_back({*kind, key, text});
   });
   return inputs;
+}
+
+std::vector<std::string> missing_inputs(const recipe::Stage& stage, const fs::path& output) {
+  std::vector<std::string> problems;
+  for (const StageInput& input : external_inputs(stage, output)) {
+    try {
+      input.files();
+    } catch (const InputError& error) {
+      problems.push_back(core::concat(stage.source.where(input.key), ": ", error.what()));
+    }
+  }
+  return problems;
 }
 
 bool reads_result(recipe::Stage stage, const recipe::Stage& earlier) {

@@ -28,6 +28,10 @@ recipe::Stage with_settings(recipe::Stage stage, const std::vector<std::string>&
 std::vector<StageInput> external_inputs(const recipe::Stage& stage,
                                         const std::filesystem::path& output);
 
+/// Those of external_inputs that are not there, a line each with its place in the file.
+std::vector<std::string> missing_inputs(const recipe::Stage& stage,
+                                        const std::filesystem::path& output);
+
 /// The result of the earlier stage is named in the recipe of the stage, settings of further tries
 /// apart.
 bool reads_result(recipe::Stage stage, const recipe::Stage& earlier);

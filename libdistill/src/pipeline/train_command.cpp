@@ -12,7 +12,7 @@
 #include <distill/recipe/read.h>
 #include <distill/recipe/write.h>
 
-#include "pipeline/gates.h"
+#include "pipeline/check_recipe.h"
 #include "pipeline/tokenizing_progress.h"
 #include "pipeline/tries.h"
 
@@ -59,12 +59,12 @@ namespace {
 
 std::string run_one(const recipe::Recipe& recipe, const TrainCommand& command, core::Logger& log) {
   require_recipe_outside(command.recipe, recipe.output);
-  require_gates(recipe);
   if (!command.redo.empty()) {
     fail<InputError>("--redo ", core::printable(command.redo.front()),
                      ": the recipe has no stages; use --restart");
   }
   if (command.dry_run) {
+    check_recipe(recipe);
     TokenizingProgress progress(command.run, log);
     require_tries(recipe, command.run, log);
     const Plan plan =

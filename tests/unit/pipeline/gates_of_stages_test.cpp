@@ -3,6 +3,7 @@
 #include <distill/core/error.h>
 #include <distill/core/json_writer.h>
 #include <distill/io/json_value.h>
+#include <distill/pipeline/report_html.h>
 
 #include "unit/pipeline/tiny_chain.h"
 
@@ -37,6 +38,32 @@ TEST(GatesOfStages, AGateThatCameLaterStopsThePipelineWithoutTraining) {
   const PipelineResult result = chain.run(TinyChain::two_stages(), loose);
   EXPECT_TRUE(result.stages[0].was_done && result.stages[1].was_done);
   EXPECT_TRUE(result.stages[0].report->gates.at(0).holds);
+}
+
+TEST(GatesOfStages, APipelineThatIsStoppedLeavesAPageOfWhatWasDone) {
+  TinyChain chain;
+  const auto gates = [](const std::string& second) {
+    return std::vector<std::string>{"stages.two.gates=[{require: " + second + "}]"};
+  };
+  const std::string what =
+      message_of<Error>([&] { chain.run(TinyChain::two_stages(), gates("kl_to_teacher < 0")); });
+  const auto stored = io::read_json_file(chain.in_chain("stopped.json"));
+  const io::JsonCursor report(stored, "");
+  EXPECT_EQ(report.at("stopped").as_string(), what);
+  EXPECT_TRUE(report.at("stages").at(0).has("report"));
+  EXPECT_FALSE(report.at("stages").at(1).has("report"));
+  const std::string page = testing::read(chain.in_chain("report.html"));
+  EXPECT_SAYS(page, "Stopped run");
+  EXPECT_SAYS(page, "<p class=\"no\">Stopped: ");
+  EXPECT_SAYS(page, "stages/three/report.html");
+  EXPECT_SAYS(page, "stages/two/report.html");
+  EXPECT_FALSE(fs::exists(chain.in_chain("report.json")));
+  // Made again by `distill report` it says the same.
+  write_report_html({.run = chain.output()});
+  EXPECT_SAYS(testing::read(chain.in_chain("report.html")), "<p class=\"no\">Stopped: ");
+  chain.run(TinyChain::two_stages(), gates("kl_to_teacher < 100"));
+  EXPECT_FALSE(fs::exists(chain.in_chain("stopped.json")));
+  EXPECT_EQ(testing::read(chain.in_chain("report.html")).find("Stopped"), std::string::npos);
 }
 
 TEST(GatesOfStages, AWarningOfADoneStageIsGiven) {

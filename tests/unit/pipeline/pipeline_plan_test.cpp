@@ -198,6 +198,24 @@ TEST(PipelinePlan, AMergeIsPlannedInWhatItComputesWith) {
   EXPECT_EQ(2 * narrow.disk.model, wide.disk.model);
 }
 
+TEST(PipelinePlan, SaysWhatDoesNotFitIntoMemory) {
+  TinyChain chain;
+  EXPECT_TRUE(chain.plan().warnings.empty());
+  const std::uint64_t needed = chain.plan().stages[1].memory.certain();
+  RunOptions options = chain.options();
+  const auto plan_with = [&](std::uint64_t available) {
+    options.available_memory = available;
+    return plan_pipeline(chain.recipe(TinyChain::two_stages()), {}, options, chain.log);
+  };
+  const PipelinePlan tight = plan_with(needed);
+  ASSERT_EQ(tight.warnings.size(), 2u);
+  EXPECT_SAYS(tight.warnings[1], "stage `two`: about ");
+  const PipelinePlan small = plan_with(needed - 1);
+  EXPECT_SAYS(small.warnings.at(1), "stage `two`: training needs at least ");
+  EXPECT_SAYS(plan_text(chain.recipe(TinyChain::two_stages()), small),
+              "warning  stage `two`: training needs at least ");
+}
+
 TEST(PipelinePlan, InputInsideThePipelinesFolderIsRefused) {
   TinyChain chain;
   chain.run();

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -46,12 +47,28 @@ TEST(Run, NothingIsMadeForARecipeThatCannotRun) {
     EXPECT_NE(message.find(part), std::string::npos) << message;
     EXPECT_FALSE(fs::exists(tiny.folder / "run"));
   };
-  refused("teacher.model=no/such", "no/such/config.json: no such file");
+  refused("teacher.model=no/such", "teacher.model: no/such: no such folder");
   refused("student.init.keep_layers=9", "student.init.keep_layers: 9, but ");
   refused("data.sequence_length=512", "data.sequence_length: 512, but ");
   if (ops::why_no_cuda()) refused("device=cuda", "device: `cuda`, but ");
   refused("student.freeze=[model.embed]", "student.freeze.0: `model.embed` matches no parameter");
   refused("student.freeze=[\"*\"]", "every parameter is frozen");
+}
+
+// Who has nothing yet is told of everything at once, each with its place in the file.
+TEST(Run, AllThatIsMissingIsToldTogether) {
+  TinyRun tiny;
+  const std::string message = message_of<ConfigError>([&] {
+    tiny.run({"student={model: no/student}", "teacher.model=no/teacher",
+              "data.train=[{path: no/train.jsonl}]", "gates=[{require: accurcy > 1}]"});
+  });
+  for (const char* part :
+       {"student.model: no/student: no such folder", "teacher.model: no/teacher: no such folder",
+        "data.train.0.path: no/train.jsonl: no such file", "`accurcy` is not measured"}) {
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  }
+  EXPECT_EQ(std::ranges::count(message, '\n'), 3) << message;
+  EXPECT_FALSE(fs::exists(tiny.folder / "run"));
 }
 
 // A model that loading would refuse is found before a folder is made, and by a dry run.

@@ -27,6 +27,7 @@ struct PipelineResult {
   std::string final_stage;      ///< whose model `final` leads to; empty: there is none
   std::filesystem::path model;  ///< OUTPUT/final
   std::filesystem::path base;   ///< the model folder beneath, when that is an adapter folder
+  std::string stopped;          ///< why the last of `stages` did not end; empty: all are done
 };
 
 /// Runs the stages of a pipeline in their order, each in OUTPUT/stages/NAME. What is done and
@@ -38,7 +39,8 @@ struct PipelineResult {
 ///     registries); run_pipeline(std::get<recipe::PipelineRecipe>(recipe), {}, options, log);
 ///
 /// Everything wrong with any stage is found before the first step: throws as plan_pipeline does,
-/// InputError when a stage needs more memory than there is; then as run_recipe.
+/// InputError when a stage needs more memory than there is; then as run_recipe. A stage that fails
+/// or is stopped by a gate leaves OUTPUT/stopped.json and a page of what was done up to there.
 PipelineResult run_pipeline(const recipe::PipelineRecipe& recipe,
                             const std::vector<std::string>& redo, const RunOptions& options,
                             core::Logger& log);

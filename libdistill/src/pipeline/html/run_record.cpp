@@ -55,6 +55,13 @@ std::size_t place_in(const io::JsonArray& list, const std::string& name) {
   return static_cast<std::size_t>(found - list.begin());
 }
 
+/// Of a run that is done, or was stopped before it was. A report beside stopped.json is of what was
+/// there before.
+fs::path report_file(const fs::path& folder) {
+  const fs::path stopped = folder / "stopped.json";
+  return core::path_exists(stopped) ? stopped : folder / "report.json";
+}
+
 void read_stages(RunRecord& record) {
   const fs::path root = record.folder / "stages";
   if (!core::path_exists(root) || !core::is_folder(root)) return;
@@ -67,18 +74,12 @@ void read_stages(RunRecord& record) {
     stage.name = name;
     const std::size_t place = place_in(list, name);
     if (place < list.size()) stage.kind = text_at(&list[place], {"kind"});
-    stage.report = read_optional(record, path / "report.json");
+    stage.report = read_optional(record, report_file(path));
     stage.has_page = core::path_exists(path / "report.html");
     record.stages.push_back(std::move(stage));
   }
   std::ranges::stable_sort(record.stages, {},
                            [&list](const StagePage& stage) { return place_in(list, stage.name); });
-}
-
-/// Of a run that is done, or was stopped before it was.
-fs::path report_file(const fs::path& folder) {
-  const fs::path report = folder / "report.json";
-  return core::path_exists(report) ? report : folder / "stopped.json";
 }
 
 }  // namespace

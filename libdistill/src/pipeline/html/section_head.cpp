@@ -80,9 +80,10 @@ std::string head_section(const RunRecord& record) {
       "<header>\n<p class=\"kind\">", kind_of(record),
       record.is_stage ? " &middot; one stage of <a href=\"../../report.html\">a run</a>" : "",
       "</p>\n<h1>", escaped(name), "</h1>\n<p class=\"facts\">", what_it_was(record), "</p>\n",
-      stopped.empty()
-          ? ""
-          : concat("<p class=\"no\">Stopped, and no model is saved: ", escaped(stopped), "</p>\n"),
+      stopped.empty() ? ""
+                      : concat("<p class=\"no\">Stopped",
+                               record.stages.empty() ? ", and no model is saved: " : ": ",
+                               escaped(stopped), "</p>\n"),
       tiles(record), "</header>\n");
 }
 
