@@ -319,6 +319,30 @@ TEST(ReportHtml, StagesAreLinkedInTheirOrder) {
   expect_all(core::read_file(file, 1 << 20), {"<a href=\"../../report.html\">"});
 }
 
+// Mailed alone it must say what the pages of its stages say.
+TEST(ReportHtml, TheWholeShowsCurvesAndGatesOfItsStages) {
+  Folder folder;
+  folder.write("manifest.json", R"({"name":"chain","stages":[{"name":"warm"},{"name":"cool"}]})");
+  folder.write("report.json", R"({"name":"chain"})");
+  folder.write("stages/warm/metrics.jsonl",
+               step_line(1, 5) + step_line(2, 4) +
+                   R"({"event":"forgetting","step":2,"drop wiki":0.01,"max_drop":0.05})" + "\n");
+  folder.write(
+      "stages/warm/report.json",
+      R"({"gates":[{"require":"bias < 0.2","value":0.4,"holds":false,"on_failure":"warn"}],)"
+      R"("forgetting":{"max_drop":0.05,"drops":{"wiki":0.01},"within_limit":true}})");
+  folder.write("stages/cool/metrics.jsonl", step_line(1, 3));
+  for (int i = 0; i < 9; ++i) {
+    folder.write(core::concat("stages/more", i, "/metrics.jsonl"), step_line(1, 3));
+  }
+  const std::string page = folder.page();
+  const HtmlCheck check(page);
+  expect_all(page, {"Loss of warm", "Loss of cool", "3 more stages are not drawn",
+                    "warm: <code>bias &lt; 0.2</code>", "warm: no set worse than before",
+                    "Worse than before training warm"});
+  EXPECT_EQ(page.find("Loss of more8"), std::string::npos);
+}
+
 TEST(ReportHtml, OtherFoldersAreRefused) {
   const TempFolder folder;
   EXPECT_EQ(message_of<InputError>([&] { write_report_html({.run = folder.path()}); }),

@@ -1,6 +1,7 @@
 #include "pipeline/html/run_record.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <distill/core/error.h>
 #include <distill/core/files.h>
@@ -62,6 +63,15 @@ fs::path report_file(const fs::path& folder) {
   return core::path_exists(stopped) ? stopped : folder / "report.json";
 }
 
+/// Of its metrics what the page of the whole shows.
+void add_curves(StagePage& stage, const fs::path& metrics) {
+  if (!core::path_exists(metrics)) return;
+  RunMetrics all = read_run_metrics(metrics);
+  if (const Curve* loss = all.steps.find("loss")) stage.loss = *loss;
+  stage.drops = std::move(all.drops);
+  stage.max_drop = all.max_drop;
+}
+
 void read_stages(RunRecord& record) {
   const fs::path root = record.folder / "stages";
   if (!core::path_exists(root) || !core::is_folder(root)) return;
@@ -76,6 +86,7 @@ void read_stages(RunRecord& record) {
     if (place < list.size()) stage.kind = text_at(&list[place], {"kind"});
     stage.report = read_optional(record, report_file(path));
     stage.has_page = core::path_exists(path / "report.html");
+    collect(record, [&] { add_curves(stage, path / "metrics.jsonl"); });
     record.stages.push_back(std::move(stage));
   }
   std::ranges::stable_sort(record.stages, {},

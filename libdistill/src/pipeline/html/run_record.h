@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,9 +14,12 @@ namespace distill::pipeline::html {
 /// A stage of a run that has several.
 struct StagePage {
   std::string name;
-  std::string kind;       ///< as the manifest has it; may be empty
-  io::JsonValue report;   ///< null where it has none
-  bool has_page = false;  ///< a report.html
+  std::string kind;            ///< as the manifest has it; may be empty
+  io::JsonValue report;        ///< null where it has none
+  bool has_page = false;       ///< a report.html
+  Curve loss = {};             ///< of its steps
+  ByName<Samples> drops = {};  ///< as in RunMetrics
+  std::optional<double> max_drop = {};
 };
 
 /// All that a page is made from. What is missing is null or empty.

@@ -98,6 +98,16 @@ void note_thinning(LineChart& chart, std::int64_t most) {
                        " measurements the least and the greatest of every few");
 }
 
+LineChart drops_chart(const ByName<Samples>& drops, std::optional<double> max_drop) {
+  LineChart chart{.id = "drops",
+                  .title = "Worse than before training",
+                  .lines = lines_of(drops),
+                  .unit = Unit::kShare};
+  if (max_drop) chart.levels = {{"limit", *max_drop}};
+  note_thinning(chart, most_of(drops));
+  return chart;
+}
+
 LineChart step_chart(const RunRecord& record, const std::string& name, bool smooth) {
   const Measure shown = measure(name);
   LineChart chart{.id = "step-" + name, .title = shown.title, .lines = {line_of(record, name, 0)}};
@@ -138,10 +148,32 @@ void add_level(LineChart& chart, const RunRecord& record, std::string_view name)
   }
 }
 
+/// Of each stage that trained, as many as make a light page.
+std::vector<LineChart> loss_charts(const std::vector<StagePage>& stages) {
+  std::vector<LineChart> charts;
+  std::size_t left_out = 0;
+  for (const StagePage& stage : stages) {
+    if (stage.loss.empty()) continue;
+    if (charts.size() == kMostCharts) {
+      ++left_out;
+      continue;
+    }
+    LineChart chart{.id = concat("stage", charts.size()), .title = "Loss of " + stage.name};
+    chart.lines = {{.name = "loss",
+                    .points = stage.loss.points(),
+                    .last = stage.loss.last(),
+                    .spread = true,
+                    .smooth = true}};
+    charts.push_back(std::move(chart));
+  }
+  if (left_out > 0) charts.back().note = concat(left_out, " more stages are not drawn");
+  return charts;
+}
+
 }  // namespace
 
 std::string training_section(const RunRecord& record) {
-  std::vector<LineChart> charts;
+  std::vector<LineChart> charts = loss_charts(record.stages);
   for (const char* name : {"lr", "grad_norm", "tokens_per_second"}) {
     charts.push_back(step_chart(record, name, std::string_view(name) != "lr"));
   }
@@ -179,14 +211,14 @@ std::string kept_section(const RunRecord& record) {
   const RunMetrics& metrics = record.metrics;
   const ChartMarks decided{ChartMarks::Kind::kDecided, metrics.decided.points()};
   std::vector<LineChart> charts;
+  for (const StagePage& stage : record.stages) {
+    if (stage.drops.all().empty() || charts.size() == kMostCharts) continue;
+    charts.push_back(drops_chart(stage.drops, stage.max_drop));
+    charts.back().id = concat("drops", charts.size());
+    charts.back().title += " " + stage.name;
+  }
   if (!metrics.drops.all().empty()) {
-    LineChart chart{.id = "drops",
-                    .title = "Worse than before training",
-                    .lines = lines_of(metrics.drops),
-                    .unit = Unit::kShare};
-    if (metrics.max_drop) chart.levels = {{"limit", *metrics.max_drop}};
-    note_thinning(chart, most_of(metrics.drops));
-    charts.push_back(std::move(chart));
+    charts.push_back(drops_chart(metrics.drops, metrics.max_drop));
   }
   for (const auto& [name, sets] : metrics.sets) {
     // Before and after alone are in the table of results.

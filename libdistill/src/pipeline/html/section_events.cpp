@@ -37,9 +37,10 @@ std::string verdict(const io::JsonValue* holds) {
   return *flag ? "<span class=\"yes\">holds</span>" : "<span class=\"no\">does not hold</span>";
 }
 
-std::string gate_row(const io::JsonValue& gate) {
+/// `of`: the stage, as a text of the page; empty: the run itself.
+std::string gate_row(const std::string& of, const io::JsonValue& gate) {
   const auto value = number_at(&gate, {"value"});
-  return concat("<tr><th scope=\"row\"><code>", escaped(text_at(&gate, {"require"})),
+  return concat("<tr><th scope=\"row\">", of, "<code>", escaped(text_at(&gate, {"require"})),
                 "</code></th><td>", value ? number(*value) : std::string("not measured"),
                 "</td><td>", verdict(find(&gate, {"holds"})), "</td><td>",
                 escaped(text_at(&gate, {"on_failure"})), "</td></tr>\n");
@@ -61,11 +62,11 @@ std::string worst_drop(const io::JsonValue* drops) {
 }
 
 /// The monitor of forgetting is a gate too.
-std::string forgetting_row(const RunRecord& record) {
-  const io::JsonValue* forgetting = find(&record.report, {"forgetting"});
+std::string forgetting_row(const std::string& of, const io::JsonValue& report) {
+  const io::JsonValue* forgetting = find(&report, {"forgetting"});
   const auto limit = number_at(forgetting, {"max_drop"});
   if (!limit) return "";
-  return concat("<tr><th scope=\"row\">no set worse than before by more than ",
+  return concat("<tr><th scope=\"row\">", of, "no set worse than before by more than ",
                 number(*limit, Unit::kShare), "</th><td>", worst_drop(find(forgetting, {"drops"})),
                 "</td><td>", verdict(find(forgetting, {"within_limit"})), "</td><td></td></tr>\n");
 }
@@ -85,15 +86,23 @@ std::string attempt_note(const RunRecord& record) {
   return concat("<p class=\"facts\">Attempt ", number(*attempt), settings, "</p>\n");
 }
 
-std::string gates(const RunRecord& record) {
-  const io::JsonValue* list = find(&record.report, {"gates"});
-  std::string rows;
-  if (list != nullptr && list->is_array()) {
-    for (const auto& gate : std::get<io::JsonArray>(list->storage())) {
-      if (rows.size() < kMostGateBytes) rows += gate_row(gate);
-    }
+void add_gates(std::string& rows, const std::string& of, const io::JsonValue& report) {
+  const io::JsonValue* list = find(&report, {"gates"});
+  if (list == nullptr || !list->is_array()) return;
+  for (const auto& gate : std::get<io::JsonArray>(list->storage())) {
+    if (rows.size() < kMostGateBytes) rows += gate_row(of, gate);
   }
-  rows += forgetting_row(record);
+}
+
+std::string gates(const RunRecord& record) {
+  std::string rows;
+  for (const StagePage& stage : record.stages) {
+    const std::string of = escaped(stage.name) + ": ";
+    add_gates(rows, of, stage.report);
+    rows += forgetting_row(of, stage.report);
+  }
+  add_gates(rows, "", record.report);
+  rows += forgetting_row("", record.report);
   const std::string note = attempt_note(record);
   if (rows.empty()) return note;
   return concat(note,
