@@ -196,7 +196,7 @@ std::vector<std::string> small(const fs::path& config) {
     more({"stages.student_8b.train={steps: 4, batch_size: 2}", "stages.answers.teacher.top_k=16",
           "stages.student_8b.evaluate.every=0"});
   } else if (name == "671b_to_32b_to_7b") {
-    // What a server does, a model in this process does as well.
+    // What a server does, a model in this process does as well; served_chain_test.cpp has a server.
     more({"stages.answers.teacher={kind: local, model: models/DeepSeek-R1}",
           "stages.answers.generate.max_new_tokens=150", "stages.answers.generate.temperature=4",
           "stages.answers.generate.top_p=1", "stages.answers.generate.max_repetition=null",
