@@ -22,6 +22,16 @@ double as_share(double share) {
 constexpr double kQuiet = 0.5;          // seconds before anything is shown
 constexpr double kBetweenFrames = 0.1;  // seconds
 
+std::string eta_text(const ProgressOptions& options, double part, double new_part, double seconds) {
+  if (!(new_part > 0.01 && part < 1)) return "";
+  const double in_all = seconds / new_part;
+  const double left = in_all * (1 - part);
+  std::string text = "  ETA " + human_seconds(left);
+  if (!options.whole_eta) return text;
+  const auto whole = options.whole_eta(left, in_all);
+  return whole ? concat(text, " (all: ", human_seconds(*whole), ')') : text;
+}
+
 }  // namespace
 
 std::string progress_line(const ProgressOptions& options, double share, double seconds,
@@ -34,11 +44,11 @@ std::string progress_line(const ProgressOptions& options, double share, double s
                             : percent < 100 ? "  "
                                             : " ",
                             percent, " %");
-  std::string tail = details.empty() ? "" : "  " + details;
-  if (new_part > 0.01 && part < 1) {
-    tail += "  ETA " + human_seconds(seconds * (1 - part) / new_part);
-  }
   const auto room = static_cast<std::size_t>(std::max<std::int64_t>(options.width - 1, 0));
+  const std::string eta = eta_text(options, part, new_part, seconds);
+  std::string tail = (details.empty() ? "" : "  " + details) + eta;
+  // When it ends is worth more than what it has done.
+  if (options.terminal && head.size() + tail.size() > room) tail = eta;
   if (options.terminal) {
     constexpr std::int64_t kWidest = 24;
     constexpr std::int64_t kNarrowest = 4;

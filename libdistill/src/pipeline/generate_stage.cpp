@@ -88,6 +88,7 @@ void run_generate(const recipe::Stage& stage, const RunOptions& options, core::L
   how.rows_at_once = recipe.generate.rows_at_once;
   how.stop = options.stop;
   how.progress = bar_options("", options, log);
+  how.progress.whole_eta = options.whole_eta;
   const auto generator = make_generator(recipe, options, log);
   const auto judge = make_judge(recipe);
   const auto result = generation::generate_data(how, *generator, judge.get(), log);

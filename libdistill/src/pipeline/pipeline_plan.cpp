@@ -58,14 +58,17 @@ class Planner {
         stand_ins_(options.scratch_folder, recipe.output) {}
 
   PipelinePlan run(const std::vector<std::string>& redo) {
-    require_pipeline_or_nothing(recipe_.output);
+    const bool restarts = options_.policy == StartPolicy::kRestart;
+    const bool is_ours = check_folder(restarts);
     check_outputs();
     FileHashes hashes([this] { stop_if_asked(); });
-    const ChainManifest manifest = read_chain_manifest(fs::path(recipe_.output) / "manifest.json");
-    const bool restarts = options_.policy == StartPolicy::kRestart;
-    const auto states = look_at_stages(recipe_, restarts ? ChainManifest{} : manifest,
-                                       stored_pipeline(recipe_.output), redo, hashes, problems_);
-    for (std::size_t i = 0; i < recipe_.stages.size(); ++i) plan_stage(i, states[i]);
+    const bool goes_on = is_ours && !restarts;
+    const auto states = look_at_stages(
+        recipe_, goes_on ? read_chain_manifest(manifest_path()) : ChainManifest{},
+        goes_on ? stored_pipeline(recipe_.output) : std::string(), redo, hashes, problems_);
+    for (std::size_t i = 0; i < recipe_.stages.size(); ++i) {
+      plan_stage(i, restarts ? StageState{} : states[i]);
+    }
     look_for_unread();
     for_each_memory(plan_, [this](const StagePlan& stage, const MemoryEstimate& memory,
                                   const std::string& name) {
@@ -81,6 +84,26 @@ class Planner {
   void stop_if_asked() const {
     if (options_.stop == nullptr || !options_.stop->requested()) return;
     fail<Interrupted>("stopped by signal ", options_.stop->reason());
+  }
+
+  fs::path manifest_path() const { return fs::path(recipe_.output) / "manifest.json"; }
+
+  /// False, and a problem, for a folder of something else; a restart moves another pipeline away.
+  bool check_folder(bool restarts) {
+    const std::string where = recipe_.source.where("output") + ": ";
+    try {
+      require_pipeline_or_nothing(recipe_.output);
+    } catch (const InputError& error) {
+      problems_.push_back(where + error.what());
+      return false;
+    }
+    const std::string other = restarts ? "" : read_chain_manifest(manifest_path()).name;
+    if (other.empty() || other == recipe_.name) return true;
+    problems_.push_back(concat(where, core::shown(recipe_.output),
+                               " is the folder of the pipeline `", core::printable(other),
+                               "`, and this one is `", recipe_.name,
+                               "`; choose another `output`, or --restart to move the other away"));
+    return false;
   }
 
   /// What a stage writes or a restart moves must be nothing that somebody reads.

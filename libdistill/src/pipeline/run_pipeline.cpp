@@ -199,7 +199,9 @@ class Chain {
     options.planned = true;
     options.label = label(index);
     const StagePlan& planned = plan_.stages[index];
-    const double a_step = planned.steps > 0 ? planned.work / static_cast<double>(planned.steps) : 0;
+    // What has no steps is timed as a whole.
+    const double a_step =
+        planned.work / static_cast<double>(std::max<std::int64_t>(planned.steps, 1));
     const double later = work_from(index + 1);
     if (a_step > 0) {
       options.whole_eta = [a_step, later](double eta, double pace) -> std::optional<double> {

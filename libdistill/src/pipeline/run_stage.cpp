@@ -30,6 +30,7 @@ void run_capture(const recipe::Recipe& recipe, const RunOptions& options, core::
   capture.available_memory = options.available_memory;
   capture.stop = options.stop;
   capture.progress = bar_options("", options, log);
+  capture.progress.whole_eta = options.whole_eta;
   capture_recipe(recipe, capture, log);
 }
 

@@ -18,6 +18,17 @@ TEST(Progress, ALineFitsTheTerminal) {
   }
 }
 
+TEST(Progress, DetailsGoBeforeTheTimeThatIsLeft) {
+  ProgressOptions options{.label = "stage 1/2 rows", .terminal = true, .width = 62};
+  options.whole_eta = [](double eta, double in_all) { return eta + 2 * in_all; };
+  // 40 s of 100 s are left here, and then twice 100 s.
+  EXPECT_EQ(progress_line(options, 0.6, 60, "1,234 answers, 56 tokens a second"),
+            "stage 1/2 rows  60 % [######.....]  ETA 40 s (all: 4 min 0 s)");
+  options.width = 100;
+  EXPECT_EQ(progress_line(options, 0.6, 60, "12 answers"),
+            "stage 1/2 rows  60 % [##############..........]  12 answers  ETA 40 s (all: 4 min 0 s)");
+}
+
 TEST(Progress, SharesOutOfRangeAreBounded) {
   const ProgressOptions options{.label = "x"};
   EXPECT_EQ(progress_line(options, 7, 1, ""), "x 100 %");

@@ -216,6 +216,23 @@ TEST(PipelinePlan, SaysWhatDoesNotFitIntoMemory) {
               "warning  stage `two`: training needs at least ");
 }
 
+TEST(PipelinePlan, TheFolderOfAnotherPipelineIsRefusedBesideAllElse) {
+  TinyChain chain;
+  chain.run();
+  const std::string what = message_of<ConfigError>([&] {
+    chain.run(TinyChain::two_stages(), {"name=other", "stages.two.teacher.model=/nowhere"});
+  });
+  EXPECT_SAYS(what, "chain.yaml:2: output: ");
+  EXPECT_SAYS(what, " is the folder of the pipeline `chain`, and this one is `other`; ");
+  EXPECT_SAYS(what, "/nowhere: no such folder");
+  RunOptions options = chain.options();
+  options.policy = StartPolicy::kRestart;
+  const auto recipe = chain.recipe(TinyChain::two_stages(), {"name=other"});
+  EXPECT_EQ(plan_pipeline(recipe, {}, options, chain.log).stages[0].state, "new");
+  EXPECT_FALSE(run_pipeline(recipe, {}, options, chain.log).stages[0].was_done);
+  EXPECT_TRUE(fs::exists(chain.output().string() + ".old-1"));
+}
+
 TEST(PipelinePlan, InputInsideThePipelinesFolderIsRefused) {
   TinyChain chain;
   chain.run();

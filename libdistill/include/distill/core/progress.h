@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,9 @@ struct ProgressOptions {
   double seconds_between_lines = 10;  ///< without a terminal
   /// Receives the text: of a terminal with its control codes, else whole lines with their ends.
   std::function<void(std::string_view)> output = {};
+  /// Of work that is a part of something longer: seconds until that is done, from those that are
+  /// left here and those that the whole of this takes. Empty: it stands alone.
+  std::function<std::optional<double>(double eta_seconds, double seconds_in_all)> whole_eta = {};
 };
 
 /// Shows how far long work has come. Work that is done in less than half a second shows nothing.
