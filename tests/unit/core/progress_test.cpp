@@ -25,8 +25,9 @@ TEST(Progress, DetailsGoBeforeTheTimeThatIsLeft) {
   EXPECT_EQ(progress_line(options, 0.6, 60, "1,234 answers, 56 tokens a second"),
             "stage 1/2 rows  60 % [######.....]  ETA 40 s (all: 4 min 0 s)");
   options.width = 100;
-  EXPECT_EQ(progress_line(options, 0.6, 60, "12 answers"),
-            "stage 1/2 rows  60 % [##############..........]  12 answers  ETA 40 s (all: 4 min 0 s)");
+  EXPECT_EQ(
+      progress_line(options, 0.6, 60, "12 answers"),
+      "stage 1/2 rows  60 % [##############..........]  12 answers  ETA 40 s (all: 4 min 0 s)");
 }
 
 TEST(Progress, SharesOutOfRangeAreBounded) {
