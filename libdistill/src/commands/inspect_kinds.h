@@ -18,6 +18,9 @@ Inspection inspect_run_folder(const InspectOptions& options);
 bool is_pipeline_folder(const std::filesystem::path& path);
 Inspection inspect_pipeline_folder(const InspectOptions& options);
 
+/// Adds the reason that stopped.json gives.
+void describe_stop(const std::filesystem::path& stopped, Inspection& inspection);
+
 /// Runs `part`; what it throws becomes a problem of `inspection`.
 template <class Part>
 void collect_problem(Inspection& inspection, Part&& part) {

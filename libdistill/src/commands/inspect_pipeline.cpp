@@ -77,8 +77,11 @@ bool is_pipeline_folder(const fs::path& path) {
 Inspection inspect_pipeline_folder(const InspectOptions& options) {
   Inspection inspection;
   inspection.kind = "pipeline folder";
-  const bool finished = core::path_exists(options.path / "report.json");
+  const fs::path stopped = options.path / "stopped.json";
+  const bool was_stopped = core::path_exists(stopped);
+  const bool finished = !was_stopped && core::path_exists(options.path / "report.json");
   inspection.facts.emplace_back("state", finished ? "finished" : "unfinished");
+  if (was_stopped) collect_problem(inspection, [&] { describe_stop(stopped, inspection); });
   collect_problem(inspection, [&] { describe_stages(options.path, inspection); });
   if (options.check) check_stages(options, inspection);
   return inspection;

@@ -31,13 +31,6 @@ void describe_report(const fs::path& path, Inspection& inspection) {
   inspection.facts.emplace_back("seconds", core::concat(report.at("seconds").as_double()));
 }
 
-void describe_stop(const fs::path& path, Inspection& inspection) {
-  const auto value = io::read_json_file(path);
-  const io::JsonCursor report(value, path.string());
-  inspection.facts.emplace_back("stopped",
-                                core::without_controls(report.at("stopped").as_string()));
-}
-
 /// Folders of checkpoints below `root`, also those of runs that went back and the one they go back
 /// to, relative to it.
 std::vector<std::string> checkpoint_names(const fs::path& root) {
@@ -108,6 +101,13 @@ void check_final(const InspectOptions& options, Inspection& inspection) {
 }
 
 }  // namespace
+
+void describe_stop(const fs::path& path, Inspection& inspection) {
+  const auto value = io::read_json_file(path);
+  const io::JsonCursor report(value, path.string());
+  inspection.facts.emplace_back("stopped",
+                                core::without_controls(report.at("stopped").as_string()));
+}
 
 Inspection inspect_run_folder(const InspectOptions& options) {
   Inspection inspection;

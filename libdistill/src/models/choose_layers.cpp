@@ -227,7 +227,8 @@ ChosenLayers choose_layers(CausalLm& model, std::int64_t count, const types::Mod
   chosen.even = evaluator.measured(evenly_spaced_layers(layers, count));
   const GapCosts costs = gap_costs(evaluator, widest_gap(layers, count), options);
   chosen.best = evaluator.measured(cheapest(costs, layers, count));
-  if (chosen.even.kl <= chosen.best.kl) chosen.best = chosen.even;
+  const bool finite = std::isfinite(chosen.best.kl);
+  if (!finite || chosen.even.kl <= chosen.best.kl) chosen.best = chosen.even;
   if (!std::isfinite(chosen.best.kl)) fail<Error>(kNotFinite);
   return chosen;
 }

@@ -96,10 +96,11 @@ void ChainFolder::store_recipe(const std::string& text) const {
 }
 
 void ChainFolder::remove_stopped_report() const {
-  std::error_code error;
-  fs::remove(stopped_report(), error);
-  if (error) {
-    fail<IoError>(core::shown(stopped_report()), ": could not remove it: ", error.message());
+  if (!core::path_exists(stopped_report())) return;
+  for (const fs::path& path : {path_ / "report.html", stopped_report()}) {
+    std::error_code error;
+    fs::remove(path, error);
+    if (error) fail<IoError>(core::shown(path), ": could not remove it: ", error.message());
   }
 }
 

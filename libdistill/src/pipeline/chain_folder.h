@@ -29,6 +29,7 @@ class ChainFolder {
   /// What a process that was killed left in the folder of a stage, which is this process's alone.
   void remove_leftovers(const std::filesystem::path& stage) const;
   void store_recipe(const std::string& text) const;
+  /// And the page that says why.
   void remove_stopped_report() const;
   /// `final` leads to what a stage made, by a relative link: it takes no room, and the folder can
   /// be moved as a whole.

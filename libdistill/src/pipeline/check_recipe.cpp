@@ -15,10 +15,10 @@
 
 namespace distill::pipeline {
 
-void check_recipe(const recipe::Recipe& recipe) {
+void check_recipe(const recipe::Recipe& recipe, StartPolicy policy) {
   const std::filesystem::path output = recipe.output;
   std::vector<std::string> problems;
-  if (!core::path_exists(output / "report.json")) {
+  if (policy == StartPolicy::kRestart || !core::path_exists(output / "report.json")) {
     problems = missing_inputs(
         {.name = recipe.name, .recipe = recipe, .folder = output, .source = recipe.source}, output);
   }

@@ -9,8 +9,6 @@
 #include <distill/pipeline/plan.h>
 #include <distill/recipe/write.h>
 
-#include "pipeline/memory.h"
-
 namespace distill::pipeline {
 
 namespace {
@@ -149,8 +147,7 @@ std::string plan_text(const recipe::Recipe& recipe, const Plan& plan) {
     }
     out << memory.text();
   }
-  const MemoryTrouble trouble = memory_trouble(plan.memory, models.device, std::nullopt);
-  if (!trouble.text.empty()) out << "warning  " << trouble.text << "\n";
+  if (!plan.memory_warning.empty()) out << "warning  " << plan.memory_warning << "\n";
   return out.str();
 }
 
@@ -204,6 +201,7 @@ std::string plan_json(const recipe::Recipe& recipe, const Plan& plan) {
   }
   json.end_array();
   json.member("device", plan.models.device.str());
+  if (!plan.memory_warning.empty()) json.member("memory_warning", plan.memory_warning);
   recipe::write_json(json.key("checks"), plan.preflight);
   data::write_json(json.key("train_data"), plan.train_data);
   if (plan.eval_data) data::write_json(json.key("eval_data"), *plan.eval_data);

@@ -27,7 +27,8 @@ std::string located(const recipe::SourceMap& source, const std::string& line) {
         source.places.contains(key.substr(0, key.find('.')));
     if (is_key) return source.where(key) + line.substr(colon);
   }
-  return concat(source.where(""), ": ", line);
+  if (!source.prefix.empty()) return concat(source.where(""), ": ", line);
+  return source.file.empty() ? line : concat(source.file, ": ", line);
 }
 
 }  // namespace distill::pipeline

@@ -356,7 +356,7 @@ Report run_with_reactions(const recipe::Recipe& recipe, const RunOptions& option
 RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log) {
   // What is wrong with it is found before a run folder is made.
   if (!options.planned) {
-    check_recipe(recipe);
+    check_recipe(recipe, options.policy);
     require_tries(recipe, options, log);
   } else {
     recipe::plan_models(recipe);

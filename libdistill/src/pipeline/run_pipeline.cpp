@@ -16,6 +16,7 @@
 #include "pipeline/chain_folder.h"
 #include "pipeline/chain_manifest.h"
 #include "pipeline/chain_state.h"
+#include "pipeline/error_message.h"
 #include "pipeline/folders.h"
 #include "pipeline/gates.h"
 #include "pipeline/memory.h"
@@ -82,7 +83,7 @@ class Chain {
     } catch (const Interrupted&) {  // to be gone on with
       throw;
     } catch (const std::exception& error) {
-      report_stop(error.what());
+      report_stop(error_message(error));
       throw;
     }
     finish();
@@ -148,13 +149,13 @@ class Chain {
     for (const GateResult& gate : state.gates) {
       if (!gate.holds) log_.warning(label(index), ": ", gate_line(gate));
     }
+    if (outcome.report && !state.gates.empty()) outcome.report->gates = state.gates;
     if (!state.stopped_by.empty()) {
       fail<Error>(
           stage.folder.string(), ": ", state.stopped_by,
           "; the stage is done and keeps its result; loosen the gate, or change the recipe, "
           "and run the same command again");
     }
-    if (outcome.report && !state.gates.empty()) outcome.report->gates = state.gates;
   }
 
   void announce(std::size_t index, const StageState& state) {
@@ -236,6 +237,8 @@ class Chain {
     std::vector<FileRecord> inputs;
     for (const StageInput& input : external_inputs(stage, recipe_.output)) {
       for (const fs::path& file : input.files()) {
+        // Two parts of a recipe may name one model, or one file.
+        if (std::ranges::find(inputs, file.string(), &FileRecord::path) != inputs.end()) continue;
         const auto known = std::ranges::find(record.inputs, file.string(), &FileRecord::path);
         inputs.push_back(known != record.inputs.end() ? *known : hashes_.record(file));
       }

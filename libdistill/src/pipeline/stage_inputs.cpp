@@ -51,11 +51,14 @@ std::optional<Kind> kind_of(const recipe::Stage& stage, const std::string& key) 
   return std::nullopt;
 }
 
-/// A student of its own learns from a cache as well where the teacher's folder is gone.
-bool is_optional(const recipe::Stage& stage, const std::string& key) {
+/// A student of its own learns from a cache alone, whatever has become of the teacher.
+bool is_unread(const recipe::Stage& stage, const std::string& key) {
   const auto* run = std::get_if<recipe::Recipe>(&stage.recipe);
-  return key == "teacher.model" && stage.kind == recipe::StageKind::kTrain && run != nullptr &&
-         run->teacher.kind() == "cache" && run->student.model.has_value();
+  if (key != "teacher.model" || stage.kind != recipe::StageKind::kTrain || run == nullptr)
+    return false;
+  const auto& init = run->student.init;
+  const bool of_teacher = init && init->from == recipe::InitFrom::kTeacher;
+  return run->teacher.kind() == "cache" && run->student.model.has_value() && !of_teacher;
 }
 
 std::vector<fs::path> regular_files(const fs::path& folder) {
@@ -115,9 +118,9 @@ std::vector<StageInput> external_inputs(const recipe::Stage& stage, const fs::pa
   for_each_text(copy, [&](const std::string& key, const std::string& text) {
     const auto kind = kind_of(stage, key);
     if (!kind || text.empty() || recipe::is_within(text, output / "stages")) return;
+    if (is_unread(stage, key)) return;
     // A stage that evaluates has its data twice.
     if (stage.kind == recipe::StageKind::kEvaluate && key.starts_with("data.train.")) return;
-    if (is_optional(stage, key) && !core::is_folder(text)) return;
     inputs.push_back({*kind, key, text});
   });
   return inputs;

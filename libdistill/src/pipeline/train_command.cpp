@@ -1,9 +1,6 @@
 #include <distill/pipeline/train_command.h>
 
 #include <algorithm>
-#include <new>
-
-#include <c10/util/Exception.h>
 
 #include <distill/core/paths.h>
 #include <distill/pipeline/pipeline_plan.h>
@@ -13,6 +10,8 @@
 #include <distill/recipe/write.h>
 
 #include "pipeline/check_recipe.h"
+#include "pipeline/error_message.h"
+#include "pipeline/memory.h"
 #include "pipeline/tokenizing_progress.h"
 #include "pipeline/tries.h"
 
@@ -64,11 +63,13 @@ std::string run_one(const recipe::Recipe& recipe, const TrainCommand& command, c
                      ": the recipe has no stages; use --restart");
   }
   if (command.dry_run) {
-    check_recipe(recipe);
+    check_recipe(recipe, command.run.policy);
     TokenizingProgress progress(command.run, log);
     require_tries(recipe, command.run, log);
-    const Plan plan =
+    Plan plan =
         make_plan(recipe, log, progress.hooks([&command] { stop_if_asked(command.run.stop); }));
+    plan.memory_warning =
+        memory_trouble(plan.memory, plan.models.device, command.run.available_memory).text;
     return command.json ? plan_json(recipe, plan) : plan_text(recipe, plan);
   }
   const RunResult result = run_recipe(recipe, command.run, log);
@@ -118,14 +119,7 @@ std::string builtin_recipe_reference() {
 }
 
 std::string error_lines(const std::exception& error, bool verbose) {
-  std::string message = error.what();
-  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
-    message = "out of memory; use fewer rows at a time, shorter ones, or a smaller model";
-  }
-  if (const auto* torch = dynamic_cast<const c10::Error*>(&error); torch != nullptr && !verbose) {
-    message = torch->what_without_backtrace();
-    message = message.substr(0, message.find('\n'));
-  }
+  const std::string message = error_message(error, verbose);
   std::string out;
   for (std::size_t begin = 0; begin < message.size();) {
     const std::size_t end = std::min(message.find('\n', begin), message.size());

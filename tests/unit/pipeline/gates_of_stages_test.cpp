@@ -33,6 +33,8 @@ TEST(GatesOfStages, AGateThatCameLaterStopsThePipelineWithoutTraining) {
   const std::string what = message_of<Error>([&] { chain.run(TinyChain::two_stages(), strict); });
   EXPECT_SAYS(what, "stages/three: gate `kl_to_teacher < 0`: does not hold, it is ");
   EXPECT_EQ(fs::last_write_time(chain.in_chain("stages/three/final/model.safetensors")), time);
+  EXPECT_SAYS(testing::read(chain.in_chain("report.html")),
+              "three: <code>kl_to_teacher &lt; 0</code>");
   // Looser, it goes on, and all is still done.
   const auto loose = gate_of_three("{require: kl_to_teacher < 100}");
   const PipelineResult result = chain.run(TinyChain::two_stages(), loose);
@@ -73,6 +75,8 @@ TEST(GatesOfStages, AWarningOfADoneStageIsGiven) {
       TinyChain::two_stages(), gate_of_three("{require: kl_to_teacher < 0, on_failure: warn}"));
   EXPECT_TRUE(result.stages[1].was_done);
   EXPECT_TRUE(chain.log.has("stage 1/2 three: gate `kl_to_teacher < 0`: does not hold"));
+  EXPECT_SAYS(testing::read(chain.in_chain("report.html")),
+              "three: <code>kl_to_teacher &lt; 0</code>");
 }
 
 TEST(GatesOfStages, AMeasureThatADoneStageHasNotIsFoundBeforeTheFirstStep) {

@@ -71,6 +71,19 @@ TEST(Run, AllThatIsMissingIsToldTogether) {
   EXPECT_FALSE(fs::exists(tiny.folder / "run"));
 }
 
+// The run that is there is worth more than one that cannot be.
+TEST(Run, BeginningAgainWithoutItsDataKeepsTheOldRun) {
+  TinyRun tiny;
+  tiny.train_file = tiny.folder / "train.jsonl";
+  fs::copy_file(kModel / "train.jsonl", tiny.train_file);
+  tiny.run();
+  fs::remove(tiny.train_file);
+  EXPECT_TRUE(tiny.run().was_finished);
+  const std::string message = message_of<ConfigError>([&] { tiny.run({}, StartPolicy::kRestart); });
+  EXPECT_NE(message.find("data.train.0.path: "), std::string::npos) << message;
+  EXPECT_TRUE(fs::exists(tiny.in_run("report.json")));
+}
+
 // A model that loading would refuse is found before a folder is made, and by a dry run.
 TEST(Run, ModelsThatCannotBeLoadedAreRefusedAtOnce) {
   TinyRun tiny;
@@ -85,8 +98,9 @@ TEST(Run, ModelsThatCannotBeLoadedAreRefusedAtOnce) {
     std::ofstream(model / "config.json", std::ios::trunc) << config.replace(place, from.size(), to);
     for (const std::string key : {"teacher.model=", "student={model: "}) {
       const std::string override = key + model.string() + (key.back() == ' ' ? "}" : "");
-      EXPECT_NE(message_of<InputError>([&] { tiny.run({override}); }).find(part),
-                std::string::npos);
+      const std::string message = message_of<InputError>([&] { tiny.run({override}); });
+      EXPECT_NE(message.find(part), std::string::npos);
+      EXPECT_EQ(message.find(": : "), std::string::npos) << message;
       EXPECT_NE(
           message_of<InputError>([&] { make_plan(tiny.recipe({override}), tiny.log); }).find(part),
           std::string::npos);

@@ -45,6 +45,18 @@ TEST_F(TrainCommandTest, DryRunShowsThePlanAndWritesNothing) {
   EXPECT_GT(plan.at("memory_bytes").at("cpu").at("total").as_int(), 0);
 }
 
+TEST_F(TrainCommandTest, DryRunSaysWhatMemoryWillNotSufficeFor) {
+  command_.dry_run = true;
+  command_.run.available_memory = 1;
+  EXPECT_NE(run_train_command(command_, tiny_.log).find("warning  training needs at least "),
+            std::string::npos);
+  command_.json = true;
+  EXPECT_NE(run_train_command(command_, tiny_.log).find("\"memory_warning\": \"training needs"),
+            std::string::npos);
+  command_.run.available_memory = std::uint64_t{1} << 60;  // --ignore-memory
+  EXPECT_EQ(run_train_command(command_, tiny_.log).find("memory_warning"), std::string::npos);
+}
+
 TEST_F(TrainCommandTest, RunsAndShowsTheTable) {
   command_.overrides = {"train.steps=3"};
   command_.distill = "elsewhere/distill";

@@ -62,6 +62,7 @@ struct Plan {
   data::DataReport train_data;
   std::optional<data::DataReport> eval_data;
   MemoryEstimate memory;
+  std::string memory_warning;  ///< why it may not fit; empty: it fits, or nobody has looked
 };
 
 /// How many rows there will be for each that a file holds now; 1 for a file that is what it is.

@@ -6,6 +6,7 @@
 #include <distill/core/error.h>
 #include <distill/core/files.h>
 #include <distill/core/paths.h>
+#include <distill/core/strings.h>
 
 #include "pipeline/html/look_up.h"
 
@@ -63,10 +64,27 @@ fs::path report_file(const fs::path& folder) {
   return core::path_exists(stopped) ? stopped : folder / "report.json";
 }
 
+/// As the report of the whole has it: gates of a stage that was done may have been judged anew.
+io::JsonValue stage_report(const RunRecord& record, const std::string& name) {
+  const io::JsonValue* stages = find(&record.report, {"stages"});
+  if (stages == nullptr || !stages->is_array()) return {};
+  for (const auto& stage : std::get<io::JsonArray>(stages->storage())) {
+    if (text_at(&stage, {"name"}) != name) continue;
+    const io::JsonValue* report = find(&stage, {"report"});
+    return report != nullptr ? *report : io::JsonValue();
+  }
+  return {};
+}
+
 /// Of its metrics what the page of the whole shows.
-void add_curves(StagePage& stage, const fs::path& metrics) {
+void add_curves(RunRecord& record, StagePage& stage, const fs::path& metrics) {
   if (!core::path_exists(metrics)) return;
   RunMetrics all = read_run_metrics(metrics);
+  if (all.bad_lines > 0) {
+    record.problems.push_back(
+        core::concat("stages/", stage.name, "/metrics.jsonl: ", core::with_thousands(all.bad_lines),
+                     " of ", core::with_thousands(all.lines), " lines could not be read"));
+  }
   if (const Curve* loss = all.steps.find("loss")) stage.loss = *loss;
   stage.drops = std::move(all.drops);
   stage.max_drop = all.max_drop;
@@ -84,9 +102,10 @@ void read_stages(RunRecord& record) {
     stage.name = name;
     const std::size_t place = place_in(list, name);
     if (place < list.size()) stage.kind = text_at(&list[place], {"kind"});
-    stage.report = read_optional(record, report_file(path));
+    stage.report = stage_report(record, name);
+    if (stage.report.is_null()) stage.report = read_optional(record, report_file(path));
     stage.has_page = core::path_exists(path / "report.html");
-    collect(record, [&] { add_curves(stage, path / "metrics.jsonl"); });
+    collect(record, [&] { add_curves(record, stage, path / "metrics.jsonl"); });
     record.stages.push_back(std::move(stage));
   }
   std::ranges::stable_sort(record.stages, {},
