@@ -7,6 +7,7 @@
 #include <distill/core/paths.h>
 #include <distill/core/strings.h>
 #include <distill/data/data_path.h>
+#include <distill/io/logit_cache.h>
 #include <distill/models/outline.h>
 #include <distill/recipe/cache.h>
 #include <distill/recipe/path_names.h>
@@ -90,9 +91,7 @@ std::vector<fs::path> StageInput::files() const {
     case Kind::kTokenizer:
       return tokenizer_files(path);
     case Kind::kCache:  // its description has a hash of all
-      if (!core::path_exists(path / "cache.json")) {
-        fail<InputError>(core::shown(path), ": no cache is there");
-      }
+      if (!core::path_exists(path / "cache.json")) io::read_logit_cache_info(path);  // says why not
       return {path / "cache.json"};
     case Kind::kAdapter:
       return regular_files(path);
