@@ -16,7 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::kModel;
 using testing::message_of;
-using testing::read;
 using testing::StoppingLogger;
 using testing::TinyChain;
 
@@ -99,26 +98,6 @@ TEST(RunPipeline, RedoDoesAStageAndWhatFollowsAgain) {
               "--redo thre: there is no such stage (did you mean `three`?)");
 }
 
-TEST(RunPipeline, InputThatChangedIsFoundBeforeTheFirstStep) {
-  TinyChain chain;
-  chain.run();
-  std::ofstream(chain.train_file(), std::ios::app) << "{\"text\": \"one row more\"}\n";
-  const std::string what = message_of<ConfigError>([&] { chain.run(); });
-  EXPECT_SAYS(what, "chain.yaml:6: stages.0.data.train.0.path: ");
-  EXPECT_SAYS(what, "train.jsonl has changed since the stage `three` was begun");
-  EXPECT_SAYS(what, "stages.1.data.train.0.path");  // all of them at once
-  const PipelineResult again = chain.run(TinyChain::two_stages(), {}, {"three"});
-  EXPECT_FALSE(again.stages[1].was_done);
-}
-
-TEST(RunPipeline, AResultThatSomebodyChangedIsFound) {
-  TinyChain chain;
-  chain.run();
-  std::ofstream(chain.in_chain("stages/three/final/config.json"), std::ios::app) << " ";
-  EXPECT_SAYS(message_of<ConfigError>([&] { chain.run(); }),
-              "final/config.json is another than the stage wrote");
-}
-
 TEST(RunPipeline, RestartMovesTheWholeAside) {
   TinyChain chain;
   chain.run();
@@ -177,28 +156,6 @@ TEST(RunPipeline, WhatAStoppedStageHasBehindItIsNotPlannedAgain) {
   }
   EXPECT_EQ(share_done(stage, 6), 0.5);
   EXPECT_EQ(share_done(stage, 2), 1);
-}
-
-TEST(RunPipeline, ALinkIntoThePipelinesFolderIsRefused) {
-  TinyChain chain;
-  chain.run();
-  fs::create_directory_symlink(chain.output(), chain.folder / "link");
-  EXPECT_SAYS(message_of<ConfigError>([&] {
-                chain.run(TinyChain::two_stages(),
-                          {"stages.two.teacher.model=" + (chain.folder / "link/final").string()});
-              }),
-              "lies in the pipeline's own folder");
-}
-
-TEST(RunPipeline, AnInputWhoseTimeWasSetBackIsFound) {
-  TinyChain chain;
-  chain.run();
-  std::string rows = read(chain.train_file());
-  const auto time = fs::last_write_time(chain.train_file());
-  rows[rows.find("\"text\": \"") + 10] ^= 1;
-  std::ofstream(chain.train_file()) << rows;
-  fs::last_write_time(chain.train_file(), time);
-  EXPECT_SAYS(message_of<ConfigError>([&] { chain.run(); }), "train.jsonl has changed since");
 }
 
 TEST(RunPipeline, ItsReportHasTheSetsToo) {
@@ -395,18 +352,6 @@ TEST(RunPipeline, AStageThatComesBackIsDoneAgain) {
   EXPECT_FALSE(back.stages[1].was_done);
   EXPECT_NE(chain.weights("two"), two);
   EXPECT_TRUE(fs::exists(chain.in_chain("stages/two.old-1/final")));
-}
-
-TEST(RunPipeline, InputThatIsGoneIsFoundBeforeTheFirstStep) {
-  TinyChain chain;
-  const fs::path folder = chain.folder / "rows";
-  fs::create_directories(folder);
-  for (const char* name : {"a.jsonl", "b.jsonl"}) fs::copy_file(chain.train_file(), folder / name);
-  const std::vector<std::string> rows = {"data.train.0.path=" + folder.string()};
-  chain.run(TinyChain::two_stages(), rows);
-  fs::remove(folder / "b.jsonl");
-  EXPECT_SAYS(message_of<ConfigError>([&] { chain.run(TinyChain::two_stages(), rows); }),
-              "b.jsonl, which the stage `three` read, is not there any more");
 }
 
 }  // namespace

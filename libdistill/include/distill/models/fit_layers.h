@@ -29,8 +29,8 @@ struct FitLayersOptions {
 /// A start for a student made of some layers of `source`: layer i stands for the layers kept[i] to
 /// kept[i + 1] - 1, so its last projection (down_proj) is changed to give what the last of them
 /// gives, by ridge regression on the tokens of `texts`: products in the model's type, sums and
-/// solution in float64. One layer after the other, each
-/// reading what the fitted ones before it give. Tokens count by the error relative to their state's
+/// solution in float64. One layer after the other, each reading what the fitted ones before it
+/// give. Tokens count by the error relative to their state's
 /// mean square (at least a tenth of the median's), since those of first tokens are huge. Layers of
 /// experts stay as they are. Of all tokens only two states are held, one of each model. The pruning
 /// of whole layers with a linear map in their place is due to Shopkhoev et al. 2025 ("ReplaceMe",

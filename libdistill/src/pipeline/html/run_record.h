@@ -34,9 +34,8 @@ struct RunRecord {
   std::vector<std::string> problems;  ///< files that could not be read, and why
 };
 
-/// Reads a run folder; `report_json` instead of its report.json, or the stopped.json of a run that
-/// has none, when not empty. Throws InputError
-/// when there is neither a report nor metrics.
+/// Reads a run folder: `report_json` where it is not empty, else its stopped.json, else its
+/// report.json. Throws InputError when there is neither a report nor metrics.
 RunRecord read_run_record(const std::filesystem::path& folder, const std::string& report_json);
 
 }  // namespace distill::pipeline::html
