@@ -9,6 +9,7 @@
 #include <distill/core/log.h>
 #include <distill/core/memory.h>
 #include <distill/core/output.h>
+#include <distill/core/strict_sums.h>
 #include <distill/pipeline/train_command.h>
 
 #include "commands.h"
@@ -37,6 +38,7 @@ int main(int argc, char** argv) {
     std::cerr << "error: " << error.what() << "; see distill --help\n";
     return 2;
   }
+  core::request_strict_sums();
   core::keep_freed_memory();  // commands form logits of the same size again and again
   const auto level = verbose ? core::LogLevel::kDebug : core::LogLevel::kInfo;
   const bool terminal = ::isatty(STDERR_FILENO) != 0;

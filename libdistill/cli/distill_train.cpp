@@ -14,6 +14,7 @@
 #include <distill/core/log.h>
 #include <distill/core/memory.h>
 #include <distill/core/output.h>
+#include <distill/core/strict_sums.h>
 #include <distill/pipeline/train_command.h>
 
 #include "signals.h"
@@ -94,6 +95,7 @@ int main(int argc, char** argv) {
   if (const auto scratch = std::filesystem::temp_directory_path(ignored); !ignored) {
     command.run.scratch_folder = scratch.string();
   }
+  distill::core::request_strict_sums();
   distill::core::keep_freed_memory();
   command.run.secret = [](const std::string& name) {
     const char* value = std::getenv(name.c_str());

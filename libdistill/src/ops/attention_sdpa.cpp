@@ -10,6 +10,8 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 
+#include "ops/brgemm.h"
+
 namespace distill::ops {
 namespace {
 
@@ -89,9 +91,24 @@ at::Tensor padded(const at::Tensor& x, std::int64_t size) {
   return x.size(-1) == size ? x : at::constant_pad_nd(x, {0, size - x.size(-1)});
 }
 
+bool is_widened(const at::Tensor& q) {
+  return q.is_cpu() && q.scalar_type() == at::kBFloat16 && !cpu_multiplies_bf16();
+}
+
 }  // namespace
 
 at::Tensor sdpa_attention(const AttentionProblem& problem) {
+  if (is_widened(problem.q)) {
+    const auto wide = [](const at::Tensor& x) { return x.to(at::kFloat); };
+    return sdpa_attention({wide(problem.q), wide(problem.k), wide(problem.v), problem.segments,
+                           problem.options})
+        .to(at::kBFloat16);
+  }
+  if (problem.options.scale < 0) {  // LibTorch's fused kernel returns NaN, on CPUs
+    AttentionOptions options = problem.options;
+    options.scale = -options.scale;
+    return sdpa_attention({problem.q.neg(), problem.k, problem.v, problem.segments, options});
+  }
   const std::int64_t value_size = problem.v.size(2);
   const std::int64_t size =
       (std::max(problem.q.size(2), value_size) + kSizeStep - 1) / kSizeStep * kSizeStep;

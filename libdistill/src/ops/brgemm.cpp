@@ -19,6 +19,14 @@ bool cpu_has_brgemm() {
 #endif
 }
 
+bool cpu_multiplies_bf16() {
+#if defined(__x86_64__)
+  return cpu_has_brgemm();
+#else
+  return true;  // LibTorch decides, as it does for fp32
+#endif
+}
+
 void brgemm(const BrgemmShape& s, const cpu::Bf16* a, const cpu::Bf16* b, float* c) {
   at::native::cpublas::brgemm(s.m, s.n, s.k, s.lda, s.ldb, s.ldc, s.add,
                               reinterpret_cast<const at::BFloat16*>(a),

@@ -12,6 +12,9 @@ namespace distill::ops {
 /// True on CPUs with the instructions for it.
 bool cpu_has_brgemm();
 
+/// False on CPUs where a product in bf16 is the slower one, even with both operands converted.
+bool cpu_multiplies_bf16();
+
 struct BrgemmShape {
   std::int64_t m, n, k;  ///< k is even
   std::int64_t lda, ldb, ldc;

@@ -8,10 +8,12 @@
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "ops/brgemm.h"
 #include "ops/few_rows.h"
 #include "ops/held_weight.h"
 #include "ops/kernel_call.h"
 #include "ops/linear_brgemm.h"
+#include "ops/linear_widened.h"
 
 namespace distill::ops {
 
@@ -21,12 +23,34 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-struct BrgemmLinear : torch::autograd::Function<BrgemmLinear> {
+/// How a layer in bf16 is multiplied.
+struct Products {
+  at::Tensor (*forward)(const at::Tensor& x, const StoredWeight& weight, const at::Tensor& bias);
+  at::Tensor (*input_grad)(const at::Tensor& grad, const StoredWeight& weight);
+  at::Tensor (*weight_grad)(const at::Tensor& grad, const at::Tensor& x);
+};
+
+constexpr Products kBrgemm{linear_forward, linear_input_grad, linear_weight_grad};
+constexpr Products kWidened{widened_forward, widened_input_grad, widened_weight_grad};
+
+const Products& products() {
+  static const Products& chosen = cpu_has_brgemm() ? kBrgemm : kWidened;
+  return chosen;
+}
+
+/// Whether they take all three.
+bool has_products(const at::Tensor& x, const StoredWeight& weight, const at::Tensor& bias) {
+  return (has_linear_brgemm(x, weight) || wants_linear_widened(x, weight)) &&
+         (!bias.defined() || (bias.scalar_type() == at::kBFloat16 && bias.dim() == 1 &&
+                              bias.size(0) == weight.outs()));
+}
+
+struct Bf16Linear : torch::autograd::Function<Bf16Linear> {
   static Variable forward(AutogradContext* ctx, const Variable& x, const Variable& weight,
                           const std::optional<Variable>& bias) {
     ctx->save_for_backward({weight.requires_grad() ? x : Variable(), weight});
     ctx->saved_data["has_bias"] = bias.has_value();
-    return linear_forward(x, weight, bias.value_or(Variable()));
+    return products().forward(x, weight, bias.value_or(Variable()));
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
@@ -34,8 +58,8 @@ struct BrgemmLinear : torch::autograd::Function<BrgemmLinear> {
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor& grad = grads[0];
     variable_list result(3);
-    if (ctx->needs_input_grad(0)) result[0] = linear_input_grad(grad, saved[1]);
-    if (ctx->needs_input_grad(1)) result[1] = linear_weight_grad(grad, saved[0]);
+    if (ctx->needs_input_grad(0)) result[0] = products().input_grad(grad, saved[1]);
+    if (ctx->needs_input_grad(1)) result[1] = products().weight_grad(grad, saved[0]);
     const bool has_bias = ctx->saved_data["has_bias"].toBool();
     if (has_bias && ctx->needs_input_grad(2))
       result[2] = grad.sum(0, false, at::kFloat).to(at::kBFloat16);
@@ -43,16 +67,9 @@ struct BrgemmLinear : torch::autograd::Function<BrgemmLinear> {
   }
 };
 
-/// Whether linear_forward takes all three.
-bool fits_brgemm(const at::Tensor& x, const StoredWeight& weight, const at::Tensor& bias) {
-  return has_linear_brgemm(x, weight) &&
-         (!bias.defined() || (bias.scalar_type() == at::kBFloat16 && bias.dim() == 1 &&
-                              bias.size(0) == weight.outs()));
-}
-
 at::Tensor product_with_codes(const at::Tensor& x, const StoredWeight& weight,
                               const at::Tensor& bias) {
-  if (fits_brgemm(x, weight, bias)) return linear_forward(x, weight, bias);
+  if (has_products(x, weight, bias)) return products().forward(x, weight, bias);
   const at::Tensor matrix = weight.matrix(x.scalar_type());
   return bias.defined() ? at::linear(x, matrix, bias) : at::linear(x, matrix);
 }
@@ -61,7 +78,7 @@ struct LinearWithCodes : torch::autograd::Function<LinearWithCodes> {
   static Variable forward(AutogradContext* ctx, const Variable& x, const QuantizedMatrix& weight,
                           const std::optional<Variable>& bias) {
     ctx->saved_data["weight"] = hold(weight);
-    ctx->saved_data["by_blocks"] = fits_brgemm(x, weight, bias.value_or(Variable()));
+    ctx->saved_data["own"] = has_products(x, weight, bias.value_or(Variable()));
     return product_with_codes(x, weight, bias.value_or(Variable()));
   }
 
@@ -70,9 +87,8 @@ struct LinearWithCodes : torch::autograd::Function<LinearWithCodes> {
     const StoredWeight weight = held(ctx->saved_data["weight"]);
     const at::Tensor& grad = grads[0];
     variable_list result(3);
-    result[0] = ctx->saved_data["by_blocks"].toBool()
-                    ? linear_input_grad(grad, weight)
-                    : at::mm(grad, weight.matrix(grad.scalar_type()));
+    result[0] = ctx->saved_data["own"].toBool() ? products().input_grad(grad, weight)
+                                                : at::mm(grad, weight.matrix(grad.scalar_type()));
     return result;
   }
 };
@@ -91,12 +107,12 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
   if (c10::InferenceMode::is_enabled() && are_few_rows(x, weight)) {
     return of_few_rows(x, weight, bias);
   }
-  if (!fits_brgemm(x, weight, bias))
+  if (!has_products(x, weight, bias))
     return bias.defined() ? at::linear(x, weight, bias) : at::linear(x, weight);
   if (needs_graph({x, weight}) || (bias.defined() && needs_graph({bias}))) {
-    return BrgemmLinear::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+    return Bf16Linear::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
   }
-  return linear_forward(x, weight, bias);
+  return products().forward(x, weight, bias);
 }
 
 at::Tensor linear(const at::Tensor& x, const QuantizedMatrix& weight, const at::Tensor& bias) {

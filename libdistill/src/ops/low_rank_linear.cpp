@@ -71,7 +71,8 @@ at::Tensor composed(const at::Tensor& x, const LowRankPart& part) {
   const at::Tensor base = base_product(x, part);
   if (!part.change) return base;
   const LowRank& change = *part.change;
-  const at::Tensor inner = at::linear(dropout(x, change.dropout), change.a.to(x.scalar_type()));
+  const at::Tensor inner =
+      linear(dropout(x, change.dropout), change.a.to(x.scalar_type()), at::Tensor());
   return at::addmm(base, inner, (change.b * change.scale).to(x.scalar_type()).t());
 }
 

@@ -7,6 +7,8 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 
+#include <distill/core/strict_sums.h>
+
 #include "attention_oracle.h"
 
 // The fused kernel, where the machine has it: bf16 with even sizes. Elsewhere the same tests check
@@ -15,6 +17,9 @@ namespace distill::ops {
 namespace {
 
 using namespace attention_test;
+
+/// Before the first product: what is not fused is formed by MKL.
+[[maybe_unused]] const bool kStrictSums = core::request_strict_sums();
 
 struct Case {
   std::string name;
@@ -170,9 +175,14 @@ TEST(AttentionBf16Kernel, LargeScoresStayFinite) {
 
 TEST(AttentionBf16Kernel, ANegativeScale) {
   const Case& c = kTwoSegments;
-  const Tensors in = bf16_inputs(c);
-  EXPECT_TRUE(at::equal(packed_causal_attention(in[0], in[1], in[2], c.segments, {-kScale}),
-                        packed_causal_attention(in[0] * -1.0, in[1], in[2], c.segments, {kScale})));
+  for (const at::ScalarType type : {at::kBFloat16, at::kFloat}) {
+    Tensors in;
+    for (const at::Tensor& x : bf16_inputs(c)) in.push_back(x.to(type));
+    EXPECT_TRUE(
+        at::equal(packed_causal_attention(in[0], in[1], in[2], c.segments, {-kScale}),
+                  packed_causal_attention(in[0] * -1.0, in[1], in[2], c.segments, {kScale})))
+        << type;
+  }
 }
 
 TEST(AttentionBf16Kernel, ReadsSlicesOfAFusedProjection) {
