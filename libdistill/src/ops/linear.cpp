@@ -34,8 +34,7 @@ constexpr Products kBrgemm{linear_forward, linear_input_grad, linear_weight_grad
 constexpr Products kWidened{widened_forward, widened_input_grad, widened_weight_grad};
 
 const Products& products() {
-  static const Products& chosen = cpu_has_brgemm() ? kBrgemm : kWidened;
-  return chosen;
+  return cpu_has_brgemm() ? kBrgemm : kWidened;
 }
 
 /// Whether they take all three.

@@ -7,25 +7,12 @@
 #include "ops/packed_product.h"
 
 namespace distill::ops {
-namespace {
 
 using cpu::Bf16;
 
-bool is_taken(const at::Tensor& t) {
-  return t.dim() == 2 && t.scalar_type() == at::kBFloat16 && t.device().is_cpu() && t.size(0) > 0 &&
-         t.size(1) > 0;
-}
-
-bool is_taken(const QuantizedMatrix& m) {
-  return m.device().is_cpu() && m.rows > 0 && m.columns > 0;
-}
-
-}  // namespace
-
 bool has_linear_brgemm(const at::Tensor& x, const StoredWeight& weight) {
-  const bool taken = weight.quantized() ? is_taken(*weight.quantized()) : is_taken(weight.dense());
-  return cpu_has_brgemm() && is_taken(x) && taken && x.size(1) == weight.ins() &&
-         weight.outs() % 2 == 0 && weight.ins() % 2 == 0;
+  return cpu_has_brgemm() && is_bf16_product(x, weight) && weight.outs() % 2 == 0 &&
+         weight.ins() % 2 == 0;
 }
 
 at::Tensor linear_forward(const at::Tensor& x, const StoredWeight& weight, const at::Tensor& bias) {

@@ -16,14 +16,6 @@ namespace {
 /// 16 MiB in fp32.
 constexpr std::int64_t kSliceElements = std::int64_t{1} << 22;
 
-bool is_taken(const at::Tensor& t) {
-  return t.dim() == 2 && t.scalar_type() == at::kBFloat16 && t.device().is_cpu() && t.numel() > 0;
-}
-
-bool is_taken(const QuantizedMatrix& m) {
-  return m.device().is_cpu() && m.rows > 0 && m.columns > 0;
-}
-
 /// Rows [first, first + count) in bf16, the values that every product of the weight reads.
 at::Tensor rows_of(const StoredWeight& weight, std::int64_t first, std::int64_t count) {
   if (!weight.quantized()) return weight.dense().narrow(0, first, count);
@@ -49,8 +41,7 @@ void for_slices(std::int64_t rows, std::int64_t width, const Action& action) {
 }  // namespace
 
 bool wants_linear_widened(const at::Tensor& x, const StoredWeight& weight) {
-  const bool taken = weight.quantized() ? is_taken(*weight.quantized()) : is_taken(weight.dense());
-  return !cpu_multiplies_bf16() && is_taken(x) && taken && x.size(1) == weight.ins();
+  return !cpu_multiplies_bf16() && is_bf16_product(x, weight);
 }
 
 at::Tensor widened_forward(const at::Tensor& x, const StoredWeight& weight,

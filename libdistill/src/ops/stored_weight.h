@@ -39,4 +39,8 @@ class StoredWeight {
   std::optional<QuantizedMatrix> quantized_;
 };
 
+/// True for x [N, in] and weight [out, in] in bf16 (or few bits) and in memory of the CPU, neither
+/// of them empty.
+bool is_bf16_product(const at::Tensor& x, const StoredWeight& weight);
+
 }  // namespace distill::ops
