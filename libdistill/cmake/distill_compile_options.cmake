@@ -5,6 +5,9 @@ function(distill_compile_options target)
                                              CXX_VISIBILITY_PRESET default)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
                                            -Woverloaded-virtual -Wno-unused-parameter)
+  # Without it TensorOperators.h and others include all of LibTorch's operators, 2,200 headers: a
+  # third of the time of the files that add two tensors.
+  target_compile_definitions(${target} PRIVATE AT_PER_OPERATOR_HEADERS)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
     # False alarms of GCC 12 about std::string (fixed in 13).
     target_compile_options(${target} PRIVATE -Wno-restrict -Wno-stringop-overflow)

@@ -7,18 +7,23 @@
 A student of 12 layers of SmolLM2-135M-Instruct each time. `plain` is the recipe that plain PyTorch was given, `base`
 is ours (its layers are those that `distill layers --keep 12` finds on the training files), and all others are `base`
 with what their name says. The teacher is captured once, in hidden states, which give the very signal of the teacher
-itself; losses over inner layers have it in memory. Needs nothing but the built programs."""
+itself; losses over inner layers have it in memory. Needs nothing but the built programs, and for merged layers torch
+and safetensors."""
 
 import argparse
 import os
 
+import merge_layers
 import variants
+
+# What `distill layers --keep 12` finds.
+CHOSEN = [0, 1, 2, 8, 10, 11, 13, 19, 22, 23, 27, 29]
 
 RECIPE = variants.TRAINING + """name: experiment
 output: runs/experiment
 student:
   model: {model}
-  init: {{from: model, keep_layers: [0, 1, 2, 8, 10, 11, 13, 19, 22, 23, 27, 29], fit: {{tokens: {tokens}}}}}
+  init: {{from: model, keep_layers: {chosen}, fit: {{tokens: {tokens}}}}}
   freeze: [model.embed_tokens.weight]
 teacher: {{kind: cache, path: {cache}, model: {model}, form: hidden}}
 """
@@ -45,6 +50,11 @@ def loss(*terms):
     return f"loss=[{', '.join(terms)}]"
 
 
+def merged(args, how):
+    """A student that begins with kept layers into which those left out are merged, in place of the fit."""
+    return variants.Variant(f"merged_{how}", [f"student.model={args.work.resolve() / f'merged_{how}'}", NO_FIT])
+
+
 def all_variants(args):
     """For rows of 256 tokens, and of 512."""
     local = f"teacher={{kind: local, model: {args.model}}}"
@@ -53,6 +63,8 @@ def all_variants(args):
         variants.Variant("no_fit", [NO_FIT]),
         variants.Variant("no_fit_lr_1e-3", [NO_FIT, rate(1e-3)]),
         variants.Variant("fit_on_16k", ["student.init.fit.tokens=16384"]),
+        merged(args, "mean"),
+        merged(args, "differences"),
         variants.Variant("even_layers", [layers(EVEN)]),
         variants.Variant("even_layers_no_fit", [layers(EVEN), NO_FIT, rate(1e-3)]),
         variants.Variant("layers_moved", [layers(MOVED)]),
@@ -77,8 +89,9 @@ def write_recipe(args, length):
     """And the cache that it reads."""
     steps = args.tokens // length
     recipe = args.work / f"recipe_{length}.yaml"
-    recipe.write_text(RECIPE.format(model=args.model, train=variants.train_files(args), length=length, every=0,
-                                    tokens=args.tokens, steps=steps, warmup=max(1, steps // 19), cache=args.cache / f"rows_{length}"))
+    recipe.write_text(RECIPE.format(model=args.model, chosen=CHOSEN, train=variants.train_files(args), length=length,
+                                    every=0, tokens=args.tokens, steps=steps, warmup=max(1, steps // 19),
+                                    cache=args.cache / f"rows_{length}"))
     return recipe
 
 
@@ -87,6 +100,13 @@ def run(args, length, every):
     if not chosen:
         return []
     recipe = write_recipe(args, length)
+    for variant in chosen:
+        how = variant.name.removeprefix("merged_")
+        if how == variant.name or (args.work / variant.name).exists():
+            continue
+        part = args.work / f"{variant.name}.part"  # its name when it is whole
+        merge_layers.write(args.model, CHOSEN, how, part)
+        part.rename(args.work / variant.name)
     variants.call([args.build / "distill", "cache", recipe], os.environ)
     return variants.run_all(args, recipe, chosen)
 
@@ -101,6 +121,9 @@ def main():
     short, long = all_variants(args)
     variants.require_known(args, short + long)
     variants.print_table(run(args, 512, long) + run(args, 256, short))
+    known = {variant.name for variant in short}
+    results = variants.read_results(args.work / "results.jsonl")
+    variants.print_differences([result for result in results if result["variant"] in known], "base")
 
 
 if __name__ == "__main__":

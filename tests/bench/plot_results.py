@@ -2,32 +2,38 @@
 """What several runs came to as one SVG: a line for each variant, on it a dot for each seed and a bar at their mean.
 
     plot_results.py OUT.svg RESULTS.jsonl... [--metric kl_to_teacher] [--title TEXT] [--label TEXT]
-                    [--only VARIANT[=NAME]...]
+                    [--only VARIANT[=NAME]...] [--minus VARIANT]
 
 RESULTS.jsonl are those of best_recipe.py and progressive_versus_direct.py. The least mean is at the top. With --only
-these variants alone, under other names where they are given. Needs nothing but Python."""
+these variants alone, under other names where they are given; with --minus what each is above that variant of the same
+seed and file. Needs nothing but Python."""
 
 import argparse
-import json
 import pathlib
 import statistics
 import sys
 from html import escape
 
+import variants
 from plot_runs import COLOURS, WIDTH, round_ticks, short, text
 
+LABELS = {"kl_to_teacher": "KL to the teacher, nats a token"}
 NAMES, TOP, ROW, RIGHT, BOTTOM = 300, 70, 30, 90, 46
 
 
-def read(paths, metric, only):
+def read(paths, metric, only, base):
     """[(name, values)], the least mean first."""
+    results = []
+    for path in paths:
+        of_file = variants.read_results(path)
+        results += variants.minus(of_file, base) if base else of_file
+        if base and not any(result["variant"] == base for result in of_file):
+            sys.exit(f"{path}: no results of {base}")
     names = dict(words.partition("=")[::2] for words in only) if only else None
     values = {}
-    for path in paths:
-        for line in path.read_text().splitlines():
-            result = json.loads(line)
-            if names is None or result["variant"] in names:
-                values.setdefault(result["variant"], []).append(result[metric])
+    for result in results:
+        if names is None or result["variant"] in names:
+            values.setdefault(result["variant"], []).append(result[metric])
     missing = set(names or []) - set(values)
     if missing:
         sys.exit(f"no results of {', '.join(sorted(missing))}")
@@ -74,13 +80,18 @@ def main():
     parser.add_argument("results", type=pathlib.Path, nargs="+", metavar="RESULTS.jsonl")
     parser.add_argument("--metric", default="kl_to_teacher")
     parser.add_argument("--title", default="")
-    parser.add_argument("--label", default="KL to the teacher, nats a token; a dot a seed, a bar their mean")
+    parser.add_argument("--label")
     parser.add_argument("--only", nargs="+", metavar="VARIANT[=NAME]")
+    parser.add_argument("--minus", metavar="VARIANT")
     args = parser.parse_args()
-    groups = read(args.results, args.metric, args.only)
+    if args.minus and args.metric not in variants.METRICS:
+        sys.exit(f"--minus goes with --metric {', '.join(variants.METRICS)}")
+    above = f" above {args.minus} of the same seed" if args.minus else ""
+    label = args.label or f"{LABELS.get(args.metric, args.metric)}{above}; a dot a seed, a bar their mean"
+    groups = read(args.results, args.metric, args.only, args.minus)
     if not groups:
         sys.exit("there are no results in these files")
-    args.out.write_text(svg(groups, args.title, args.label))
+    args.out.write_text(svg(groups, args.title, label))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,9 @@ checkpoint: {{every: {every}}}
 """
 
 
+METRICS = ("perplexity", "kl_to_teacher", "top1_agreement")
+
+
 @dataclasses.dataclass
 class Variant:
     name: str
@@ -78,7 +81,7 @@ def run(args, recipe, variant, seed):
     measured = measure(args, folder / "final", environment)
     report = json.loads((folder / "report.json").read_text())
     return {"variant": variant.name, "seed": seed, "tokens": report["tokens"], "seconds": report["seconds"],
-            **{key: measured[key] for key in ("perplexity", "kl_to_teacher", "top1_agreement")}}
+            **{key: measured[key] for key in METRICS}}
 
 
 def read_results(path):
@@ -137,3 +140,25 @@ def print_table(results):
               f"± {spread(column['perplexity']):.1f} | {statistics.mean(column['kl_to_teacher']):.3f} "
               f"± {spread(column['kl_to_teacher']):.3f} | {statistics.mean(column['top1_agreement']):.1%} | "
               f"{rows[0]['tokens']:,} | {statistics.mean(column['seconds']) / 60:.1f} |")
+
+
+def minus(results, base):
+    """Results of the other variants, less those of `base` with the same seed; seeds without it are left out."""
+    of_base = {result["seed"]: result for result in results if result["variant"] == base}
+    return [{**result, **{key: result[key] - of_base[result["seed"]][key] for key in METRICS}} for result in results
+            if result["variant"] != base and result["seed"] in of_base]
+
+
+def print_differences(results, base):
+    """Means and standard deviations, over the seeds, of what each variant has more than `base`; the best first."""
+    by_name = {}
+    for result in minus(results, base):
+        by_name.setdefault(result["variant"], []).append(result)
+    if not by_name:
+        return
+    print(f"\n| less `{base}` of the same seed | seeds | perplexity | KL to the teacher |")
+    print("| --- | --- | --- | --- |")
+    for name, rows in sorted(by_name.items(), key=lambda item: statistics.mean(r["kl_to_teacher"] for r in item[1])):
+        perplexity, kl = ([row[key] for row in rows] for key in ("perplexity", "kl_to_teacher"))
+        print(f"| {name} | {len(rows)} | {statistics.mean(perplexity):+.1f} ± {spread(perplexity):.1f} | "
+              f"{statistics.mean(kl):+.3f} ± {spread(kl):.3f} |")

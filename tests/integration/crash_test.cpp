@@ -112,14 +112,18 @@ TEST(Crash, KilledWhileTokensAreCachedTheRunGoesOnBitForBit) {
 
 TEST(Crash, KilledAtRandomMomentsTheRunGoesOnBitForBit) {
   const TinyRun straight;
+  const auto begin = std::chrono::steady_clock::now();
   ASSERT_EQ(straight.train().exit_code, 0);
+  // Moments of this machine's own run, on whatever machine it is.
+  const auto whole = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::steady_clock::now() - begin);
   core::RandomState random(2026);
   int kills = 0;
   for (int trial = 0; trial < 6; ++trial) {
     const TinyRun run;
     for (int start = 0;; ++start) {
       ASSERT_LT(start, 200) << "no progress";
-      const std::chrono::milliseconds limit(30 + random.below(450));
+      const std::chrono::milliseconds limit(random.below(whole.count() + 1));
       const auto result = run.train({}, {.signal = [&](std::chrono::milliseconds elapsed) {
                                       return elapsed >= limit ? SIGKILL : 0;
                                     }});
@@ -129,7 +133,7 @@ TEST(Crash, KilledAtRandomMomentsTheRunGoesOnBitForBit) {
     }
     ASSERT_EQ(run.final_weights_hash(), straight.final_weights_hash()) << "trial " << trial;
   }
-  EXPECT_GT(kills, 6);
+  EXPECT_GT(kills, 3);
 }
 
 TEST(Crash, ASecondProcessOnTheSameRunIsRefused) {

@@ -1,6 +1,10 @@
 #include <csignal>
 #include <string>
+#include <vector>
 
+#include <stdlib.h>
+
+#include <distill/core/strict_sums.h>
 #include <distill/ops/device.h>
 
 #include "integration/tiny_run.h"
@@ -108,6 +112,20 @@ TEST(DistillTrain, StoppedBySignalGoesOnBitForBit) {
     EXPECT_EQ(run.final_weights_hash(), straight.final_weights_hash());
   }
   EXPECT_GT(stops, 0) << "no signal stopped a run: nothing was tested";
+}
+
+TEST(DistillTrain, WeightsDoNotDependOnTheNumberOfThreads) {
+  if (!core::request_strict_sums()) GTEST_SKIP() << "MKL has no strict sums on this CPU";
+  // Enough rows that MKL would share the sums of a weight's gradient among threads.
+  const std::vector<std::string> settings = {"train.steps=3", "train.batch_size=16",
+                                             "train.micro_batch_size=16",
+                                             "data.sequence_length=64"};
+  // As a shell has it, whatever the line above has set in this process.
+  ASSERT_EQ(::unsetenv("MKL_CBWR"), 0);
+  const TinyRun one, two;
+  ASSERT_EQ(one.train(settings, {.environment = {{"OMP_NUM_THREADS", "1"}}}).exit_code, 0);
+  ASSERT_EQ(two.train(settings, {.environment = {{"OMP_NUM_THREADS", "2"}}}).exit_code, 0);
+  EXPECT_EQ(one.final_weights_hash(), two.final_weights_hash());
 }
 
 TEST(DistillTrain, ChangedRecipeIsRefusedAndRestartKeepsTheOldRun) {

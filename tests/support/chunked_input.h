@@ -4,6 +4,8 @@
 #include <memory>
 #include <vector>
 
+#include <ATen/ops/zeros.h>
+
 #include <distill/losses/loss.h>
 #include <distill/types/teacher_tokens.h>
 

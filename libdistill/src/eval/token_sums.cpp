@@ -14,6 +14,7 @@
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/max.h>
+#include <ATen/ops/promote_types.h>
 #include <ATen/ops/scatter.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>

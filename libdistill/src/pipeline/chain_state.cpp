@@ -30,7 +30,7 @@ class Look {
        const std::string& stored, const std::vector<std::string>& redo, FileHashes& hashes,
        std::vector<std::string>& problems)
       : recipe_(recipe), manifest_(manifest), redo_(redo), hashes_(hashes), problems_(problems) {
-    if (!stored.empty()) {
+    if (!stored.empty() && recipe.problems.empty()) {
       differences_ = recipe::stage_differences(stored, recipe.output + "/recipe.yaml", recipe);
     }
   }
@@ -39,8 +39,14 @@ class Look {
     check_redo();
     for (const recipe::Stage& stage : recipe_.stages) {
       StageState state;
-      state.settings = settings_of(stage);
-      compare(stage, state);
+      const auto is_known = [this](std::size_t needed) { return known_[needed]; };
+      known_.push_back(stage.is_good && std::ranges::all_of(stage.needs, is_known));
+      if (known_.back()) {
+        state.settings = settings_of(stage);
+        compare(stage, state);
+      } else if (stage.is_good) {
+        look_at_unknown(stage);
+      }
       states_.push_back(std::move(state));
     }
     return std::move(states_);
@@ -107,6 +113,12 @@ class Look {
     }
     state.progress = Progress::kDone;
     judge_again(stage, state);
+  }
+
+  /// Whether it is to be done again hangs on a stage that is not good.
+  void look_at_unknown(const recipe::Stage& stage) {
+    const StageRecord* record = manifest_.find(stage.name);
+    if (record == nullptr || !record->done) look_for_inputs(stage);
   }
 
   void judge_again(const recipe::Stage& stage, StageState& state) {
@@ -189,6 +201,7 @@ class Look {
   std::vector<std::string>& problems_;
   std::map<std::string, std::vector<std::string>> differences_;
   std::vector<StageState> states_;
+  std::vector<bool> known_;  ///< stages that are good, and all that they need
 };
 
 }  // namespace

@@ -37,7 +37,7 @@ std::string settings_hash(const recipe::Stage& stage, const std::vector<std::str
 /// report: they may be others now. `stored`: the resolved recipe of that time, or
 /// empty; `redo`: names of stages to do again whatever is there. Input that is missing, or that has
 /// changed under a stage since it was begun, is a line in `problems`, as is a name in `redo` that
-/// means no stage.
+/// means no stage. Stages that are not good count as new, as do those behind them.
 std::vector<StageState> look_at_stages(const recipe::PipelineRecipe& recipe,
                                        const ChainManifest& manifest, const std::string& stored,
                                        const std::vector<std::string>& redo, FileHashes& hashes,

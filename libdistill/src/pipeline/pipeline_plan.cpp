@@ -55,9 +55,25 @@ class Planner {
       : recipe_(recipe),
         options_(options),
         log_(log),
-        stand_ins_(options.scratch_folder, recipe.output) {}
+        stand_ins_(options.scratch_folder, recipe.output),
+        problems_(recipe.problems) {}
 
   PipelinePlan run(const std::vector<std::string>& redo) {
+    try {
+      look(redo);
+    } catch (const Error& error) {
+      if (recipe_.problems.empty()) throw;
+      // These are told whatever else happens; that somebody asks for a stop meanwhile is no
+      // problem.
+      if (dynamic_cast<const Interrupted*>(&error) == nullptr) problems_.push_back(error.what());
+    }
+    sort_by_line(problems_);
+    if (!problems_.empty()) throw ConfigError(core::join(problems_, "\n"));
+    return std::move(plan_);
+  }
+
+ private:
+  void look(const std::vector<std::string>& redo) {
     const bool restarts = options_.policy == StartPolicy::kRestart;
     const bool is_ours = check_folder(restarts);
     check_outputs();
@@ -76,11 +92,8 @@ class Planner {
       if (!trouble.text.empty()) plan_.warnings.push_back(concat(name, ": ", trouble.text));
     });
     plan_.free_space = core::free_space(recipe_.output);
-    if (!problems_.empty()) throw ConfigError(core::join(problems_, "\n"));
-    return std::move(plan_);
   }
 
- private:
   void stop_if_asked() const {
     if (options_.stop == nullptr || !options_.stop->requested()) return;
     fail<Interrupted>("stopped by signal ", options_.stop->reason());
@@ -109,6 +122,7 @@ class Planner {
   /// What a stage writes or a restart moves must be nothing that somebody reads.
   void check_outputs() {
     for (const recipe::Stage& stage : recipe_.stages) {
+      if (!stage.is_good) continue;
       for (const StageInput& input : external_inputs(stage, recipe_.output)) {
         if (!is_own(input)) continue;
         problems_.push_back(concat(stage.source.where(input.key), ": ", own_path(input)));
@@ -138,6 +152,10 @@ class Planner {
     planned.kind = stage.kind;
     planned.state = state_text(state);
     planned.is_done = state.progress == Progress::kDone;
+    if (!stage.is_good) {
+      broken_.insert(index);
+      return;
+    }
     const std::string teacher = teacher_of(stage);
     const std::string student = student_of(stage);
     planned.models =
@@ -146,9 +164,11 @@ class Planner {
     const auto is_broken = [this](std::size_t needed) { return broken_.contains(needed); };
     if (std::ranges::any_of(stage.needs, is_broken) || !is_all_there(stage)) {
       broken_.insert(index);
+      if (!reads_cache(stage)) check_gates(stage);
       return;
     }
     const recipe::Stage own = stand_ins_.with_stand_ins(stage);
+    check_gates(own);
     attempt(index, [&] { check_secret(stage, options_); });
     attempt(index, [&] {
       if (stage.kind == StageKind::kGenerate) {
@@ -184,11 +204,29 @@ class Planner {
     return true;
   }
 
+  static bool has_gates(const recipe::Stage& stage) {
+    return stage.kind == StageKind::kTrain || stage.kind == StageKind::kEvaluate;
+  }
+
+  static bool reads_cache(const recipe::Stage& stage) {
+    return has_gates(stage) && recipe::cache_teacher(stage.run()) != nullptr;
+  }
+
+  /// What will be measured hangs on no model, but on what a teacher's cache and evaluation sets
+  /// are.
+  void check_gates(const recipe::Stage& stage) {
+    if (!has_gates(stage)) return;
+    try {
+      tell(gate_problems(stage.run()));
+    } catch (const InputError&) {
+      // Of such a file, which is told of where it is looked for or planned.
+    }
+  }
+
   void plan_kind(const recipe::Stage& own, const recipe::Stage& stage, StagePlan& planned) {
     switch (stage.kind) {
       case StageKind::kTrain:
         planned.plan = plan_run(own.run());
-        tell(gate_problems(own.run()));
         if (stage.result() == recipe::StageResult::kModel) {
           stand_ins_.add_model(stage, planned.plan->models);
         }
@@ -197,7 +235,6 @@ class Planner {
         break;
       case StageKind::kEvaluate:
         planned.plan = plan_run(own.run());
-        tell(gate_problems(own.run()));
         add_evaluation_costs(own.run(), planned);
         break;
       case StageKind::kCache:

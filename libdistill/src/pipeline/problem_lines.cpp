@@ -1,6 +1,8 @@
 #include "pipeline/problem_lines.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
 
 #include <distill/core/strings.h>
 
@@ -29,6 +31,25 @@ std::string located(const recipe::SourceMap& source, const std::string& line) {
   }
   if (!source.prefix.empty()) return concat(source.where(""), ": ", line);
   return source.file.empty() ? line : concat(source.file, ": ", line);
+}
+
+namespace {
+
+/// N of `FILE:N: ...`; 0: it does not begin so.
+std::int64_t line_number(const std::string& problem) {
+  const std::string place = problem.substr(0, problem.find(": "));
+  const std::size_t colon = place.rfind(':');
+  if (colon == std::string::npos) return 0;
+  std::int64_t number = 0;
+  const char* const end = place.data() + place.size();
+  const auto read = std::from_chars(place.data() + colon + 1, end, number);
+  return read.ec == std::errc() && read.ptr == end ? number : 0;
+}
+
+}  // namespace
+
+void sort_by_line(std::vector<std::string>& problems) {
+  std::ranges::stable_sort(problems, {}, line_number);
 }
 
 }  // namespace distill::pipeline

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <distill/core/error.h>
+#include <distill/core/strings.h>
 
 namespace distill::recipe::detail {
 
@@ -42,6 +43,7 @@ void ProblemList::add(Place place, const std::string& path, const std::string& m
 }
 
 void ProblemList::add_unknown(Place place, const std::string& path, const std::string& message) {
+  ++found_;
   const std::string own = place.shared ? without_stage(path) : path;
   const std::string shown = own.empty() ? "" : core::printable(own, 100) + ": ";
   std::string line = core::concat(where(place), ": ", shown, message);
@@ -51,25 +53,28 @@ void ProblemList::add_unknown(Place place, const std::string& path, const std::s
 }
 
 void ProblemList::add_line(std::string line) {
+  ++found_;
   ++bad_values_;
   items_.push_back({{}, std::move(line)});
 }
 
-void ProblemList::throw_if_any() const {
-  if (items_.empty()) return;
+std::vector<std::string> ProblemList::lines() const {
   auto sorted = items_;
   std::stable_sort(sorted.begin(), sorted.end(), [](const Item& a, const Item& b) {
     return std::tie(a.place.override, a.place.line) < std::tie(b.place.override, b.place.line);
   });
-  std::string message;
+  std::vector<std::string> lines;
   for (std::size_t i = 0; i < std::min(sorted.size(), kMostLines); ++i) {
-    if (i > 0) message += '\n';
-    message += sorted[i].line;
+    lines.push_back(std::move(sorted[i].line));
   }
   if (sorted.size() > kMostLines) {
-    message += core::concat("\n", source_, ": and ", sorted.size() - kMostLines, " more problems");
+    lines.push_back(core::concat(source_, ": and ", sorted.size() - kMostLines, " more problems"));
   }
-  throw ConfigError(message);
+  return lines;
+}
+
+void ProblemList::throw_if_any() const {
+  if (!items_.empty()) throw ConfigError(core::join(lines(), "\n"));
 }
 
 }  // namespace distill::recipe::detail

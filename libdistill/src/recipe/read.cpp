@@ -5,6 +5,7 @@
 
 #include <distill/core/error.h>
 #include <distill/core/files.h>
+#include <distill/core/strings.h>
 
 #include "recipe/merge_nodes.h"
 #include "recipe/overrides.h"
@@ -31,19 +32,34 @@ Recipe read_one(detail::Node root, const std::string& source, const Registries& 
 
 }  // namespace
 
-AnyRecipe read_any_recipe(std::string_view text, const std::string& source,
-                          std::span<const std::string> overrides, const Registries& registries) {
+AnyRecipe read_for_plan(std::string_view text, const std::string& source,
+                        std::span<const std::string> overrides, const Registries& registries) {
   detail::ProblemList problems(source, {overrides.begin(), overrides.end()});
   AnyRecipe result = default_recipe(registries);
   if (auto root = detail::parse_yaml(text, 0, problems)) {
     detail::apply_overrides(*root, overrides, problems);
     if (root->find("stages") != nullptr) {
-      result = detail::read_pipeline(std::move(*root), source, registries, problems);
-    } else {
-      result = read_one(std::move(*root), source, registries, problems);
+      return detail::read_pipeline(std::move(*root), source, registries, problems);
     }
+    result = read_one(std::move(*root), source, registries, problems);
   }
   problems.throw_if_any();
+  return result;
+}
+
+AnyRecipe read_for_plan_file(const std::filesystem::path& path,
+                             std::span<const std::string> overrides, const Registries& registries) {
+  return read_for_plan(core::read_file(path, detail::kMaxYamlBytes), path.string(), overrides,
+                       registries);
+}
+
+AnyRecipe read_any_recipe(std::string_view text, const std::string& source,
+                          std::span<const std::string> overrides, const Registries& registries) {
+  AnyRecipe result = read_for_plan(text, source, overrides, registries);
+  const auto* pipeline = std::get_if<PipelineRecipe>(&result);
+  if (pipeline != nullptr && !pipeline->problems.empty()) {
+    throw ConfigError(core::join(pipeline->problems, "\n"));
+  }
   return result;
 }
 

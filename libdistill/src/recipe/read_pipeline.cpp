@@ -58,6 +58,7 @@ struct Outcome {
   std::vector<Reference> references;
   std::optional<StageResult> result;  ///< nothing: it is not certain
   bool good = false;                  ///< every value could be used
+  bool has_slip = false;              ///< a key that nobody knows: another was meant
 };
 
 class PipelineReader {
@@ -67,6 +68,8 @@ class PipelineReader {
       : root_(root), source_(source), registries_(registries), problems_(problems) {}
 
   PipelineRecipe read() {
+    const bool is_whole = problems_.empty();
+    const std::size_t bad_before = problems_.num_bad_values();
     read_names();
     const Node* stages = root_.find("stages");
     if (stages->kind != Node::Kind::kList || stages->children.empty() ||
@@ -74,13 +77,21 @@ class PipelineReader {
       problems_.add(stages->place, "stages",
                     concat(describe_node(*stages), " given, expected a list of 1 to ", kMostStages,
                            " stages, each with a `name`"));
-      return std::move(result_);
+      problems_.throw_if_any();
     }
     for (std::size_t i = 0; i < stages->children.size(); ++i) note(stages->children[i], i);
+    const bool is_known = problems_.num_bad_values() == bad_before;
+    const std::size_t found_before = problems_.num_found();
     for (const Node& own : stages->children) mentions_.push_back(mentioned_stages(own, named_));
     check_defaults();
+    const bool has_good_defaults = problems_.num_found() == found_before;
     for (std::size_t i = 0; i < stages->children.size(); ++i) read_stage(stages->children[i], i);
     for (std::size_t i = 0; i < result_.stages.size(); ++i) check_references(i);
+    if (!is_whole || !is_known) problems_.throw_if_any();
+    for (std::size_t i = 0; i < outcomes_.size(); ++i) {
+      result_.stages[i].is_good = has_good_defaults && outcomes_[i].good && !outcomes_[i].has_slip;
+    }
+    result_.problems = problems_.lines();
     result_.source = source_map(root_, source_, "", problems_);
     return std::move(result_);
   }
@@ -186,6 +197,7 @@ class PipelineReader {
       return;
     }
     const std::size_t bad_before = problems_.num_bad_values();
+    const std::size_t found_before = problems_.num_found();
     const std::string path = concat("stages.", index);
     const auto folder = folder_of(named.name);
     Node node = merged(with_keys(defaults_, keys(named.kind), true), own);
@@ -202,6 +214,7 @@ class PipelineReader {
     for (const Reference& reference : outcome.references) needs.insert(reference.stage);
     stage.needs.assign(needs.begin(), needs.end());
     outcome.good = problems_.num_bad_values() == bad_before;
+    outcome.has_slip = problems_.num_found() != found_before;
     outcome.result = known_result(stage, node);
     result_.stages.push_back(std::move(stage));
   }
@@ -290,22 +303,23 @@ class PipelineReader {
       outcome.good = false;
     }
     auto* merge = std::get_if<MergeRecipe>(&stage.recipe);
-    if (merge != nullptr && outcome.good) find_base(*merge, stage);
+    if (merge != nullptr && outcome.good) outcome.good = find_base(*merge, stage);
   }
 
-  void find_base(MergeRecipe& merge, const Stage& stage) {
-    if (!merge.model.empty()) return;
+  /// False, and a problem, where an adapter has none.
+  bool find_base(MergeRecipe& merge, const Stage& stage) {
+    if (!merge.model.empty()) return true;
     for (const std::size_t needed : stage.needs) {
-      if (!outcomes_[needed].good) return;  // what it lacks is told already
+      if (!outcomes_[needed].good) return false;  // what it lacks is told already
       const Stage& from = result_.stages[needed];
       if (from.result() == StageResult::kAdapter)
         merge.model = from.run().student.model.value_or("");
     }
-    if (merge.model.empty()) {
-      problems_.add_line(concat(stage.source.where("adapter"),
-                                ": is of no stage before this one; say in `model` what it was "
-                                "trained beside"));
-    }
+    if (!merge.model.empty()) return true;
+    problems_.add_line(concat(stage.source.where("adapter"),
+                              ": is of no stage before this one; say in `model` what it was "
+                              "trained beside"));
+    return false;
   }
 
   const Node& root_;

@@ -10,7 +10,9 @@
 
 namespace distill::recipe::detail {
 
-/// A file with `stages:` as a tree, its overrides applied.
+/// A file with `stages:` as a tree, its overrides applied. What is wrong with stages is in the
+/// result's `problems`; where they cannot be told apart, or something was wrong before, throws
+/// ConfigError with everything.
 PipelineRecipe read_pipeline(Node root, const std::string& source, const Registries& registries,
                              ProblemList& problems);
 

@@ -1,6 +1,9 @@
 #include <cmath>
 #include <functional>
 
+#include <ATen/ops/full.h>
+#include <ATen/ops/ones.h>
+
 #include <gtest/gtest.h>
 
 #include <distill/core/error.h>

@@ -8,6 +8,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/log_softmax.h>
+#include <ATen/ops/sin.h>
 #include <gtest/gtest.h>
 
 #include <distill/core/error.h>

@@ -1,5 +1,7 @@
 #include <distill/pipeline/pipeline_plan.h>
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include <distill/core/error.h>
@@ -73,6 +75,68 @@ TEST(PipelinePlan, EverythingWrongIsFoundTogetherWithItsLine) {
   EXPECT_SAYS(what, "chain.yaml:21: stages.2.teacher.model: /nowhere/model: no such folder");
   EXPECT_SAYS(what, "chain.yaml:24: stages.3.data.train.0.path: /nowhere/rows.jsonl");
   EXPECT_FALSE(fs::exists(chain.output()));
+}
+
+TEST(PipelinePlan, WhatCannotBeReadIsToldWithTheRest) {
+  TinyChain chain;
+  const std::string what = message_of<ConfigError>([&] {
+    chain.plan(
+        "  - name: lost\n"
+        "    student: {init: {from: teacher, keep_layers: 3}}\n"
+        "    teacher: {model: \"${stages.nothing.output}\"}\n"
+        "    gates: [{require: accurcy < 1}]\n"  // of a stage that is not known
+        "  - name: after\n"
+        "    student: {init: {from: teacher, keep_layers: 2}}\n"
+        "    teacher: {model: \"${stages.lost.output}\"}\n"
+        "    gates: [{require: accurcy < 1}]\n"
+        "  - name: gone\n"
+        "    student: {init: {from: teacher, keep_layers: 2}}\n"
+        "    teacher: {model: /nowhere/model}\n"
+        "    gates: [{require: top1_agreemnt > 0}]\n"
+        "  - name: slip\n"
+        "    student: {init: {from: teacher, keep_layer: 2}}\n"
+        "    gates: [{require: accurcy < 1}]\n"  // who knows what was meant
+        "  - name: many\n"
+        "    student: {init: {from: teacher, keep_layers: 9}}\n");
+  });
+  EXPECT_EQ(std::ranges::count(what, '\n'), 5) << what;
+  EXPECT_LT(what.find("chain.yaml:24:"), what.find("chain.yaml:26:")) << what;  // as in the file
+  EXPECT_SAYS(what,
+              "chain.yaml:15: stages.0.teacher.model: `${stages.nothing.output}` means no "
+              "stage");
+  EXPECT_SAYS(what, "chain.yaml:20: stages.1.gates.0.require: `accurcy` is not measured");
+  EXPECT_SAYS(what, "chain.yaml:23: stages.2.teacher.model: /nowhere/model: no such folder");
+  EXPECT_SAYS(what, "chain.yaml:24: stages.2.gates.0.require: `top1_agreemnt` is not measured");
+  EXPECT_SAYS(what, "chain.yaml:26: stages.3.student.init.keep_layer: unknown key");
+  EXPECT_SAYS(what, "chain.yaml:29: stages.4.student.init.keep_layers: 9, but ");
+  EXPECT_FALSE(fs::exists(chain.output()));
+}
+
+TEST(PipelinePlan, WhatWasDoneIsLookedAtBesideWhatCannotBeRead) {
+  TinyChain chain;
+  chain.run();
+  std::ofstream(chain.train_file(), std::ios::app) << "{\"text\": \"more\"}\n";
+  const std::string what = message_of<ConfigError>([&] {
+    chain.plan(
+        TinyChain::two_stages() +
+        "  - {name: bad, kind: generate, generate: {prompts: [1]}, teacher: {model: \"${stages."
+        "nothing.output}\"}}\n");
+  });
+  EXPECT_SAYS(what, "`${stages.nothing.output}` means no stage");
+  EXPECT_SAYS(what, " has changed since the stage `three` was begun");
+  EXPECT_SAYS(what, " has changed since the stage `two` was begun");
+}
+
+TEST(PipelinePlan, WhatIsDoneNeedsNothingThoughAStageBeforeItCannotBeRead) {
+  TinyChain chain;
+  chain.run();
+  fs::remove(chain.train_file());
+  EXPECT_TRUE(chain.plan().stages[1].is_done);
+  std::string stages = TinyChain::two_stages();
+  stages.insert(stages.find("  - name: two"), "    trian: {steps: 2}\n");
+  const std::string what = message_of<ConfigError>([&] { chain.plan(stages); });
+  EXPECT_EQ(std::ranges::count(what, '\n'), 0) << what;
+  EXPECT_SAYS(what, "trian");
 }
 
 TEST(PipelinePlan, AGateOnWhatIsNotMeasuredIsFound) {

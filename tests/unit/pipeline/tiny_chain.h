@@ -72,7 +72,7 @@ class TinyChain {
   recipe::PipelineRecipe recipe(const std::string& stages,
                                 const std::vector<std::string>& overrides = {}) const {
     return std::get<recipe::PipelineRecipe>(
-        recipe::read_any_recipe(head() + stages, "chain.yaml", overrides, registries));
+        recipe::read_for_plan(head() + stages, "chain.yaml", overrides, registries));
   }
   RunOptions options() const {
     RunOptions options;

@@ -154,6 +154,31 @@ TEST_F(PipelineProblemsTest, AnOverrideChangesOneValueOfAListOfTheDefaults) {
   EXPECT_EQ(chain.stages[1].run().data.train.at(1).path, "c.jsonl");
 }
 
+TEST_F(PipelineProblemsTest, WhoPlansIsGivenTheGoodStagesWithTheProblems) {
+  const auto for_plan = [&](const std::string& stages) {
+    return std::get<PipelineRecipe>(read_for_plan(kDefaults + stages, "p.yaml", {}, registries_));
+  };
+  const std::string bad =
+      "  - {name: one}\n"
+      "  - {name: two, teacher: {model: \"${stages.gone.output}\"}}\n"
+      "  - {name: three, teacher: {model: \"${stages.two.output}\"}, trian: 1}\n"
+      "  - {name: four, adapter: \"${stages.two.output}\", kind: merge}\n";
+  const PipelineRecipe chain = for_plan(bad);
+  ASSERT_EQ(chain.stages.size(), 4u);
+  EXPECT_TRUE(chain.stages[0].is_good);
+  EXPECT_FALSE(chain.stages[1].is_good);
+  EXPECT_FALSE(chain.stages[2].is_good);  // another key was meant
+  EXPECT_EQ(chain.stages[2].needs, std::vector<std::size_t>{1});
+  EXPECT_FALSE(chain.stages[3].is_good);
+  EXPECT_EQ(chain.problems, problems(bad));
+  EXPECT_EQ(chain.problems.size(), 3u);
+  EXPECT_TRUE(for_plan("  - {name: one}\n").problems.empty());
+  // Stages that cannot be told apart, and a file that is not what it was meant to be.
+  EXPECT_THROW(for_plan("  - {name: one}\n  - {name: one}\n"), ConfigError);
+  EXPECT_THROW(for_plan("  - {name: one, name: two}\n"), ConfigError);
+  EXPECT_THROW(for_plan("  - {name: one, kind: trian}\n"), ConfigError);
+}
+
 TEST_F(PipelineProblemsTest, AListOfTheStageItselfIsChangedAsItIs) {
   const PipelineRecipe chain = read("  - {name: two, loss: [{kind: forward_kl, weight: 3}]}\n",
                                     {"stages.two.loss.0.temperature=2"});

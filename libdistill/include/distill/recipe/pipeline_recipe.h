@@ -35,6 +35,7 @@ struct Stage {
   std::filesystem::path folder;         ///< OUTPUT/stages/NAME
   std::vector<std::size_t> needs = {};  ///< earlier stages whose results it reads, ascending
   SourceMap source = {};
+  bool is_good = true;  ///< false: something in it is wrong, and may not be what was meant
 
   const Recipe& run() const { return std::get<Recipe>(recipe); }
   StageResult result() const;
@@ -48,6 +49,8 @@ struct PipelineRecipe {
   std::string output;  ///< folder
   std::vector<Stage> stages;
   SourceMap source = {};
+  /// What is wrong with stages, a line each: of read_for_plan; everything else throws it.
+  std::vector<std::string> problems = {};
 
   /// The stage whose model or adapter is what the pipeline comes to; null: none makes one.
   const Stage* final_stage() const;

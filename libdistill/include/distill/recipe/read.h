@@ -35,6 +35,14 @@ AnyRecipe read_any_recipe_file(const std::filesystem::path& path,
 AnyRecipe read_any_recipe(std::string_view text, const std::string& source,
                           std::span<const std::string> overrides, const Registries& registries);
 
+/// The same for those who plan what they read: what is wrong with stages of a pipeline is in its
+/// `problems`, for them to throw together with what they find in the good ones. Throws for all
+/// else, and for stages that cannot be told apart.
+AnyRecipe read_for_plan_file(const std::filesystem::path& path,
+                             std::span<const std::string> overrides, const Registries& registries);
+AnyRecipe read_for_plan(std::string_view text, const std::string& source,
+                        std::span<const std::string> overrides, const Registries& registries);
+
 /// The recipe with other values, as overrides give them. Throws ConfigError with everything that is
 /// wrong then, and for `name`, `output` and `gates`, which stay.
 Recipe changed_recipe(const Recipe& recipe, std::span<const std::string> overrides);
