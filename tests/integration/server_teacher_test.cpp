@@ -270,9 +270,9 @@ TEST_F(ServerTeacherRun, NothingIsAskedThatNoStepUses) {
 
 TEST_F(ServerTeacherRun, StoppedWhileItWaitsItSavesAndGoesOnToTheSameBits) {
   straight();
-  int stops = 0;
   for (const int signal : {SIGTERM, SIGINT, SIGKILL}) {
-    for (const int answers : {0, 1, 12, 17}) {
+    // How often it asks hangs on its pace: 18 times at least.
+    for (const int answers : {0, 1, 12, 15}) {
       const std::string name = "stop_" + std::to_string(signal) + "_" + std::to_string(answers);
       behave([this, answers](const HttpCall& call) {
         auto answer = scores_(call);
@@ -288,9 +288,6 @@ TEST_F(ServerTeacherRun, StoppedWhileItWaitsItSavesAndGoesOnToTheSameBits) {
                                    return signal;
                                  }});
       EXPECT_LT(std::chrono::steady_clock::now() - asked_at, 12s);
-      // How often it asks, some 18 to 20 times, hangs on its pace.
-      if (answers == 17 && !sent) continue;
-      ++stops;
       if (signal == SIGKILL) {
         EXPECT_EQ(stopped.signal, SIGKILL);
       } else {
@@ -306,7 +303,6 @@ TEST_F(ServerTeacherRun, StoppedWhileItWaitsItSavesAndGoesOnToTheSameBits) {
       EXPECT_EQ(weights(name), straight()) << name;
     }
   }
-  EXPECT_GE(stops, 9);
 }
 
 TEST_F(ServerTeacherRun, EvaluatesAgainstItAndCanBeStoppedThere) {
