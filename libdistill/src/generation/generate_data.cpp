@@ -250,8 +250,8 @@ void warn_of(const Result& result, core::Logger& log) {
        "the prompt is too long for the model, or for a server with --max-new-tokens behind it; "
        "allow fewer, or shorten the prompt");
   warn(result.cut_off,
-       "they were cut off before their end; allow more new tokens (--max-new-tokens), as far as "
-       "the model has positions for them");
+       "they were cut off before their end; allow more new tokens (--max-new-tokens, in a recipe "
+       "`generate.max_new_tokens`), as far as the model has positions for them");
   warn(result.other_end,
        "the server ended them for another reason than their length, such as a filter");
   warn(result.pattern_limit,

@@ -67,7 +67,7 @@ bool has_try_left(const fs::path& run, const recipe::Recipe& recipe, const GateR
   return next_settings(recipe, stored.retries, gate.require) != nullptr;
 }
 
-Attempts::Attempts(const RunFolder& folder) : folder_(folder) {
+Attempts::Attempts(const RunFolder& folder, bool is_stage) : folder_(folder), is_stage_(is_stage) {
   Stored stored = read_stored(folder.attempts());
   retries_ = std::move(stored.retries);
   if (stored.moved) return;
@@ -88,6 +88,21 @@ std::vector<std::string> Attempts::settings() const {
   return all;
 }
 
+std::optional<RunCosts> Attempts::costs() const {
+  if (retries_.empty()) return std::nullopt;
+  RunCosts all{.energy_joules = 0.0};
+  for (std::size_t i = 1; i <= retries_.size(); ++i) {
+    const fs::path old = folder_.path() / "attempts" / std::to_string(i);
+    const fs::path stopped = old / "stopped.json";
+    try {
+      all += costs_of(read_report(core::path_exists(stopped) ? stopped : old / "report.json"));
+    } catch (const Error&) {  // no reason to end a run
+      all.energy_joules.reset();
+    }
+  }
+  return all;
+}
+
 recipe::Recipe Attempts::apply(const recipe::Recipe& recipe) const {
   return retries_.empty() ? recipe : recipe::changed_recipe(recipe, settings());
 }
@@ -95,7 +110,7 @@ recipe::Recipe Attempts::apply(const recipe::Recipe& recipe) const {
 void Attempts::begin_next(const recipe::Recipe& recipe, const GateResult& failed,
                           core::Logger& log) {
   const auto* next = next_settings(recipe, retries_, failed.require);
-  if (next == nullptr) fail<Error>(stopped_by_gate(folder_, failed, number()));
+  if (next == nullptr) fail<Error>(stopped_by_gate(folder_, failed, number(), is_stage_));
   retries_.push_back({failed.require, failed.value, next->set});
   log.warning(folder_.path().string(), ": ", gate_line(failed), "; beginning again, attempt ",
               number(), " with ", core::join(settings()));
@@ -129,19 +144,21 @@ void Attempts::move_old_files() const {
   }
 }
 
-std::string stopped_by_gate(const RunFolder& folder, const GateResult& failed,
-                            std::int64_t attempt) {
+std::string stopped_by_gate(const RunFolder& folder, const GateResult& failed, std::int64_t attempt,
+                            bool is_stage) {
   // A gate may have come when all was done already.
   const bool was_done = core::path_exists(folder.final_model());
   return core::concat(
       folder.path().string(), ": ", gate_line(failed),
       attempt > 1 ? core::concat(" after ", attempt, " attempts") : std::string(), ", so final/ ",
       was_done ? "is not to be used, and stays as it is" : "is not written",
-      "; change the recipe and add --restart, or loosen the gate and run the same command again");
+      is_stage ? "; change the recipe, or loosen the gate, and run the same command again"
+               : "; change the recipe and add --restart, or loosen the gate and run the same "
+                 "command again");
 }
 
 std::optional<GateResult> judge_finished(const recipe::Recipe& recipe, const RunFolder& folder,
-                                         Report& report, core::Logger& log) {
+                                         bool is_stage, Report& report, core::Logger& log) {
   report.gates = judge(recipe, report);
   for (const GateResult& gate : report.gates) {
     if (!gate.holds) log.warning(gate_line(gate));
@@ -149,7 +166,7 @@ std::optional<GateResult> judge_finished(const recipe::Recipe& recipe, const Run
   const GateResult* failed = deciding_gate(report.gates);
   if (failed == nullptr) return std::nullopt;
   if (failed->on_failure == recipe::OnFailure::kRetry) return *failed;
-  fail<Error>(stopped_by_gate(folder, *failed, report.attempt));
+  fail<Error>(stopped_by_gate(folder, *failed, report.attempt, is_stage));
 }
 
 }  // namespace distill::pipeline

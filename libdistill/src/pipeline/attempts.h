@@ -35,11 +35,13 @@ bool has_try_left(const std::filesystem::path& run, const recipe::Recipe& recipe
 class Attempts {
  public:
   /// Ends what a killed process began. Throws FormatError when the file is damaged.
-  explicit Attempts(const RunFolder& folder);
+  Attempts(const RunFolder& folder, bool is_stage);
 
   std::int64_t number() const { return std::ssize(retries_) + 1; }
   /// Overrides of this attempt.
   std::vector<std::string> settings() const;
+  /// What those before took, as far as they left a report; empty for the first.
+  std::optional<RunCosts> costs() const;
   recipe::Recipe apply(const recipe::Recipe& recipe) const;
 
   /// Begins the next one, with the next settings of the gate. Throws Error when they are used up.
@@ -50,16 +52,18 @@ class Attempts {
   void move_old_files() const;
 
   const RunFolder& folder_;
+  bool is_stage_;
   std::vector<Retry> retries_;
 };
 
-/// What a gate that ends the run says.
-std::string stopped_by_gate(const RunFolder& folder, const GateResult& failed,
-                            std::int64_t attempt);
+/// What a gate that ends the run says. With another recipe a stage is done again by itself; a run
+/// has to be told to.
+std::string stopped_by_gate(const RunFolder& folder, const GateResult& failed, std::int64_t attempt,
+                            bool is_stage);
 
 /// A run that is done is held against the gates of now, which need not be those that it passed.
 /// Throws Error, or returns the gate that wants another try.
 std::optional<GateResult> judge_finished(const recipe::Recipe& recipe, const RunFolder& folder,
-                                         Report& report, core::Logger& log);
+                                         bool is_stage, Report& report, core::Logger& log);
 
 }  // namespace distill::pipeline

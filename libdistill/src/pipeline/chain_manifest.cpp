@@ -11,6 +11,8 @@
 #include <distill/core/paths.h>
 #include <distill/io/json_value.h>
 
+#include "pipeline/code_version.h"
+
 namespace distill::pipeline {
 
 namespace {
@@ -170,7 +172,7 @@ void write_chain_manifest(const std::filesystem::path& path, const ChainManifest
   json.begin_object().member("format_version", kFormatVersion).member("name", recipe.name);
   json.key("versions")
       .begin_object()
-      .member("distill", library_version())
+      .member("distill", code_version())
       .member("libtorch", TORCH_VERSION)
       .end_object();
   // In the order of the recipe; what is in it no more goes.
@@ -203,10 +205,6 @@ std::string lineage_json(const ChainManifest& manifest, const std::string& stage
   write_lineage(json, manifest, stage);
   json.end_object();
   return json.text() + "\n";
-}
-
-std::string library_version() {
-  return DISTILL_VERSION;
 }
 
 }  // namespace distill::pipeline

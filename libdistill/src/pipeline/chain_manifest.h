@@ -51,7 +51,4 @@ void write_chain_manifest(const std::filesystem::path& path, const ChainManifest
 /// on, in order, with student, teacher, hashes of data and recipe, version of the code.
 std::string lineage_json(const ChainManifest& manifest, const std::string& stage);
 
-/// Of this library.
-std::string library_version();
-
 }  // namespace distill::pipeline

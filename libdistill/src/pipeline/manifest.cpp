@@ -13,6 +13,8 @@
 #include <distill/io/json_value.h>
 #include <distill/io/safetensors.h>
 
+#include "pipeline/code_version.h"
+
 namespace distill::pipeline {
 
 namespace fs = std::filesystem;
@@ -90,7 +92,7 @@ std::string make_manifest(const recipe::Recipe& recipe, const recipe::PlannedMod
   json.begin_object().member("format_version", kFormatVersion);
   json.key("versions")
       .begin_object()
-      .member("distill", DISTILL_VERSION)
+      .member("distill", code_version())
       .member("libtorch", TORCH_VERSION)
       .end_object();
   json.member("name", recipe.name).member("seed", recipe.seed).member("steps", steps);

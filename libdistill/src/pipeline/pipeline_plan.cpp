@@ -185,7 +185,10 @@ class Planner {
       return true;
     } catch (const InputError& error) {
       for (const auto& line : lines_of(stand_ins_.real_names(error.what()))) {
-        problems_.push_back(located(recipe_.stages[index].source, line));
+        const bool told = std::ranges::any_of(problems_, [&](const std::string& known) {
+          return known.ends_with(": " + line);  // with a better place, of a set that gates ask for
+        });
+        if (!told) problems_.push_back(located(recipe_.stages[index].source, line));
       }
       return false;
     }

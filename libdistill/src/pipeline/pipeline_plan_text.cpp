@@ -8,6 +8,8 @@
 #include <distill/pipeline/pipeline_plan.h>
 #include <distill/recipe/write.h>
 
+#include "pipeline/disk.h"
+
 namespace distill::pipeline {
 
 namespace {
@@ -41,24 +43,6 @@ std::string overview(const PipelinePlan& plan) {
   return table.text();
 }
 
-std::string disk_text(const DiskEstimate& disk) {
-  std::string text;
-  const auto add = [&](const char* name, std::uint64_t bytes) {
-    if (bytes > 0) text += concat(text.empty() ? "" : ", ", name, " ", human_bytes(bytes));
-  };
-  add("model", disk.model);
-  add("checkpoints", disk.checkpoints);
-  add("cache", disk.cache);
-  add("rows at most", disk.rows);
-  return text.empty() ? "nothing to speak of" : text;
-}
-
-std::string free_text(const PipelinePlan& plan) {
-  if (!plan.free_space) return "how much is free is unknown";
-  const bool enough = plan.disk() <= *plan.free_space;
-  return concat(human_bytes(*plan.free_space), " free", enough ? "" : ": TOO LITTLE");
-}
-
 /// What plan_text says of one run, from its second part on: the recipe stands above.
 std::string run_text(const recipe::Recipe& recipe, const Plan& plan) {
   const std::string whole = plan_text(recipe, plan);
@@ -80,32 +64,22 @@ void write_memory(core::JsonWriter& json, const MemoryEstimate& memory) {
       .end_object();
 }
 
-void write_disk(core::JsonWriter& json, const DiskEstimate& disk) {
-  json.key("disk_bytes")
-      .begin_object()
-      .member("model", disk.model)
-      .member("checkpoints", disk.checkpoints)
-      .member("cache", disk.cache)
-      .member("rows", disk.rows)
-      .member("total", disk.total())
-      .end_object();
-}
-
 }  // namespace
 
 std::string plan_text(const recipe::PipelineRecipe& recipe, const PipelinePlan& plan) {
   std::ostringstream out;
   out << "# resolved recipe\n" << recipe::write_recipe(recipe) << "\n# stages\n" << overview(plan);
   for (const auto& warning : plan.warnings) out << "warning  " << warning << "\n";
-  out << "disk     " << human_bytes(plan.disk()) << " for all, " << free_text(plan) << "\n";
+  out << "disk     " << human_bytes(plan.disk()) << " for all, "
+      << free_text(plan.free_space, plan.disk()) << "\n";
   for (const StagePlan& stage : plan.stages) {
     if (stage.is_done) continue;
     out << "\n## stage " << stage.name << " (" << recipe::name_of(stage.kind) << ")\n";
     if (!stage.models.empty()) out << "models   " << stage.models << "\n";
-    out << "disk     " << disk_text(stage.disk) << "\n";
     if (stage.plan) {
       out << run_text(stage_of(recipe, stage).run(), *stage.plan);
     } else {
+      out << "disk     " << disk_text(stage.disk) << "\n";
       out << "memory   " << human_bytes(stage.memory.total()) << ", weights "
           << human_bytes(stage.memory.teacher + stage.memory.teacher_mapped + stage.memory.student)
           << "\n";

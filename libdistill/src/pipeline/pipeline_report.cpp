@@ -15,18 +15,23 @@ namespace {
 constexpr std::int64_t kFormatVersion = 1;
 
 struct Totals {
-  std::int64_t tokens = 0;
-  double seconds = 0;
+  RunCosts costs{.energy_joules = 0.0};
   std::uint64_t peak_memory = 0;
 };
 
+/// Of all stages, with what their gates had repeated. Only what trains or evaluates measures
+/// energy.
 Totals totals_of(const PipelineResult& result) {
   Totals totals;
   for (const StageOutcome& stage : result.stages) {
-    totals.seconds += stage.seconds;
-    if (!stage.report) continue;
-    totals.tokens += stage.report->tokens;
-    totals.peak_memory = std::max(totals.peak_memory, stage.report->peak_memory_bytes);
+    if (!stage.report) {
+      totals.costs.seconds += stage.seconds;
+      continue;
+    }
+    const Report& report = *stage.report;
+    totals.costs += {report.tokens, stage.seconds, report.energy_joules};
+    if (report.earlier_attempts) totals.costs += *report.earlier_attempts;
+    totals.peak_memory = std::max(totals.peak_memory, report.peak_memory_bytes);
   }
   return totals;
 }
@@ -41,9 +46,9 @@ void write(core::JsonWriter& json, const StageOutcome& stage) {
 }
 
 /// The last stage that trained.
-const Report* last_report(const PipelineResult& result) {
+const StageOutcome* last_trained(const PipelineResult& result) {
   for (auto stage = result.stages.rbegin(); stage != result.stages.rend(); ++stage) {
-    if (stage->kind == recipe::StageKind::kTrain && stage->report) return &*stage->report;
+    if (stage->kind == recipe::StageKind::kTrain && stage->report) return &*stage;
   }
   return nullptr;
 }
@@ -59,16 +64,22 @@ std::string to_json(const PipelineResult& result) {
   core::JsonWriter json(2);
   json.begin_object().member("format_version", kFormatVersion).member("name", result.name);
   if (!result.stopped.empty()) json.member("stopped", result.stopped);
-  if (const Report* report = last_report(result)) {
+  if (const StageOutcome* stage = last_trained(result)) {
+    const Report* report = &*stage->report;
+    json.member("measured_stage", stage->name);
     write_side(json, "before", report->before, report->sets, &SetReport::before);
     write_side(json, "after", report->after, report->sets, &SetReport::after);
     write_differences(json, report->sets);
   }
-  json.member("tokens", totals.tokens)
-      .member("seconds", totals.seconds)
+  const RunCosts& costs = totals.costs;
+  json.member("tokens", costs.tokens)
+      .member("seconds", costs.seconds)
       .member("tokens_per_second",
-              totals.seconds > 0 ? static_cast<double>(totals.tokens) / totals.seconds : 0.0)
+              costs.seconds > 0 ? static_cast<double>(costs.tokens) / costs.seconds : 0.0)
       .member("peak_memory_bytes", totals.peak_memory);
+  if (costs.energy_joules && *costs.energy_joules > 0) {
+    json.member("energy_joules", *costs.energy_joules);
+  }
   if (!result.final_stage.empty()) {
     json.key("final")
         .begin_object()

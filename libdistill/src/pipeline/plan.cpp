@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include <distill/core/memory.h>
+
+#include "pipeline/disk.h"
 #include "pipeline/memory.h"
 
 namespace distill::pipeline {
@@ -80,6 +83,8 @@ Plan make_plan(const recipe::Recipe& recipe, core::Logger& log, const recipe::Da
       plan.train_data.memory_bytes + (plan.eval_data ? plan.eval_data->memory_bytes : 0) +
           (data.with_replay ? data.with_replay->report().memory_bytes : 0),
       data.teacher_tokens_a_token);
+  plan.disk = estimate_disk(recipe, plan);
+  plan.free_space = core::free_space(recipe.output);
   return plan;
 }
 

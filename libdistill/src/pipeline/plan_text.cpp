@@ -9,6 +9,8 @@
 #include <distill/pipeline/plan.h>
 #include <distill/recipe/write.h>
 
+#include "pipeline/disk.h"
+
 namespace distill::pipeline {
 
 namespace {
@@ -134,6 +136,8 @@ std::string plan_text(const recipe::Recipe& recipe, const Plan& plan) {
       << " rows, " << with_thousands(plan.eval_tokens) << " tokens\n"
       << sets_line(plan.sets) << (plan.steps > 0 ? steps_line(recipe, plan) : "") << "device   "
       << models.device.str() << "\n"
+      << "disk     " << disk_text(plan.disk) << "; "
+      << free_text(plan.free_space, plan.disk.total()) << "\n"
       << "\n# before training\n"
       << recipe::preflight_text(plan.preflight, "");
   if (plan.steps > 0) out << "\n# training data\n" << data::report_text(plan.train_data, "");
@@ -202,6 +206,8 @@ std::string plan_json(const recipe::Recipe& recipe, const Plan& plan) {
   json.end_array();
   json.member("device", plan.models.device.str());
   if (!plan.memory_warning.empty()) json.member("memory_warning", plan.memory_warning);
+  write_disk(json, plan.disk);
+  if (plan.free_space) json.member("free_bytes", *plan.free_space);
   recipe::write_json(json.key("checks"), plan.preflight);
   data::write_json(json.key("train_data"), plan.train_data);
   if (plan.eval_data) data::write_json(json.key("eval_data"), *plan.eval_data);

@@ -148,6 +148,12 @@ void write_attempts(core::JsonWriter& json, const Report& report) {
     for (const auto& setting : report.settings) json.value(setting);
     json.end_array();
   }
+  if (const auto& earlier = report.earlier_attempts) {
+    json.key("earlier_attempts").begin_object();
+    json.member("tokens", earlier->tokens).member("seconds", earlier->seconds);
+    if (earlier->energy_joules) json.member("energy_joules", *earlier->energy_joules);
+    json.end_object();
+  }
   if (report.gates.empty()) return;
   json.key("gates").begin_array();
   for (const GateResult& gate : report.gates) {
@@ -177,6 +183,11 @@ void read_attempts(const io::JsonCursor& root, Report& report) {
       report.settings.push_back(settings.at(i).as_string());
     }
   }
+  if (root.has("earlier_attempts")) {
+    const io::JsonCursor earlier = root.at("earlier_attempts");
+    report.earlier_attempts = {count(earlier, "tokens"), number(earlier, "seconds"),
+                               optional_number(earlier, "energy_joules")};
+  }
   if (!root.has("gates")) return;
   const io::JsonCursor gates = root.at("gates");
   for (std::size_t i = 0; i < gates.size(); ++i) {
@@ -187,6 +198,21 @@ void read_attempts(const io::JsonCursor& root, Report& report) {
 }
 
 }  // namespace
+
+RunCosts& RunCosts::operator+=(const RunCosts& other) {
+  tokens += other.tokens;
+  seconds += other.seconds;
+  if (energy_joules && other.energy_joules) {
+    *energy_joules += *other.energy_joules;
+  } else {
+    energy_joules.reset();
+  }
+  return *this;
+}
+
+RunCosts costs_of(const Report& report) {
+  return {report.tokens, report.seconds, report.energy_joules};
+}
 
 void write_side(core::JsonWriter& json, const char* name,
                 const std::optional<eval::Evaluation>& evaluation,

@@ -55,6 +55,7 @@ class Run {
         ranks_(dist::make_single()) {
     report_.attempt = attempts.number();
     report_.settings = attempts.settings();
+    report_.earlier_attempts = attempts.costs();
   }
 
   Report execute() {
@@ -290,7 +291,7 @@ class Run {
     describe_process();
     write_stopped_reports(report_, gate_line(*failed), folder_, log_);
     if (failed->on_failure == recipe::OnFailure::kRetry) throw RetryWanted{*failed};
-    fail<Error>(stopped_by_gate(folder_, *failed, report_.attempt));
+    fail<Error>(stopped_by_gate(folder_, *failed, report_.attempt, options_.is_stage));
   }
 
   /// The report comes last: with it the run counts as finished.
@@ -355,7 +356,7 @@ Report run_with_reactions(const recipe::Recipe& recipe, const RunOptions& option
 
 RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log) {
   // What is wrong with it is found before a run folder is made.
-  if (!options.planned) {
+  if (!options.is_stage) {
     check_recipe(recipe, options.policy);
     require_tries(recipe, options, log);
   } else {
@@ -374,11 +375,11 @@ RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, co
   std::optional<GateResult> wanted;
   if (folder.state() == RunFolder::State::kFinished) {
     result.report = read_report(folder.report());
-    wanted = judge_finished(recipe, folder, result.report, log);
+    wanted = judge_finished(recipe, folder, options.is_stage, result.report, log);
     result.was_finished = !wanted;
     if (result.was_finished) return result;
   }
-  Attempts attempts(folder);
+  Attempts attempts(folder, options.is_stage);
   if (wanted) attempts.begin_next(recipe, *wanted, log);
   while (true) {
     models::release_freed_memory();  // of the attempt before: this one begins with what is free

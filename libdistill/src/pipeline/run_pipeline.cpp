@@ -16,6 +16,7 @@
 #include "pipeline/chain_folder.h"
 #include "pipeline/chain_manifest.h"
 #include "pipeline/chain_state.h"
+#include "pipeline/code_version.h"
 #include "pipeline/error_message.h"
 #include "pipeline/folders.h"
 #include "pipeline/gates.h"
@@ -138,9 +139,9 @@ class Chain {
     const recipe::Stage& stage = recipe_.stages[index];
     const StageRecord& record = *manifest_.find(stage.name);
     log_.info(label(index), ": done before and unchanged, skipped");
-    if (record.version != library_version()) {
+    if (record.version != code_version()) {
       log_.warning(label(index), ": was done by version ", core::printable(record.version),
-                   " of libdistill, this is ", library_version());
+                   " of libdistill, this is ", code_version());
     }
     outcome.was_done = true;
     outcome.seconds = record.seconds;
@@ -197,7 +198,7 @@ class Chain {
   RunOptions options_for(std::size_t index) const {
     RunOptions options = options_;
     options.policy = StartPolicy::kAuto;
-    options.planned = true;
+    options.is_stage = true;
     options.label = label(index);
     const StagePlan& planned = plan_.stages[index];
     // What has no steps is timed as a whole.
@@ -217,7 +218,7 @@ class Chain {
     StageRecord record{.name = stage.name,
                        .kind = std::string(recipe::name_of(stage.kind)),
                        .settings = state.settings,
-                       .version = library_version()};
+                       .version = code_version()};
     describe(stage, record);
     manifest_.at(stage.name) = std::move(record);
     forget_dependants(stage);
@@ -293,10 +294,22 @@ class Chain {
     write_chain_manifest(folder_.manifest(), manifest_, recipe_);
   }
 
+  /// What the stage that did not end had measured and cost, where it left that.
+  void add_stopped_stage() {
+    if (result_.stages.empty() || result_.stages.back().report) return;
+    StageOutcome& last = result_.stages.back();
+    const recipe::Stage& stage = recipe_.stages[result_.stages.size() - 1];
+    const fs::path stopped = stage.folder / "stopped.json";
+    if (!core::path_exists(stopped)) return;
+    last.report = read_report(stopped);
+    last.seconds = last.report->seconds;
+  }
+
   /// Never throws: why the stage did not end is what the user is to read.
   void report_stop(const std::string& why) {
     result_.stopped = why;
     try {
+      add_stopped_stage();
       const std::string report = to_json(result_);
       core::write_file_atomically(folder_.stopped_report(), report);
       const auto page = write_report_html({.run = folder_.path(), .report_json = report});

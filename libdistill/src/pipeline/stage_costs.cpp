@@ -66,11 +66,7 @@ void add_run_costs(const recipe::Recipe& recipe, StagePlan& stage) {
   stage.steps = plan.steps;
   stage.memory = plan.memory;
   stage.device = plan.models.device;
-  const double trained = count(plan.trainable_parameters);
-  stage.disk.model =
-      bytes(adapters ? 4 * trained
-                     : width_of(recipe.precision) * count(plan.models.student.num_parameters));
-  stage.disk.checkpoints = bytes(12 * trained * count(recipe.checkpoint.keep + 1));
+  stage.disk = plan.disk;
 }
 
 void add_evaluation_costs(const recipe::Recipe& recipe, StagePlan& stage) {
@@ -84,6 +80,7 @@ void add_evaluation_costs(const recipe::Recipe& recipe, StagePlan& stage) {
   stage.memory.idle_gradients = stage.memory.activations = stage.memory.loss = 0;
   // What is planned as a run of one step trains nothing.
   plan.memory = stage.memory;
+  plan.disk = {};
   plan.trainable_parameters = plan.steps = plan.run_tokens = 0;
   plan.train_rows = plan.train_tokens = plan.train_targets = 0;
 }

@@ -67,19 +67,26 @@ void put_at(Node& node, Place place) {
   for (Node& child : node.children) put_at(child, place);
 }
 
-/// Whether `from` needs the result of `to`, or of one that does.
-bool reaches(const Mentions& mentions, std::size_t from, std::size_t to) {
-  std::set<std::size_t> seen;
+/// By which stages `from` needs the result of `to`: the first needs that of the second, and so on,
+/// the last that of `to`. Empty where it does not.
+std::vector<std::size_t> way_between(const Mentions& mentions, std::size_t from, std::size_t to) {
+  std::map<std::size_t, std::size_t> found_by = {{from, from}};
   std::vector<std::size_t> next = {from};
   while (!next.empty()) {
     const std::size_t stage = next.back();
     next.pop_back();
     for (const std::size_t other : mentions[stage]) {
-      if (other == to) return true;
-      if (seen.insert(other).second) next.push_back(other);
+      if (other != to) {
+        if (found_by.emplace(other, stage).second) next.push_back(other);
+        continue;
+      }
+      std::vector<std::size_t> way = {stage};
+      while (way.back() != from) way.push_back(found_by.at(way.back()));
+      std::ranges::reverse(way);
+      return way;
     }
   }
-  return false;
+  return {};
 }
 
 class Resolver {
@@ -182,7 +189,9 @@ class Resolver {
     const auto stage = find_stage(stages_, *name);
     if (!stage) {
       std::vector<std::string> names;
-      for (const auto& known : stages_) names.push_back(known.name);
+      for (const auto& known : stages_) {
+        if (!known.name.empty()) names.push_back(known.name);
+      }
       problem(node, path,
               concat(shown, " means no stage", core::did_you_mean(*name, names), "; there are ",
                      core::join(names)));
@@ -198,10 +207,9 @@ class Resolver {
     const NamedStage& named = stages_[stage];
     if (stage == self_) {
       problem(node, path, shown + " is the result of this very stage");
-    } else if (stage > self_ && reaches(mentions_, stage, self_)) {
-      problem(node, path,
-              concat(shown, ": `", stages_[self_].name, "` and `", named.name,
-                     "` need each other's results; one must do without"));
+    } else if (const auto way = way_between(mentions_, stage, self_);
+               stage > self_ && !way.empty()) {
+      problem(node, path, concat(shown, ": ", ring(way), "; one must do without"));
     } else if (stage > self_) {
       problem(node, path,
               concat(shown,
@@ -216,6 +224,19 @@ class Resolver {
       return false;
     }
     return true;
+  }
+
+  /// Of this stage, which needs the first of `way`.
+  std::string ring(const std::vector<std::size_t>& way) const {
+    const std::string& own = stages_[self_].name;
+    if (way.size() == 1) {
+      return concat("`", own, "` and `", stages_[way[0]].name, "` need each other's results");
+    }
+    std::string text = concat("`", own, "` needs `", stages_[way[0]].name, "`");
+    for (std::size_t i = 1; i < way.size(); ++i) {
+      text += concat(", which needs `", stages_[way[i]].name, "`");
+    }
+    return concat(text, ", which needs `", own, "`");
   }
 
   void problem(const Node& node, const std::string& path, const std::string& what) {

@@ -53,12 +53,22 @@ TEST(GatesOfStages, APipelineThatIsStoppedLeavesAPageOfWhatWasDone) {
   const io::JsonCursor report(stored, "");
   EXPECT_EQ(report.at("stopped").as_string(), what);
   EXPECT_TRUE(report.at("stages").at(0).has("report"));
-  EXPECT_FALSE(report.at("stages").at(1).has("report"));
+  EXPECT_SAYS(what, "; change the recipe, or loosen the gate, and run the same command again");
+  // The stage that did not end has been trained and measured too.
+  const io::JsonCursor last = report.at("stages").at(1).at("report");
+  EXPECT_SAYS(last.at("stopped").as_string(), "kl_to_teacher < 0");
+  EXPECT_EQ(
+      report.at("tokens").as_int(),
+      report.at("stages").at(0).at("report").at("tokens").as_int() + last.at("tokens").as_int());
+  EXPECT_EQ(report.at("measured_stage").as_string(), "two");
+  EXPECT_EQ(report.at("after").at("kl_to_teacher").as_double(),
+            last.at("after").at("kl_to_teacher").as_double());
   const std::string page = testing::read(chain.in_chain("report.html"));
   EXPECT_SAYS(page, "Stopped run");
   EXPECT_SAYS(page, "<p class=\"no\">Stopped: ");
   EXPECT_SAYS(page, "stages/three/report.html");
   EXPECT_SAYS(page, "stages/two/report.html");
+  EXPECT_SAYS(page, "KL to the teacher of two");
   EXPECT_FALSE(fs::exists(chain.in_chain("report.json")));
   // Made again by `distill report` it says the same.
   write_report_html({.run = chain.output()});

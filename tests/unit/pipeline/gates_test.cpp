@@ -1,5 +1,7 @@
 #include "pipeline/gates.h"
 
+#include <fstream>
+
 #include <gtest/gtest.h>
 
 #include <distill/core/error.h>
@@ -54,7 +56,7 @@ TEST(Gates, AStopLeavesNoFinalModelAndALooserGateGoesOn) {
   TinyRun run;
   const auto strict = gates("[{require: kl_to_teacher < 0}]");
   const std::string what = message_of<Error>([&] { run.run(strict); });
-  EXPECT_SAYS(what, "so final/ is not written");
+  EXPECT_SAYS(what, "so final/ is not written; change the recipe and add --restart, or loosen");
   EXPECT_FALSE(fs::exists(run.in_run("final")));
   EXPECT_FALSE(fs::exists(run.in_run("report.json")));
   const std::string metrics = read(run.in_run("metrics.jsonl"));
@@ -91,6 +93,12 @@ TEST(Gates, EachTryThatWasNotGoodEnoughLeavesItsPage) {
   EXPECT_SAYS(read(run.in_run("attempts/1/report.html")), "12 steps");
   EXPECT_EQ(read_report(run.in_run("stopped.json")).steps, 4);
   EXPECT_SAYS(read(run.in_run("report.html")), "Attempt 2");
+  const auto earlier = read_report(run.in_run("stopped.json")).earlier_attempts;
+  const Report first = read_report(run.in_run("attempts/1/stopped.json"));
+  EXPECT_FALSE(first.earlier_attempts);
+  EXPECT_EQ(earlier->tokens, first.tokens);
+  EXPECT_EQ(earlier->seconds, first.seconds);
+  EXPECT_SAYS(read(run.in_run("report.html")), "of the attempt that counts; ");
 }
 
 TEST(Gates, ARetryBeginsAnewWithOtherSettings) {
@@ -186,6 +194,28 @@ TEST(Gates, OnWhatIsNotMeasuredAreRefusedWithTheirLine) {
               "r.yaml:20: gates.0.require: `kl_to_techer` is not measured (did you mean "
               "`kl_to_teacher`?)");
   EXPECT_FALSE(fs::exists(run.in_run("recipe.yaml")));
+}
+
+TEST(Gates, OnASetThatCannotBeReadWaitForItAndHideNothing) {
+  TinyRun run;
+  const auto refusal = [&](const std::string& set) {
+    return message_of<ConfigError>([&] {
+      run.run({"evaluate.sets=[{name: bias, task: bias, path: " + set + "}]",
+               "student.init.from=model", "student.model=/nowhere/model",
+               "gates=[{require: bias.stereotype_share < 1}, {require: nonsense < 1}]"});
+    });
+  };
+  const std::string missing = refusal("/nowhere/set.jsonl");
+  EXPECT_SAYS(missing, "/nowhere/set.jsonl: no such file");
+  EXPECT_SAYS(missing, "/nowhere/model: no such folder");
+  EXPECT_SAYS(missing, "gates.1.require: `nonsense` is not measured");
+  EXPECT_EQ(missing.find("gates.0.require"), std::string::npos) << missing;
+  const fs::path bad = run.folder / "bad.jsonl";
+  std::ofstream(bad) << "{\n";
+  const std::string damaged = refusal(bad.string());
+  EXPECT_SAYS(damaged, "evaluate.sets.0: " + bad.string() + ":1");
+  EXPECT_SAYS(damaged, "/nowhere/model: no such folder");
+  EXPECT_SAYS(damaged, "gates.1.require: `nonsense` is not measured");
 }
 
 }  // namespace

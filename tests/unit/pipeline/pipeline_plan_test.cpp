@@ -34,6 +34,7 @@ TEST(PipelinePlan, KnowsModelsThatAreNotThereYet) {
   EXPECT_EQ(plan.stages[1].disk.model, 4 * parameters);
   EXPECT_EQ(plan.stages[1].disk.checkpoints, 3 * 12 * parameters);
   EXPECT_EQ(plan.disk(), plan.stages[0].disk.total() + plan.stages[1].disk.total());
+  EXPECT_EQ(plan.stages[1].disk.forgetting + plan.stages[1].disk.attempts, 0u);
   // Nothing is left, neither there nor where it was planned.
   EXPECT_FALSE(fs::exists(chain.output()));
   EXPECT_TRUE(fs::is_empty(chain.folder / "scratch"));

@@ -306,6 +306,7 @@ TEST(ReportHtml, StagesAreLinkedInTheirOrder) {
   folder.write("stages/warm/report.json", kReport);
   folder.write("stages/warm/report.html", "x");
   folder.write("stages/warm.old-1/report.json", kReport);
+  folder.write("stages/gone/report.json", kReport);  // of an earlier recipe
   folder.write("stages/warm/metrics.jsonl", step_line(1, 1));
   const std::string page = folder.page();
   const HtmlCheck check(page);
@@ -313,6 +314,7 @@ TEST(ReportHtml, StagesAreLinkedInTheirOrder) {
   ASSERT_NE(warm, std::string::npos);
   EXPECT_GT(page.find(">cool<"), warm);
   EXPECT_EQ(page.find("old-1"), std::string::npos);
+  EXPECT_EQ(page.find("gone"), std::string::npos);
   expect_all(page, {"warm: input", "bb22", "aa11"});
   EXPECT_EQ(page.find("stages/cool/report.html"), std::string::npos);  // it has no page yet
   const auto file = write_report_html({.run = folder / "stages/warm/", .out = folder / "x.html"});
@@ -322,7 +324,10 @@ TEST(ReportHtml, StagesAreLinkedInTheirOrder) {
 // Mailed alone it must say what the pages of its stages say.
 TEST(ReportHtml, TheWholeShowsCurvesAndGatesOfItsStages) {
   Folder folder;
-  folder.write("manifest.json", R"({"name":"chain","stages":[{"name":"warm"},{"name":"cool"}]})");
+  std::string more;
+  for (int i = 0; i < 9; ++i) more += core::concat(R"(,{"name":"more)", i, "\"}");
+  folder.write("manifest.json", core::concat(R"({"name":"chain","stages":[{"name":"warm"},)",
+                                             R"({"name":"cool"})", more, "]}"));
   folder.write("report.json", R"({"name":"chain"})");
   folder.write("stages/warm/metrics.jsonl",
                step_line(1, 5) + step_line(2, 4) +

@@ -8,6 +8,8 @@
 #include <gtest/gtest.h>
 
 #include <distill/core/files.h>
+#include <distill/io/json_value.h>
+#include <distill/pipeline/run_pipeline.h>
 #include "support/temp_folder.h"
 
 namespace distill::pipeline {
@@ -42,12 +44,42 @@ Report sample() {
 
 TEST(Report, ReadsWhatItWrites) {
   const testing::TempFolder folder;
-  const Report report = sample();
+  Report report = sample();
+  report.attempt = 2;
+  report.earlier_attempts = RunCosts{4096, 5.5, 70.25};
   core::write_file_atomically(folder / "report.json", to_json(report));
   const Report back = read_report(folder / "report.json");
   EXPECT_EQ(to_json(back), to_json(report));
   EXPECT_EQ(back.before->perplexity, 4'100'000);
   EXPECT_EQ(back.tokens_per_second(), 819.2);
+  EXPECT_EQ(back.earlier_attempts->energy_joules, 70.25);
+}
+
+TEST(Report, APipelineCostsWhatAllItsStagesAndAttemptsDo) {
+  const auto cost = [](const PipelineResult& result, const char* name) -> std::optional<double> {
+    const auto value = io::parse_json(to_json(result), "report.json");
+    const io::JsonCursor report(value, "report.json");
+    if (!report.has(name)) return std::nullopt;
+    return report.at(name).as_double();
+  };
+  PipelineResult result;
+  for (const double energy : {1000.0, 300.0}) {
+    StageOutcome& stage = result.stages.emplace_back();
+    stage.report = sample();
+    stage.report->energy_joules = energy;
+    stage.seconds = 100;
+  }
+  StageOutcome& merge = result.stages.emplace_back();
+  merge.seconds = 7;
+  EXPECT_EQ(cost(result, "tokens"), 2 * 81'920);
+  EXPECT_EQ(cost(result, "seconds"), 207);
+  EXPECT_EQ(cost(result, "energy_joules"), 1300);
+  result.stages[0].report->earlier_attempts = RunCosts{80, 20, 50};
+  EXPECT_EQ(cost(result, "tokens"), 2 * 81'920 + 80);
+  EXPECT_EQ(cost(result, "seconds"), 227);
+  EXPECT_EQ(cost(result, "energy_joules"), 1350);
+  result.stages[1].report->energy_joules.reset();
+  EXPECT_EQ(cost(result, "energy_joules"), std::nullopt) << "less than it was";
 }
 
 TEST(Report, ATeachersTopIdsHaveAFigureOfTheirOwn) {

@@ -124,6 +124,14 @@ TEST_F(PipelineRecipeTest, OverridesReachStagesByNameAndPlace) {
   EXPECT_SAYS(refusal(kPipeline, {"stages.halve.train.steps=3"}), "or a name: half, quarter");
 }
 
+TEST_F(PipelineRecipeTest, ARingOfStagesIsNamedWhole) {
+  EXPECT_SAYS(
+      refusal(with_stages("  - name: one\n    teacher: {model: \"${stages.three.output}\"}\n"
+                          "  - name: two\n    teacher: {model: \"${stages.one.output}\"}\n"
+                          "  - name: three\n    teacher: {model: \"${stages.two.output}\"}\n")),
+      "`one` needs `three`, which needs `two`, which needs `one`; one must do without");
+}
+
 TEST_F(PipelineRecipeTest, ReferencesThatMeanNoEarlierStageAreFoundTogether) {
   const std::string what =
       refusal(with_stages("  - name: one\n    teacher: {model: \"${stages.two.output}\"}\n"

@@ -12,16 +12,6 @@
 
 namespace distill::pipeline {
 
-/// Bytes that a stage will leave on the disk.
-struct DiskEstimate {
-  std::uint64_t model = 0;        ///< weights of its result
-  std::uint64_t checkpoints = 0;  ///< as many as are kept, and the one that is being written
-  std::uint64_t cache = 0;        ///< of a teacher's answers
-  std::uint64_t rows = 0;         ///< generated data, at most
-
-  std::uint64_t total() const { return model + checkpoints + cache + rows; }
-};
-
 /// A further try that a gate of a stage may ask for.
 struct PlannedTry {
   std::string where;  ///< `gates.0.with.1`

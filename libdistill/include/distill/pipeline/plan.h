@@ -43,6 +43,18 @@ struct MemoryEstimate {
   }
 };
 
+/// Bytes that a run or a stage will leave on the disk.
+struct DiskEstimate {
+  std::uint64_t model = 0;        ///< weights of its result
+  std::uint64_t checkpoints = 0;  ///< as many as are kept, and the one that is being written
+  std::uint64_t forgetting = 0;   ///< the checkpoint that `forgetting` goes back to
+  std::uint64_t attempts = 0;     ///< what attempts that gates have repeated keep, at most
+  std::uint64_t cache = 0;        ///< of a teacher's answers
+  std::uint64_t rows = 0;         ///< generated data, at most
+
+  std::uint64_t total() const { return model + checkpoints + forgetting + attempts + cache + rows; }
+};
+
 struct PlannedSet {
   std::string name;
   eval::SetKind kind = eval::SetKind::kPerplexity;
@@ -62,6 +74,8 @@ struct Plan {
   data::DataReport train_data;
   std::optional<data::DataReport> eval_data;
   MemoryEstimate memory;
+  DiskEstimate disk;
+  std::optional<std::uint64_t> free_space;  ///< where its folder is
   std::string memory_warning;  ///< why it may not fit; empty: it fits, or nobody has looked
 };
 

@@ -49,6 +49,15 @@ struct ForgettingReport {
   std::vector<ForgettingReaction> reactions;
 };
 
+/// What training took.
+struct RunCosts {
+  std::int64_t tokens = 0;
+  double seconds = 0;
+  std::optional<double> energy_joules = {};  ///< absent where a part of it was not measured
+
+  RunCosts& operator+=(const RunCosts& other);
+};
+
 /// What a run came to: report.json.
 struct Report {
   std::string name;
@@ -70,8 +79,10 @@ struct Report {
   std::vector<GateResult> gates = {};
   std::int64_t attempt = 1;                ///< more: gates asked for further tries
   std::vector<std::string> settings = {};  ///< overrides of this attempt
-  std::string stopped = {};                ///< why the run ended without final/; empty: it has one
-  std::string device = {};                 ///< that it was trained on; empty in old reports
+  /// That a gate had repeated; not in `tokens`, `seconds` and `energy_joules`.
+  std::optional<RunCosts> earlier_attempts = {};
+  std::string stopped = {};   ///< why the run ended without final/; empty: it has one
+  std::string device = {};    ///< that it was trained on; empty in old reports
   std::string finished = {};  ///< when, as `2026-01-31T12:00:00Z`; empty in old reports
   /// That the machine's processor packages used, of evaluations and training in all parts of the
   /// run; absent where it could not be measured.
@@ -81,6 +92,9 @@ struct Report {
     return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
   }
 };
+
+/// Of the attempt that counts.
+RunCosts costs_of(const Report& report);
 
 /// `{"before": {"perplexity": ..., "kl_to_teacher": ..., "top1_agreement": ...}, "after": ...,
 /// ...}`

@@ -27,7 +27,8 @@ struct RunOptions {
   std::string scratch_folder = "/tmp";  ///< of a pipeline: for what is planned with and goes again
   /// Bytes that may be allocated; empty: what models::available_memory says.
   std::optional<std::uint64_t> available_memory = {};
-  bool planned = false;  ///< further tries that gates may want are known to be good
+  /// A stage of a pipeline, which has planned it and the further tries that its gates may want.
+  bool is_stage = false;
   /// What progress shows of a run that is one of several; as in metrics::ConsoleOptions.
   std::string label = {};
   std::function<std::optional<double>(double eta_seconds, double seconds_per_step)> whole_eta = {};

@@ -17,7 +17,7 @@ struct StageOutcome {
   recipe::StageKind kind = recipe::StageKind::kTrain;
   bool was_done = false;         ///< before this call
   double seconds = 0;            ///< of the process that ended it
-  std::optional<Report> report;  ///< of what trains or measures
+  std::optional<Report> report;  ///< of what trains or measures; with `stopped`: it did not end
 };
 
 struct PipelineResult {
@@ -45,8 +45,9 @@ PipelineResult run_pipeline(const recipe::PipelineRecipe& recipe,
                             const std::vector<std::string>& redo, const RunOptions& options,
                             core::Logger& log);
 
-/// OUTPUT/report.json: what report.json of the last training stage says of before and after, and
-/// the reports of all stages.
+/// OUTPUT/report.json: what report.json of the last training stage (`measured_stage`) says of
+/// before and after, the costs of all, attempts that gates had repeated included, and their
+/// reports.
 std::string to_json(const PipelineResult& result);
 /// All stages side by side, for people.
 std::string stage_table(const PipelineResult& result);

@@ -98,9 +98,11 @@ void read_stages(RunRecord& record) {
     const std::string name = path.filename().string();
     const bool set_aside = name.find(".old-") != std::string::npos;
     if (record.stages.size() == kMostStages || set_aside || !core::is_folder(path)) continue;
+    const std::size_t place = place_in(list, name);
+    // What an earlier recipe had, or is to be done anew, is no part of the run.
+    if (!list.empty() && place == list.size()) continue;
     StagePage stage;
     stage.name = name;
-    const std::size_t place = place_in(list, name);
     if (place < list.size()) stage.kind = text_at(&list[place], {"kind"});
     stage.report = stage_report(record, name);
     if (stage.report.is_null()) stage.report = read_optional(record, report_file(path));

@@ -37,11 +37,22 @@ std::string energy_tile(const RunRecord& record) {
   return tile("Energy", energy(*joules), below);
 }
 
+/// What a gate had repeated took.
+std::string earlier_attempts(const RunRecord& record) {
+  const auto seconds = number_at(&record.report, {"earlier_attempts", "seconds"});
+  const auto tokens = number_at(&record.report, {"earlier_attempts", "tokens"});
+  if (!seconds || !tokens) return "";
+  return concat(core::human_seconds(*seconds), " and ", number(*tokens), " tokens before it");
+}
+
 std::string tiles(const RunRecord& record) {
   const io::JsonValue* report = &record.report;
   std::string out;
+  const std::string earlier = earlier_attempts(record);
   if (const auto seconds = number_at(report, {"seconds"})) {
-    out += tile("Training", core::human_seconds(*seconds), "all parts of the run together");
+    out += tile("Training", core::human_seconds(*seconds),
+                earlier.empty() ? "all parts of the run together"
+                                : concat("of the attempt that counts; ", earlier));
   }
   if (const auto tokens = number_at(report, {"tokens"})) {
     const auto steps = number_at(report, {"steps"});

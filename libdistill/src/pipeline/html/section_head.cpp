@@ -39,7 +39,7 @@ std::string what_it_was(const RunRecord& record) {
   return core::join(parts, " &middot; ");
 }
 
-std::string tile(const Result& result) {
+std::string tile(const Result& result, const std::string& stage) {
   std::string below;
   if (result.before) {
     const Unit unit = result.measure.unit;
@@ -47,18 +47,20 @@ std::string tile(const Result& result) {
                    change_kind(result), "\">", change(*result.before, *result.after, unit),
                    "</span></p>");
   }
-  return concat("<div class=\"tile\"><h3>", escaped(result.measure.title), "</h3><strong>",
+  return concat("<div class=\"tile\"><h3>", escaped(result.measure.title),
+                stage.empty() ? "" : " of " + escaped(stage), "</h3><strong>",
                 number(*result.after, result.measure.unit), "</strong>", below, "</div>\n");
 }
 
 /// The first figures of the evaluation, those that tell most.
 std::string tiles(const RunRecord& record) {
   const auto all = results(record.report);
+  const std::string stage = text_at(&record.report, {"measured_stage"});
   std::string out;
   for (const std::string_view name :
        {"kl_to_teacher", "top_k_kl_to_teacher", "top1_agreement", "perplexity"}) {
     for (const auto& result : all) {
-      if (result.name == name && result.set.empty() && result.after) out += tile(result);
+      if (result.name == name && result.set.empty() && result.after) out += tile(result, stage);
     }
   }
   return out.empty() ? "" : "<div class=\"tiles\">\n" + out + "</div>\n";

@@ -113,6 +113,12 @@ std::string model_fact(const RunRecord& record, std::string_view which) {
   return text;
 }
 
+/// Of a run of several stages.
+std::string stage_fact(const RunRecord& record) {
+  const std::string stage = text_at(&record.report, {"measured_stage"});
+  return stage.empty() ? "" : concat("of <b>", escaped(stage), "</b>, the last stage that trained");
+}
+
 std::string trained_fact(const RunRecord& record) {
   const auto trained = number_at(&record.report, {"trained_parameters"});
   const auto all = number_at(&record.report, {"student", "parameters"});
@@ -173,9 +179,10 @@ std::string results_section(const RunRecord& record) {
                  rows, "</tbody></table></div>\n");
   }
   const std::string facts =
-      fact("Student", model_fact(record, "student")) + fact("Trained", trained_fact(record)) +
-      fact("Teacher", model_fact(record, "teacher")) + fact("Data", data_fact(record, "train")) +
-      fact("Held out", data_fact(record, "eval")) + fact("Code", code_fact(record));
+      fact("Figures", stage_fact(record)) + fact("Student", model_fact(record, "student")) +
+      fact("Trained", trained_fact(record)) + fact("Teacher", model_fact(record, "teacher")) +
+      fact("Data", data_fact(record, "train")) + fact("Held out", data_fact(record, "eval")) +
+      fact("Code", code_fact(record));
   if (!facts.empty()) out += "<dl class=\"card\">\n" + facts + "</dl>\n";
   if (out.empty()) return "";
   // Sets have intervals, which need room.
