@@ -1,7 +1,7 @@
 # distill_sources(<file>...): files of a layer. Those that include LibTorch's operators are compiled
 # with them in their precompiled header, which would only take time of the others: parsing the
-# operators takes 2-3 s of a file, loading them 1 s. A choice that is out of date (it is made when
-# CMake runs) costs this time and nothing else.
+# operators takes 2-3 s of a file, loading them 1 s. The choice is made when CMake runs; one that
+# is out of date costs this time.
 function(distill_sources)
   foreach(file IN LISTS ARGN)
     cmake_path(ABSOLUTE_PATH file BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})

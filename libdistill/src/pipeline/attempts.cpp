@@ -67,6 +67,22 @@ bool has_try_left(const fs::path& run, const recipe::Recipe& recipe, const GateR
   return next_settings(recipe, stored.retries, gate.require) != nullptr;
 }
 
+std::optional<RunCosts> earlier_attempt_costs(const fs::path& run) {
+  const std::size_t number = read_stored(run / "attempts.json").retries.size();
+  if (number == 0) return std::nullopt;
+  RunCosts all{.energy_joules = 0.0};
+  for (std::size_t i = 1; i <= number; ++i) {
+    const fs::path old = run / "attempts" / std::to_string(i);
+    const fs::path stopped = old / "stopped.json";
+    try {
+      all += costs_of(read_report(core::path_exists(stopped) ? stopped : old / "report.json"));
+    } catch (const Error&) {  // no reason to end a run
+      all.energy_joules.reset();
+    }
+  }
+  return all;
+}
+
 Attempts::Attempts(const RunFolder& folder, bool is_stage) : folder_(folder), is_stage_(is_stage) {
   Stored stored = read_stored(folder.attempts());
   retries_ = std::move(stored.retries);
@@ -88,29 +104,16 @@ std::vector<std::string> Attempts::settings() const {
   return all;
 }
 
-std::optional<RunCosts> Attempts::costs() const {
-  if (retries_.empty()) return std::nullopt;
-  RunCosts all{.energy_joules = 0.0};
-  for (std::size_t i = 1; i <= retries_.size(); ++i) {
-    const fs::path old = folder_.path() / "attempts" / std::to_string(i);
-    const fs::path stopped = old / "stopped.json";
-    try {
-      all += costs_of(read_report(core::path_exists(stopped) ? stopped : old / "report.json"));
-    } catch (const Error&) {  // no reason to end a run
-      all.energy_joules.reset();
-    }
-  }
-  return all;
-}
-
 recipe::Recipe Attempts::apply(const recipe::Recipe& recipe) const {
   return retries_.empty() ? recipe : recipe::changed_recipe(recipe, settings());
 }
 
 void Attempts::begin_next(const recipe::Recipe& recipe, const GateResult& failed,
-                          core::Logger& log) {
+                          const Report& report, core::Logger& log) {
   const auto* next = next_settings(recipe, retries_, failed.require);
-  if (next == nullptr) fail<Error>(stopped_by_gate(folder_, failed, number(), is_stage_));
+  if (next == nullptr) {
+    throw RunStopped(stopped_by_gate(folder_, failed, number(), is_stage_), report);
+  }
   retries_.push_back({failed.require, failed.value, next->set});
   log.warning(folder_.path().string(), ": ", gate_line(failed), "; beginning again, attempt ",
               number(), " with ", core::join(settings()));
@@ -166,7 +169,8 @@ std::optional<GateResult> judge_finished(const recipe::Recipe& recipe, const Run
   const GateResult* failed = deciding_gate(report.gates);
   if (failed == nullptr) return std::nullopt;
   if (failed->on_failure == recipe::OnFailure::kRetry) return *failed;
-  fail<Error>(stopped_by_gate(folder, *failed, report.attempt, is_stage));
+  report.stopped = gate_line(*failed);
+  throw RunStopped(stopped_by_gate(folder, *failed, report.attempt, is_stage), report);
 }
 
 }  // namespace distill::pipeline

@@ -8,6 +8,7 @@
 
 #include <distill/core/log.h>
 #include <distill/pipeline/report.h>
+#include <distill/pipeline/run.h>
 #include <distill/pipeline/run_folder.h>
 #include <distill/recipe/recipe.h>
 
@@ -16,6 +17,7 @@ namespace distill::pipeline {
 /// Thrown when a gate wants the run done again.
 struct RetryWanted {
   GateResult gate;
+  Report report;
 };
 
 /// A further try, as attempts.json has it.
@@ -30,6 +32,10 @@ struct Retry {
 bool has_try_left(const std::filesystem::path& run, const recipe::Recipe& recipe,
                   const GateResult& gate);
 
+/// What attempts before the one in the folder took, as far as they left a report; empty where there
+/// were none. Throws FormatError when attempts.json is damaged.
+std::optional<RunCosts> earlier_attempt_costs(const std::filesystem::path& run);
+
 /// How often a run was begun, and with which settings: attempts.json. What an earlier attempt wrote
 /// lies in attempts/N. A process that is killed at any moment leaves one attempt or the next.
 class Attempts {
@@ -40,12 +46,12 @@ class Attempts {
   std::int64_t number() const { return std::ssize(retries_) + 1; }
   /// Overrides of this attempt.
   std::vector<std::string> settings() const;
-  /// What those before took, as far as they left a report; empty for the first.
-  std::optional<RunCosts> costs() const;
   recipe::Recipe apply(const recipe::Recipe& recipe) const;
 
-  /// Begins the next one, with the next settings of the gate. Throws Error when they are used up.
-  void begin_next(const recipe::Recipe& recipe, const GateResult& failed, core::Logger& log);
+  /// Begins the next one, with the next settings of the gate. Throws RunStopped with `report` when
+  /// they are used up.
+  void begin_next(const recipe::Recipe& recipe, const GateResult& failed, const Report& report,
+                  core::Logger& log);
 
  private:
   void store(bool moved) const;
@@ -62,7 +68,7 @@ std::string stopped_by_gate(const RunFolder& folder, const GateResult& failed, s
                             bool is_stage);
 
 /// A run that is done is held against the gates of now, which need not be those that it passed.
-/// Throws Error, or returns the gate that wants another try.
+/// Throws RunStopped, or returns the gate that wants another try.
 std::optional<GateResult> judge_finished(const recipe::Recipe& recipe, const RunFolder& folder,
                                          bool is_stage, Report& report, core::Logger& log);
 

@@ -4,7 +4,8 @@
 #include <cmath>
 
 #include <distill/core/strings.h>
-#include <distill/recipe/wiring.h>
+
+#include "pipeline/cost_numbers.h"
 
 namespace distill::pipeline {
 
@@ -13,23 +14,11 @@ namespace {
 using core::concat;
 using core::human_bytes;
 
-double count(std::int64_t number) {
-  return static_cast<double>(number);
-}
-
-std::uint64_t bytes(double number) {
-  return static_cast<std::uint64_t>(std::clamp(number, 0.0, 1e18));
-}
-
-double width_of(recipe::Precision precision) {
-  return count(static_cast<std::int64_t>(c10::elementSize(recipe::dtype_of(precision))));
-}
-
-/// Checkpoints that there will be at the end.
-double num_kept(const recipe::Recipe& recipe, std::int64_t steps) {
+/// Checkpoints that a run writes, as far as `most` may lie there at one time.
+double num_checkpoints(const recipe::Recipe& recipe, std::int64_t steps, std::int64_t most) {
   const std::int64_t every = recipe.checkpoint.every;
   const std::int64_t written = every > 0 ? (steps - 1) / every + 1 : 1;
-  return count(std::clamp<std::int64_t>(written, 1, recipe.checkpoint.keep));
+  return count(std::clamp<std::int64_t>(written, 1, most));
 }
 
 double num_tries(const recipe::Recipe& recipe) {
@@ -46,13 +35,15 @@ DiskEstimate estimate_disk(const recipe::Recipe& recipe, const Plan& plan) {
   const double trained = count(plan.trainable_parameters);
   const bool adapters = !plan.models.adapters.empty();
   const double checkpoint = 12 * trained;  // fp32 weights and two moments
-  const double kept = num_kept(recipe, plan.steps) * checkpoint;
-  const double good = recipe.forgetting ? checkpoint : 0;
+  const std::int64_t keep = recipe.checkpoint.keep;
+  const double kept = num_checkpoints(recipe, plan.steps, keep) * checkpoint;
+  const double good = recipe.forgetting && recipe.forgetting->react ? checkpoint : 0;
   DiskEstimate disk;
   disk.model =
       bytes(adapters ? 4 * trained
                      : width_of(recipe.precision) * count(plan.models.student.num_parameters));
-  disk.checkpoints = bytes(kept + checkpoint);
+  // One more while the oldest is not removed yet.
+  disk.checkpoints = bytes(num_checkpoints(recipe, plan.steps, keep + 1) * checkpoint);
   disk.forgetting = bytes(good);
   disk.attempts = bytes(num_tries(recipe) * (kept + good));
   return disk;
@@ -66,7 +57,7 @@ std::string disk_text(const DiskEstimate& disk) {
   add("model", disk.model);
   add("checkpoints", disk.checkpoints);
   add("forgetting", disk.forgetting);
-  add("earlier attempts at most", disk.attempts);
+  add("earlier attempts", disk.attempts);
   add("cache", disk.cache);
   add("rows at most", disk.rows);
   return text.empty() ? "nothing to speak of" : text;

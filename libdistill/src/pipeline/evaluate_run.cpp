@@ -40,8 +40,11 @@ class EvaluateRun {
     }
     write_reports(report_, folder_, log_);
     if (const GateResult* failed = deciding_gate(report_.gates)) {
-      fail<Error>(folder_.path().string(), ": ", gate_line(*failed),
-                  "; change the recipe, or loosen the gate, and run the same command again");
+      report_.stopped = gate_line(*failed);
+      throw RunStopped(core::concat(folder_.path().string(), ": ", report_.stopped,
+                                    "; change the recipe, or loosen the gate, and run the same "
+                                    "command again"),
+                       report_);
     }
     return report_;
   }

@@ -168,6 +168,7 @@ class Planner {
       return;
     }
     const recipe::Stage own = stand_ins_.with_stand_ins(stage);
+    told_before_gates_ = problems_.size();
     check_gates(own);
     attempt(index, [&] { check_secret(stage, options_); });
     attempt(index, [&] {
@@ -185,8 +186,10 @@ class Planner {
       return true;
     } catch (const InputError& error) {
       for (const auto& line : lines_of(stand_ins_.real_names(error.what()))) {
-        const bool told = std::ranges::any_of(problems_, [&](const std::string& known) {
-          return known.ends_with(": " + line);  // with a better place, of a set that gates ask for
+        // Gates of this stage may have asked for the same file, and know a better place.
+        const auto since = problems_.begin() + static_cast<std::ptrdiff_t>(told_before_gates_);
+        const bool told = std::any_of(since, problems_.end(), [&](const std::string& known) {
+          return known.ends_with(": " + line);
         });
         if (!told) problems_.push_back(located(recipe_.stages[index].source, line));
       }
@@ -370,7 +373,8 @@ class Planner {
   std::unique_ptr<core::Logger> quiet_ = core::make_null_logger();
   PipelinePlan plan_;
   std::vector<std::string> problems_;
-  std::set<std::size_t> broken_;  ///< stages that could not be planned
+  std::size_t told_before_gates_ = 0;  ///< problems, when the gates of a stage were looked at
+  std::set<std::size_t> broken_;       ///< stages that could not be planned
 };
 
 }  // namespace

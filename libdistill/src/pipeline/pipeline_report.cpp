@@ -19,13 +19,20 @@ struct Totals {
   std::uint64_t peak_memory = 0;
 };
 
-/// Of all stages, with what their gates had repeated. Only what trains or evaluates measures
-/// energy.
+/// Nobody measures the energy of a stage that asks a teacher, nor of one that failed.
+bool is_measured(const PipelineResult& result, const StageOutcome& stage) {
+  const bool failed = !result.stopped.empty() && &stage == &result.stages.back();
+  return stage.kind == recipe::StageKind::kMerge && !failed;  // takes next to none
+}
+
+/// Of all stages, with what their gates had repeated.
 Totals totals_of(const PipelineResult& result) {
   Totals totals;
   for (const StageOutcome& stage : result.stages) {
     if (!stage.report) {
       totals.costs.seconds += stage.seconds;
+      if (stage.earlier_attempts) totals.costs += *stage.earlier_attempts;
+      if (!is_measured(result, stage)) totals.costs.energy_joules.reset();
       continue;
     }
     const Report& report = *stage.report;

@@ -55,7 +55,7 @@ class Run {
         ranks_(dist::make_single()) {
     report_.attempt = attempts.number();
     report_.settings = attempts.settings();
-    report_.earlier_attempts = attempts.costs();
+    report_.earlier_attempts = earlier_attempt_costs(folder.path());
   }
 
   Report execute() {
@@ -238,8 +238,7 @@ class Run {
     } catch (const WentBack&) {
       throw;
     } catch (const Forgotten& why) {
-      report_stop(trainer.so_far(), why);
-      throw;
+      throw RunStopped(why.what(), report_stop(trainer.so_far(), why));
     } catch (const std::exception&) {
       log_.warning(folder_.path().string(), ": training failed; the newest checkpoint in ",
                    folder_.checkpoints().string(), " is kept", kGoOn, " from there");
@@ -262,10 +261,10 @@ class Run {
   }
 
   /// What there is to see of a run that the monitor has ended.
-  void report_stop(const train::TrainResult& result, const Forgotten& why) {
+  Report report_stop(const train::TrainResult& result, const Forgotten& why) {
     describe(result);
     describe_process();
-    write_stopped_reports(report_, why.reason(), folder_, log_);
+    return write_stopped_reports(report_, why.reason(), folder_, log_);
   }
 
   void evaluate_after() {
@@ -277,7 +276,7 @@ class Run {
     }
   }
 
-  /// Throws Error, or RetryWanted, when the student is not what it should be.
+  /// Throws RunStopped, or RetryWanted, when the student is not what it should be.
   void judge_gates() {
     report_.gates = judge(recipe_, report_);
     const std::set<std::string> known = judged_gates(folder_.metrics());
@@ -289,9 +288,10 @@ class Run {
     const GateResult* failed = deciding_gate(report_.gates);
     if (failed == nullptr) return;
     describe_process();
-    write_stopped_reports(report_, gate_line(*failed), folder_, log_);
-    if (failed->on_failure == recipe::OnFailure::kRetry) throw RetryWanted{*failed};
-    fail<Error>(stopped_by_gate(folder_, *failed, report_.attempt, options_.is_stage));
+    const Report stopped = write_stopped_reports(report_, gate_line(*failed), folder_, log_);
+    if (failed->on_failure == recipe::OnFailure::kRetry) throw RetryWanted{*failed, stopped};
+    throw RunStopped(stopped_by_gate(folder_, *failed, report_.attempt, options_.is_stage),
+                     stopped);
   }
 
   /// The report comes last: with it the run counts as finished.
@@ -380,7 +380,7 @@ RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, co
     if (result.was_finished) return result;
   }
   Attempts attempts(folder, options.is_stage);
-  if (wanted) attempts.begin_next(recipe, *wanted, log);
+  if (wanted) attempts.begin_next(recipe, *wanted, result.report, log);
   while (true) {
     models::release_freed_memory();  // of the attempt before: this one begins with what is free
     const recipe::Recipe now = attempts.apply(recipe);
@@ -388,7 +388,7 @@ RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, co
       result.report = run_with_reactions(now, options, log, folder, attempts);
       return result;
     } catch (const RetryWanted& retry) {
-      attempts.begin_next(recipe, retry.gate, log);
+      attempts.begin_next(recipe, retry.gate, retry.report, log);
     }
   }
 }

@@ -118,8 +118,8 @@ void write_reports(Report& report, const RunFolder& folder, core::Logger& log) {
   core::write_file_atomically(folder.report(), json);
 }
 
-void write_stopped_reports(Report report, const std::string& why, const RunFolder& folder,
-                           core::Logger& log) {
+Report write_stopped_reports(Report report, const std::string& why, const RunFolder& folder,
+                             core::Logger& log) {
   report.stopped = why;
   try {
     const std::string json = finished_report(report, folder);
@@ -129,6 +129,7 @@ void write_stopped_reports(Report report, const std::string& why, const RunFolde
   } catch (const std::exception& error) {
     log.warning("what was measured could not be written: ", error.what());
   }
+  return report;
 }
 
 void remove_stopped_report(const RunFolder& folder) {

@@ -27,9 +27,10 @@ std::optional<double> measured_energy(const std::filesystem::path& metrics);
 void write_reports(Report& report, const RunFolder& folder, core::Logger& log);
 
 /// The end of a run that leaves no final/: stopped.json, in the form of report.json with `stopped`,
-/// and report.html. That they could not be made is a warning: there is worse to be told.
-void write_stopped_reports(Report report, const std::string& why, const RunFolder& folder,
-                           core::Logger& log);
+/// and report.html. That they could not be made is a warning: there is worse to be told. Returns
+/// what it wrote.
+Report write_stopped_reports(Report report, const std::string& why, const RunFolder& folder,
+                             core::Logger& log);
 /// Of a run that goes on. Throws IoError.
 void remove_stopped_report(const RunFolder& folder);
 

@@ -13,6 +13,7 @@
 #include <distill/pipeline/report_html.h>
 #include <distill/recipe/write.h>
 
+#include "pipeline/attempts.h"
 #include "pipeline/chain_folder.h"
 #include "pipeline/chain_manifest.h"
 #include "pipeline/chain_state.h"
@@ -82,6 +83,12 @@ class Chain {
     try {
       for (std::size_t i = 0; i < recipe_.stages.size(); ++i) do_stage(i, states[i]);
     } catch (const Interrupted&) {  // to be gone on with
+      throw;
+    } catch (const RunStopped& why) {
+      StageOutcome& stage = result_.stages.back();
+      stage.report = why.report();
+      stage.seconds = stage.report->seconds;
+      report_stop(why.what());
       throw;
     } catch (const std::exception& error) {
       report_stop(error_message(error));
@@ -294,22 +301,19 @@ class Chain {
     write_chain_manifest(folder_.manifest(), manifest_, recipe_);
   }
 
-  /// What the stage that did not end had measured and cost, where it left that.
-  void add_stopped_stage() {
+  /// Of the stage that failed in another attempt than its first: its report would have them.
+  void add_earlier_attempts() {
     if (result_.stages.empty() || result_.stages.back().report) return;
-    StageOutcome& last = result_.stages.back();
     const recipe::Stage& stage = recipe_.stages[result_.stages.size() - 1];
-    const fs::path stopped = stage.folder / "stopped.json";
-    if (!core::path_exists(stopped)) return;
-    last.report = read_report(stopped);
-    last.seconds = last.report->seconds;
+    if (stage.kind != recipe::StageKind::kTrain) return;
+    result_.stages.back().earlier_attempts = earlier_attempt_costs(stage.folder);
   }
 
   /// Never throws: why the stage did not end is what the user is to read.
   void report_stop(const std::string& why) {
     result_.stopped = why;
     try {
-      add_stopped_stage();
+      add_earlier_attempts();
       const std::string report = to_json(result_);
       core::write_file_atomically(folder_.stopped_report(), report);
       const auto page = write_report_html({.run = folder_.path(), .report_json = report});

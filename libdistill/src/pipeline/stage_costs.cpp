@@ -8,6 +8,7 @@
 #include <distill/models/check.h>
 #include <distill/recipe/cache.h>
 
+#include "pipeline/cost_numbers.h"
 #include "pipeline/memory.h"
 #include "pipeline/run_stage.h"
 
@@ -17,14 +18,6 @@ namespace {
 
 /// LibTorch and a tokenizer, as in an estimate of a run.
 constexpr std::uint64_t kLibrary = std::uint64_t{150} << 20;
-
-double count(std::int64_t number) {
-  return static_cast<double>(number);
-}
-
-std::uint64_t bytes(double number) {
-  return static_cast<std::uint64_t>(std::clamp(number, 0.0, 1e18));
-}
 
 /// Operations for a token that a model reads.
 double forward(const recipe::ModelFacts& model) {
@@ -36,10 +29,6 @@ double teachers_forward(const recipe::Recipe& recipe, const recipe::PlannedModel
   for (const auto& teacher : models.several) all += forward(teacher);
   if (recipe.teacher.kind() == "base") all += forward(models.student);
   return all;
-}
-
-double width_of(recipe::Precision precision) {
-  return count(static_cast<std::int64_t>(c10::elementSize(recipe::dtype_of(precision))));
 }
 
 /// Of one position of a cache: the ids' gaps and a number each, or a hidden state.

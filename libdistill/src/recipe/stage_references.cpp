@@ -193,8 +193,8 @@ class Resolver {
         if (!known.name.empty()) names.push_back(known.name);
       }
       problem(node, path,
-              concat(shown, " means no stage", core::did_you_mean(*name, names), "; there are ",
-                     core::join(names)));
+              concat(shown, " means no stage", core::did_you_mean(*name, names),
+                     names.empty() ? "" : "; there are ", core::join(names)));
       return std::nullopt;
     }
     if (complain(*stage, shown, node, path)) return std::nullopt;

@@ -78,6 +78,24 @@ TEST(GatesOfStages, APipelineThatIsStoppedLeavesAPageOfWhatWasDone) {
   EXPECT_EQ(testing::read(chain.in_chain("report.html")).find("Stopped"), std::string::npos);
 }
 
+TEST(GatesOfStages, AnEvaluationThatStopsThePipelineIsInItsReport) {
+  TinyChain chain;
+  const std::string stages = TinyChain::two_stages() +
+                             "  - name: scores\n"
+                             "    kind: evaluate\n"
+                             "    student: {model: \"${stages.two.output}\"}\n"
+                             "    gates: [{require: perplexity < 0}]\n";
+  for (int time = 0; time < 2; ++time) {  // and again, when all before it is done
+    message_of<RunStopped>([&] { chain.run(stages); });
+    const auto stored = io::read_json_file(chain.in_chain("stopped.json"));
+    const io::JsonCursor last = io::JsonCursor(stored, "").at("stages").at(2).at("report");
+    EXPECT_GT(last.at("after").at("perplexity").as_double(), 1);
+    EXPECT_FALSE(last.at("gates").at(0).at("holds").as_bool());
+    EXPECT_SAYS(last.at("stopped").as_string(), "gate `perplexity < 0`: does not hold");
+    EXPECT_EQ(io::JsonCursor(stored, "").at("measured_stage").as_string(), "two");
+  }
+}
+
 TEST(GatesOfStages, AWarningOfADoneStageIsGiven) {
   TinyChain chain;
   chain.run();

@@ -164,7 +164,14 @@ TEST(Gates, WhenTheTriesAreUsedUpTheRunStops) {
   TinyRun run;
   const auto strict =
       gates("[{require: kl_to_teacher < 0, on_failure: retry, with: {train.steps: 4}}]");
-  EXPECT_SAYS(message_of<Error>([&] { run.run(strict); }), "after 2 attempts");
+  try {
+    run.run(strict);
+    ADD_FAILURE() << "it is not to be used";
+  } catch (const RunStopped& why) {
+    EXPECT_SAYS(std::string(why.what()), "after 2 attempts");
+    EXPECT_EQ(why.report().steps, 4);
+    EXPECT_EQ(to_json(why.report()), read(run.in_run("stopped.json")));
+  }
   EXPECT_FALSE(fs::exists(run.in_run("final")));
 }
 

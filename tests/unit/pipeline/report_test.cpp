@@ -69,8 +69,7 @@ TEST(Report, APipelineCostsWhatAllItsStagesAndAttemptsDo) {
     stage.report->energy_joules = energy;
     stage.seconds = 100;
   }
-  StageOutcome& merge = result.stages.emplace_back();
-  merge.seconds = 7;
+  result.stages.push_back({.kind = recipe::StageKind::kMerge, .seconds = 7});
   EXPECT_EQ(cost(result, "tokens"), 2 * 81'920);
   EXPECT_EQ(cost(result, "seconds"), 207);
   EXPECT_EQ(cost(result, "energy_joules"), 1300);
@@ -78,6 +77,15 @@ TEST(Report, APipelineCostsWhatAllItsStagesAndAttemptsDo) {
   EXPECT_EQ(cost(result, "tokens"), 2 * 81'920 + 80);
   EXPECT_EQ(cost(result, "seconds"), 227);
   EXPECT_EQ(cost(result, "energy_joules"), 1350);
+  PipelineResult failed = result;
+  failed.stopped = "the disk is full";
+  failed.stages.push_back({.seconds = 3, .earlier_attempts = RunCosts{10, 4, 5}});
+  EXPECT_EQ(cost(failed, "tokens"), 2 * 81'920 + 90);
+  EXPECT_EQ(cost(failed, "seconds"), 234);
+  EXPECT_EQ(cost(failed, "energy_joules"), std::nullopt) << "who knows what the last took";
+  PipelineResult cached = result;
+  cached.stages.push_back({.kind = recipe::StageKind::kCache, .seconds = 3});
+  EXPECT_EQ(cost(cached, "energy_joules"), std::nullopt) << "a teacher's is not measured";
   result.stages[1].report->energy_joules.reset();
   EXPECT_EQ(cost(result, "energy_joules"), std::nullopt) << "less than it was";
 }

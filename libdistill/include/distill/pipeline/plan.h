@@ -48,7 +48,7 @@ struct DiskEstimate {
   std::uint64_t model = 0;        ///< weights of its result
   std::uint64_t checkpoints = 0;  ///< as many as are kept, and the one that is being written
   std::uint64_t forgetting = 0;   ///< the checkpoint that `forgetting` goes back to
-  std::uint64_t attempts = 0;     ///< what attempts that gates have repeated keep, at most
+  std::uint64_t attempts = 0;     ///< of attempts that gates may have repeated, each as the first
   std::uint64_t cache = 0;        ///< of a teacher's answers
   std::uint64_t rows = 0;         ///< generated data, at most
 

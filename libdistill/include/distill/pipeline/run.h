@@ -5,7 +5,9 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include <distill/core/error.h>
 #include <distill/core/interrupted.h>
 #include <distill/core/log.h>
 #include <distill/core/stop_flag.h>
@@ -36,6 +38,17 @@ struct RunOptions {
   recipe::SecretSource secret = {};
 };
 
+/// A run that is not to be used, by what a gate or `forgetting` says.
+class RunStopped : public Error {
+ public:
+  RunStopped(const std::string& what, Report report) : Error(what), report_(std::move(report)) {}
+  /// What was measured, with why it `stopped`.
+  const Report& report() const { return report_; }
+
+ private:
+  Report report_;
+};
+
 struct RunResult {
   Report report;
   std::filesystem::path folder;
@@ -46,8 +59,8 @@ struct RunResult {
 
 /// Runs a recipe in its run folder, from wherever an earlier call left off: evaluates, trains,
 /// evaluates, saves the student and the report.
-/// Throws Interrupted when stopped, InputError and its children before anything is trained, Error
-/// when training fails.
+/// Throws Interrupted when stopped, InputError and its children before anything is trained,
+/// RunStopped when the student is not what it should be, Error when training fails.
 RunResult run_recipe(const recipe::Recipe& recipe, const RunOptions& options, core::Logger& log);
 
 }  // namespace distill::pipeline

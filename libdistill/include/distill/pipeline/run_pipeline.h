@@ -13,11 +13,13 @@
 namespace distill::pipeline {
 
 struct StageOutcome {
-  std::string name;
+  std::string name = {};
   recipe::StageKind kind = recipe::StageKind::kTrain;
-  bool was_done = false;         ///< before this call
-  double seconds = 0;            ///< of the process that ended it
-  std::optional<Report> report;  ///< of what trains or measures; with `stopped`: it did not end
+  bool was_done = false;  ///< before this call
+  double seconds = 0;     ///< of the process that ended it
+  std::optional<Report> report =
+      {};  ///< of what trains or measures; with `stopped`: it did not end
+  std::optional<RunCosts> earlier_attempts = {};  ///< of one that failed and has no report
 };
 
 struct PipelineResult {
