@@ -1,7 +1,6 @@
 #include "pipeline/disk.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include <distill/core/strings.h>
 

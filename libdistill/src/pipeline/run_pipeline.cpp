@@ -84,12 +84,6 @@ class Chain {
       for (std::size_t i = 0; i < recipe_.stages.size(); ++i) do_stage(i, states[i]);
     } catch (const Interrupted&) {  // to be gone on with
       throw;
-    } catch (const RunStopped& why) {
-      StageOutcome& stage = result_.stages.back();
-      stage.report = why.report();
-      stage.seconds = stage.report->seconds;
-      report_stop(why.what());
-      throw;
     } catch (const std::exception& error) {
       report_stop(error_message(error));
       throw;
@@ -135,10 +129,19 @@ class Chain {
     models::release_freed_memory();  // of the stage before: the next one plans with what is free
     core::forget_peak_memory();
     const auto start = std::chrono::steady_clock::now();
-    outcome.report = run_stage(stage, options_for(index), log_);
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    outcome.seconds =
-        outcome.report && outcome.report->seconds > 0 ? outcome.report->seconds : elapsed.count();
+    const auto time = [&] {
+      const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+      outcome.seconds =
+          outcome.report && outcome.report->seconds > 0 ? outcome.report->seconds : elapsed.count();
+    };
+    try {
+      outcome.report = run_stage(stage, options_for(index), log_);
+    } catch (const RunStopped& why) {
+      outcome.report = why.report();
+      time();
+      throw;
+    }
+    time();
     end(index, state, outcome);
   }
 

@@ -1,6 +1,7 @@
 #include "recipe/stage_references.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <set>
 #include <string_view>

@@ -1,6 +1,8 @@
 #include "pipeline/disk.h"
 
-#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 

@@ -88,7 +88,9 @@ TEST(GatesOfStages, AnEvaluationThatStopsThePipelineIsInItsReport) {
   for (int time = 0; time < 2; ++time) {  // and again, when all before it is done
     message_of<RunStopped>([&] { chain.run(stages); });
     const auto stored = io::read_json_file(chain.in_chain("stopped.json"));
-    const io::JsonCursor last = io::JsonCursor(stored, "").at("stages").at(2).at("report");
+    const io::JsonCursor stage = io::JsonCursor(stored, "").at("stages").at(2);
+    EXPECT_GT(stage.at("seconds").as_double(), 0) << "it took some";
+    const io::JsonCursor last = stage.at("report");
     EXPECT_GT(last.at("after").at("perplexity").as_double(), 1);
     EXPECT_FALSE(last.at("gates").at(0).at("holds").as_bool());
     EXPECT_SAYS(last.at("stopped").as_string(), "gate `perplexity < 0`: does not hold");
